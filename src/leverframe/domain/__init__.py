@@ -1,0 +1,1 @@
+"""Types, ids, money, time and errors.  Imports nothing of ours and does no I/O."""

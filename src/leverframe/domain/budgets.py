@@ -1,0 +1,55 @@
+"""Budgets as plain values: units, windows, and what a window has left.
+
+Knows: the shape of a window.  Never: reads a clock, rounds money, or touches storage.  The moves are in `core.budgets`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from leverframe.domain.ids import WindowId
+from leverframe.domain.policy import SourceRef
+
+
+class BudgetUnit(StrEnum):
+    """What is counted.  The value is the name in SQL, JSON and messages."""
+
+    USD = "usd"  # micro-dollars
+    INPUT_TOKENS = "input_tokens"
+    OUTPUT_TOKENS = "output_tokens"
+    MODEL_CALLS = "model_calls"
+    TOOL_CALLS = "tool_calls"
+    STEPS = "steps"
+    WALL_US = "wall_us"  # microseconds; approvals stop this clock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """One unit of one budget.
+
+    Invariant, kept by the store's guarded update and `tests/property/test_budgets.py`:
+    `settled + reserved <= limit` at every instant, unless a vendor billed above its declared maximum.
+    """
+
+    window_id: WindowId
+    unit: BudgetUnit
+    limit: int
+    settled: int = 0
+    reserved: int = 0
+    source: SourceRef = SourceRef(file="(default)")
+    key: str = ""  # the contract's key, e.g. "max_tool_calls"
+
+    @property
+    def left(self) -> int:
+        """What a new reservation may take; negative after an overrun."""
+        return self.limit - self.settled - self.reserved
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetLimits:
+    """The limits of `budget:`; None is no limit of that unit, except where the contract gives a default."""
+
+    limits: Mapping[BudgetUnit, int] = field(default_factory=dict)
+    sources: Mapping[BudgetUnit, SourceRef] = field(default_factory=dict)
+    max_total_s: int | None = None
+    per_step_output_tokens: int | None = None

@@ -1,0 +1,212 @@
+"""The workflow contract and the project file as frozen values.
+
+Source: docs/reference/contract.md and docs/reference/project.md.  Every key here is enforced by code of this version.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from leverframe.domain.budgets import BudgetLimits
+from leverframe.domain.ids import EnvironmentName, PrincipalId, Sha256, TenantId, ToolName, WorkflowName
+from leverframe.domain.json import JsonObject
+from leverframe.domain.labels import Integrity
+from leverframe.domain.policy import Rule, SourceRef
+from leverframe.domain.tools import PythonOrigin, ToolSpec
+
+
+class WorkflowKind(StrEnum):
+    """The shapes of work of this version."""
+
+    CHAIN = "chain"
+    AGENT = "agent"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolFact:
+    """A fact that a read tool answers; `args`: argument -> expression (`args.order_id`, `run.subject`)."""
+
+    name: str
+    tool: ToolName
+    args: Mapping[str, str]
+    source: SourceRef
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PythonFact:
+    """A fact that a pure function of facts and arguments computes; `of` names its parameters in order."""
+
+    name: str
+    function: PythonOrigin
+    of: tuple[str, ...]  # "facts.order", "args.item_ids"
+    source: SourceRef
+
+
+FactSpec = ToolFact | PythonFact
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fallback:
+    """What a stop condition does.  `handoff_queue` set: outcome handoff; else stopped."""
+
+    handoff_queue: str = ""
+    say: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoggingRules:
+    """How long disclosures are kept, and which fields are never shown or exported."""
+
+    retain_days: int = 400
+    redact_fields: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParseStep:
+    """Take a token out of a text, deterministically; no match: None, and the run goes on."""
+
+    name: str  # `as`
+    regex: str
+    in_: str  # "input.message"
+    source: SourceRef
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelStep:
+    """One model call with a typed answer.  `output_schema` None: text."""
+
+    name: str
+    prompt_path: str
+    prompt: str
+    output_schema: JsonObject | None
+    source: SourceRef
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckStep:
+    """A pure function that must answer True; False ends the run as `invalid_output` by the fallback."""
+
+    name: str
+    function: PythonOrigin
+    of: tuple[str, ...]
+    source: SourceRef
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolStep:
+    """One tool call; `args`: argument -> expression over names, `input.*` and literals."""
+
+    name: str
+    tool: ToolName
+    args: Mapping[str, str]
+    source: SourceRef
+
+
+ChainStep = ParseStep | ModelStep | CheckStep | ToolStep
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contract:
+    """What a workflow may do, and how far.  `rules` is the compiled rule IR of policy and approval rows."""
+
+    workflow: WorkflowName
+    source: SourceRef
+    kind: WorkflowKind
+    rules: tuple[Rule, ...]
+    allow_tools: tuple[ToolName, ...]
+    deny_tools: tuple[ToolName, ...]
+    tools: Mapping[ToolName, ToolSpec]  # every tool the contract can name, facts and reconcile included
+    description: str = ""
+    owner: str = ""
+    environments: tuple[EnvironmentName, ...] = (EnvironmentName("default"),)
+    input_schema: JsonObject | None = None
+    output_schema: JsonObject | None = None
+    input_trust: Mapping[str, Integrity] = field(default_factory=dict)
+    subject: str = ""  # "input.customer_id"; empty: the run has no subject
+    ask: str = ""  # the contract key `intent`: "input.message"
+    facts: Mapping[str, FactSpec] = field(default_factory=dict)
+    budget: BudgetLimits = BudgetLimits()
+    fallback: Fallback | None = None
+    tier: str = ""  # models.default
+    prompt_path: str = ""
+    prompt: str = ""
+    logging: LoggingRules = LoggingRules()
+    steps: tuple[ChainStep, ...] = ()
+    # every file the contract was built from: name in the project -> bytes; a run pins their digest
+    artifacts: Mapping[str, bytes] = field(default_factory=dict)
+    policy_digest: Sha256 = Sha256("")
+    release_digest: Sha256 = Sha256("")
+
+    def callable_tools(self) -> tuple[ToolName, ...]:
+        """The tools an agent may ask for, in contract order: allowed, then denied with an approval row (held)."""
+        held = {name for rule in self.rules if rule.approval is not None for name in rule.tools}
+        return (*self.allow_tools, *(name for name in self.deny_tools if name in held and name not in self.allow_tools))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Person:
+    """Someone who may answer holds: groups, tenants and roles of the project file."""
+
+    id: PrincipalId
+    groups: frozenset[str] = frozenset()
+    tenants: frozenset[TenantId] = frozenset()
+    roles: frozenset[str] = frozenset()
+
+
+class Wire(StrEnum):
+    """How a provider is spoken to."""
+
+    OPENAI = "openai"
+    LOCAL = "local"
+    RECORDED = "recorded"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provider:
+    """A model vendor or a local stand-in.  `url` is the base up to `/v1`; `key` a secret:// reference."""
+
+    name: str
+    wire: Wire
+    source: SourceRef
+    url: str = ""
+    key: str = ""
+    allows_private_hosts: bool = False
+    file: str = ""  # recorded: the answers, one JSON object a line
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelRef:
+    """One candidate of a tier, `provider/model`."""
+
+    provider: str
+    model: str
+
+    def __str__(self) -> str:
+        return f"{self.provider}/{self.model}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class McpServer:
+    """An MCP upstream over stdio.  It starts only where the project says why it is trusted."""
+
+    name: str
+    command: tuple[str, ...]
+    trusted_because: str
+    source: SourceRef
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Project:
+    """The project file and all contracts, loaded and checked.  `root` is the folder, absolute."""
+
+    root: str
+    contracts: Mapping[WorkflowName, Contract]
+    tenants: tuple[TenantId, ...]
+    people: Mapping[PrincipalId, Person]
+    providers: Mapping[str, Provider]
+    tiers: Mapping[str, tuple[ModelRef, ...]]
+    servers: Mapping[str, McpServer]
+    types: Mapping[str, str]  # semantic type -> linear-time pattern
+    storage_url: str = "sqlite:.leverframe/leverframe.db"
+    durability: str = "strict"
+    subject_keys: Mapping[TenantId, bool] = field(default_factory=dict)

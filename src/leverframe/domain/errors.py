@@ -1,0 +1,216 @@
+"""Every problem that Leverframe names, as one tree.
+
+    LeverframeError
+    ├── UsageError                      the command or file is wrong; exit 2 or 1
+    │   ├── ConfigInvalid               a file of the project does not load (positions inside)
+    │   ├── ConditionError              a `when:` does not parse (offset inside)
+    │   ├── JsonInvalid                 bytes or a value that is not the JSON we accept
+    │   ├── NotFound                    a run, approval, workflow or file that is not there
+    │   └── AlreadyExists               it would overwrite what is there
+    ├── RefusedError                    asked for something that may not be
+    │   ├── CallDenied                  policy, contract or budget said no
+    │   ├── ApprovalRefused             this person may not answer, or not in this way
+    │   ├── ApprovalAlreadyDecided      the first answer stands
+    │   └── InputInvalid                a run's input breaks the contract's schema
+    ├── UnavailableError                try again, or mend the machine; exit 3
+    │   ├── StoreUnavailable            the database is missing, locked, full or read-only
+    │   ├── SchemaTooNew                written by a later version
+    │   ├── ProviderUnavailable         a model cannot be reached or is not installed
+    │   ├── ToolUnavailable             a tool's server cannot be started or reached
+    │   ├── SecretUnavailable           a secret:// reference does not resolve
+    │   └── Contended                   others won three times in a row
+    └── IntegrityError                  what is stored cannot be right; nothing was changed
+        ├── NondeterministicRun         a replayed run asks for something else than it recorded
+        ├── EvidenceBroken              the log does not verify
+        └── KeyUnsafe                   a key file is missing, foreign or readable by others
+
+A refusal by policy or budget is not an exception inside the core: it is a `Deny`.  `CallDenied` is how an entry
+point tells a caller of it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+EXIT_OK, EXIT_REFUSED, EXIT_USAGE, EXIT_UNAVAILABLE = 0, 1, 2, 3
+
+
+class LeverframeError(Exception):
+    """Root of all problems.  `slug` is stable for ever and names the page `/problems/<slug>`.
+
+    The message says what happened, to which thing, what was expected; `next_move` says what to do.
+    """
+
+    slug: ClassVar[str] = "problem"
+    status: ClassVar[int] = 500
+    is_retryable: ClassVar[bool] = False
+    exit_code: ClassVar[int] = EXIT_REFUSED
+
+    def __init__(self, message: str, *, next_move: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.next_move = next_move
+
+    def __str__(self) -> str:
+        return f"{self.message}  {self.next_move}" if self.next_move else self.message
+
+
+class UsageError(LeverframeError):
+    """The command line does not say what to do."""
+
+    slug, status, exit_code = "usage", 400, EXIT_USAGE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One finding in a file that a person wrote.
+
+    `line` and `column` start at 1; zero where the whole file is meant.  `code` is a slug such as `unknown-key`.
+    """
+
+    path: str
+    line: int
+    column: int
+    code: str
+    message: str
+    severity: str = "error"  # error | warning | note
+    next_move: str = ""
+
+    def __str__(self) -> str:
+        place = f"{self.path}:{self.line}:{self.column}" if self.line else self.path
+        tail = f"  {self.next_move}" if self.next_move else ""
+        return f"{place}: {self.severity} {self.code}: {self.message}{tail}"
+
+
+class ConfigInvalid(UsageError):
+    """A file of the project does not load.  Each finding has its file, line and column; nothing was changed."""
+
+    slug, status, exit_code = "config-invalid", 422, EXIT_REFUSED
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__("\n".join(str(problem) for problem in problems))
+        self.problems = tuple(problems)
+
+
+class ConditionError(UsageError):
+    """A condition does not parse.  `offset` counts characters from the start of its text."""
+
+    slug, status, exit_code = "condition-invalid", 422, EXIT_REFUSED
+
+    def __init__(self, message: str, *, offset: int, next_move: str = "") -> None:
+        super().__init__(message, next_move=next_move)
+        self.offset = offset
+
+
+class JsonInvalid(UsageError):
+    """Bytes are not JSON, or a value cannot be written as JSON, in the strict form that digests rest on."""
+
+    slug, status, exit_code = "json-invalid", 422, EXIT_REFUSED
+
+
+class NotFound(UsageError):
+    """A run, approval, workflow, tool or file of that name is not there, or is not yours to see."""
+
+    slug, status, exit_code = "not-found", 404, EXIT_USAGE
+
+
+class AlreadyExists(UsageError):
+    """Going on would overwrite what is there; nothing was written."""
+
+    slug, status, exit_code = "already-exists", 409, EXIT_USAGE
+
+
+class RefusedError(LeverframeError):
+    """Something was asked that may not be."""
+
+    slug, status = "refused", 403
+
+
+class CallDenied(RefusedError):
+    """Policy, contract or budget refused a call; the rule and its place are in the message."""
+
+    slug = "call-denied"
+
+
+class ApprovalRefused(RefusedError):
+    """This principal may not answer this approval: the initiator, a stranger to `from`, or an expired clock."""
+
+    slug = "approval-refused"
+
+
+class ApprovalAlreadyDecided(RefusedError):
+    """An approval is answered once; the first answer stands and nothing was changed."""
+
+    slug, status = "approval-already-decided", 409
+
+
+class InputInvalid(RefusedError):
+    """A run's input breaks the schema of its contract; no run was opened."""
+
+    slug, status = "input-invalid", 422
+
+
+class UnavailableError(LeverframeError):
+    """Something outside is missing or busy; nothing was lost, and the same command may succeed later."""
+
+    slug, status, is_retryable, exit_code = "unavailable", 503, True, EXIT_UNAVAILABLE
+
+
+class StoreUnavailable(UnavailableError):
+    """The database is missing, locked, read-only, full or damaged.  Nothing was recorded, so nothing was done."""
+
+    slug = "store-unavailable"
+
+
+class SchemaTooNew(UnavailableError):
+    """The database was written by a later version of Leverframe; this one does not touch it."""
+
+    slug, is_retryable = "schema-too-new", False
+
+
+class ProviderUnavailable(UnavailableError):
+    """A model's provider cannot be reached, answered something unreadable, or is not installed."""
+
+    slug = "provider-unavailable"
+
+
+class ToolUnavailable(UnavailableError):
+    """A tool's server cannot be started or reached; the call did not leave the process."""
+
+    slug = "tool-unavailable"
+
+
+class SecretUnavailable(UnavailableError):
+    """A `secret://` reference does not resolve to a value."""
+
+    slug, is_retryable = "secret-unavailable", False
+
+
+class Contended(UnavailableError):
+    """The guards of a call failed three times, since other calls changed what it rested on.  Nothing was done."""
+
+    slug, status = "contended", 409
+
+
+class IntegrityError(LeverframeError):
+    """What is stored cannot be right.  Nothing was changed."""
+
+    slug = "integrity"
+
+
+class NondeterministicRun(IntegrityError):
+    """A resumed run asks at a step for something else than it recorded there; it is stopped, never guessed at."""
+
+    slug, status = "nondeterministic-run", 409
+
+
+class EvidenceBroken(IntegrityError):
+    """The evidence log does not verify; the message names the place."""
+
+    slug = "evidence-broken"
+
+
+class KeyUnsafe(IntegrityError):
+    """A key file is missing, belongs to someone else, or can be read by others."""
+
+    slug = "key-unsafe"

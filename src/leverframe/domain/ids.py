@@ -1,0 +1,47 @@
+"""The identifiers of the system, each with a type of its own.
+
+Knows: how an id that we make is spelled (`run_01J…`: prefix, then 26 characters of Crockford base 32, a ULID).
+Never: makes one by itself; `runtime` passes the clock and the random bits.  Source: the ULID specification.
+"""
+
+from typing import NewType
+
+TenantId = NewType("TenantId", str)
+PrincipalId = NewType("PrincipalId", str)  # "person:lena", "agent:refund_request", "os:maria"
+WorkflowName = NewType("WorkflowName", str)
+ToolName = NewType("ToolName", str)
+EnvironmentName = NewType("EnvironmentName", str)
+RuleId = NewType("RuleId", str)
+RunId = NewType("RunId", str)
+StepPath = NewType("StepPath", str)  # "3", "4.0.1": branch indices in issue order
+CallId = NewType("CallId", str)
+ReservationId = NewType("ReservationId", str)
+ApprovalId = NewType("ApprovalId", str)
+EntryId = NewType("EntryId", str)
+WindowId = NewType("WindowId", str)  # "run/run_01J…"
+BlobId = NewType("BlobId", str)
+Sha256 = NewType("Sha256", str)  # 64 lowercase hexadecimal digits
+
+_CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_ULID_LENGTH = 26
+_RANDOM_BITS = 80
+
+
+def ulid(time_us: int, random_bits: int) -> str:
+    """Spell a ULID: 48 bits of milliseconds, then 80 random bits; sorts by time.
+
+    Args:
+        time_us: microseconds since the Unix epoch, zero or more.
+        random_bits: at least 80 random bits; what is above them is ignored.
+    """
+    number = ((time_us // 1000) << _RANDOM_BITS) | (random_bits & ((1 << _RANDOM_BITS) - 1))
+    digits = []
+    for _ in range(_ULID_LENGTH):
+        number, digit = divmod(number, 32)
+        digits.append(_CROCKFORD[digit])
+    return "".join(reversed(digits))
+
+
+def child_path(parent: StepPath, index: int | str) -> StepPath:
+    """Name a step below another: `child_path("3", 1) == "3.1"`."""
+    return StepPath(f"{parent}.{index}")

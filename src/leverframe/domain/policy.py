@@ -1,0 +1,155 @@
+"""Rules and decisions: the vocabulary of the pure core.
+
+Knows: the rule IR that every policy source compiles to, and the three answers.  Never: evaluates anything.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import StrEnum
+
+from leverframe.domain.conditions import Expr, HistoryQuery
+from leverframe.domain.ids import ApprovalId, PrincipalId, RuleId, ToolName, WindowId
+from leverframe.domain.labels import Label
+
+
+class Then(StrEnum):
+    """What a rule says; deny beats hold beats allow beats the default, which is deny."""
+
+    DENY = "deny"
+    HOLD = "hold"
+    ALLOW = "allow"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceRef:
+    """Where a rule was written; `line` starts at 1, and 0 means that it is built in."""
+
+    file: str
+    line: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}" if self.line else self.file
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalRequirement:
+    """Who may answer a hold, and within which clocks.
+
+    `from_groups` empty: anyone of the tenant with the role approver.  The initiator never may.
+    """
+
+    from_groups: tuple[str, ...] = ()
+    quorum: int = 1
+    distinct_from: frozenset[str] = frozenset({"initiator"})  # initiator | launcher
+    decide_within_s: int = 86_400
+    execute_within_s: int = 3_600
+    source: SourceRef
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """One sentence of policy.  `when` absent: always.  `tools` empty: every tool (effects then select).
+
+    `threshold` is set on rules made from `threshold_usd`: the amount in dollars at or above which they match;
+    an absent or unknown amount, or another currency, matches too.
+    """
+
+    id: RuleId
+    then: Then
+    tools: frozenset[ToolName]
+    source: SourceRef
+    effects: frozenset[str] = frozenset()
+    when: Expr | None = None
+    threshold_usd: Decimal | None = None
+    approval: ApprovalRequirement | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reason:
+    """One rule that took part in a decision, with where it stands and what it saw."""
+
+    rule: RuleId
+    then: Then
+    source: SourceRef
+    text: str
+    is_unknown: bool = False  # matched because a value it needs could not be known
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reserve:
+    """One window's part of a call's reservation; all of a call are taken or none."""
+
+    window_id: WindowId
+    unit: str  # a `BudgetUnit` value
+    amount: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryGuard:
+    """The history a decision rested on, to be read again in its transaction.
+
+    `seen` is what the door read; the store compares by asking `core.policy.history_still_allows` with new values.
+    """
+
+    queries: tuple[HistoryQuery, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Allow:
+    """The call may run, under these reservations and as long as the guards hold."""
+
+    reasons: tuple[Reason, ...]
+    reserves: tuple[Reserve, ...] = ()
+    consumes: ApprovalId | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hold:
+    """A person must answer first.  `requirement` joins those of all matching rules, the strictest of each key."""
+
+    reasons: tuple[Reason, ...]
+    requirement: ApprovalRequirement
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deny:
+    """The call never runs.  `stops_run`: a budget of the run is used up, and the run ends by its fallback."""
+
+    reasons: tuple[Reason, ...]
+    stops_run: str = ""  # the limit that is used up, e.g. "max_tool_calls 20"
+
+
+Decision = Allow | Hold | Deny
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """A fact that the door read, with its label."""
+
+    value: object
+    label: Label
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unreadable:
+    """A fact that could not be read, and why; every condition on it is unknown."""
+
+    why: str
+
+
+Fact = Known | Unreadable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFacts:
+    """What conditions read as `run.*`."""
+
+    run_id: str
+    tenant: str
+    environment: str
+    workflow: str
+    initiator: PrincipalId
+    subject: str | None
+    input: Mapping[str, object] = field(default_factory=dict)

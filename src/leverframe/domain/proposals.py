@@ -1,0 +1,265 @@
+"""What the one writer commits: guards, changes and evidence of one decision or outcome, all or nothing.
+
+Knows: the shape of a proposal.  Never: SQL.  The store carries each out inside one transaction, in a savepoint of
+its own; a guard that fails rolls the savepoint back and says which.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from leverframe.domain.approvals import Answer, Approval, ApprovalState
+from leverframe.domain.budgets import BudgetUnit, Window
+from leverframe.domain.conditions import HistoryQuery
+from leverframe.domain.evidence import EntryDraft
+from leverframe.domain.ids import (
+    ApprovalId,
+    ReservationId,
+    RunId,
+    Sha256,
+    StepPath,
+    TenantId,
+    ToolName,
+    WindowId,
+    WorkflowName,
+)
+from leverframe.domain.policy import Reserve
+from leverframe.domain.runs import Run, RunState, Step, StepState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryLookup:
+    """One history query with the run it is asked for.
+
+    Counts calls in flight, done, granted and `unknown`; not pending holds, denials, nor errors without effect.
+    `value_digest` is the keyed hash for `seen`; `subject_digest` empty with scope `subject` is unknown.
+    """
+
+    query: HistoryQuery
+    tenant: TenantId
+    run_id: RunId
+    workflow: WorkflowName
+    subject_digest: bytes
+    value_digest: bytes
+    now: datetime
+    except_path: StepPath  # the call itself is left out
+
+
+HistoryValues = Mapping[HistoryQuery, object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryStill:
+    """Guard: asked again in the transaction, the history still gives the same decision.
+
+    `holds` is a pure function of the new values; a closure over the question and the compiled policy.
+    """
+
+    lookups: tuple[HistoryLookup, ...]
+    holds: Callable[[HistoryValues], bool]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunIs:
+    """Guard: the run is in this state."""
+
+    run_id: RunId
+    state: RunState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalUsable:
+    """Guard: granted, unused, within its clock, over this action."""
+
+    approval_id: ApprovalId
+    action_digest: Sha256
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnceFree:
+    """Guard: no other call of this business act since then (in flight, done, granted or unknown)."""
+
+    tenant: TenantId
+    tool: ToolName
+    key_digest: bytes
+    since: datetime
+    run_id: RunId
+    path: StepPath
+
+
+Guard = HistoryStill | RunIs | ApprovalUsable | OnceFree
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenRun:
+    """A new run with its budget windows."""
+
+    run: Run
+    windows: tuple[Window, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PutRun:
+    """Replace a run's row, if it is still in `expect`."""
+
+    run: Run
+    expect: RunState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PutStep:
+    """Write a step; `expect` None: it must not exist yet; else its state must be one of these."""
+
+    step: Step
+    expect: frozenset[StepState] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PutValue:
+    """One argument's value of a call, for history: an exact amount in millionths, and a keyed hash."""
+
+    run_id: RunId
+    path: StepPath
+    tool: ToolName
+    arg: str
+    amount: int | None
+    value_digest: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PutOnceKey:
+    """The business act that a call does, for `once_per`."""
+
+    run_id: RunId
+    path: StepPath
+    tool: ToolName
+    key_digest: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakeReserves:
+    """Reserve in every window or in none; a window without room fails the proposal."""
+
+    reservation_id: ReservationId
+    run_id: RunId
+    path: StepPath
+    reserves: tuple[Reserve, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettleReserves:
+    """Turn a reservation into spending.  What `actual` does not name is settled as reserved; a second settle is none."""
+
+    reservation_id: ReservationId
+    actual: Mapping[tuple[WindowId, BudgetUnit], int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VoidReserves:
+    """Give back a reservation whose call never left the process."""
+
+    reservation_id: ReservationId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettleDirect:
+    """Count something without reserving it first (the step counter, wall time): settled += amount, no room asked."""
+
+    window_id: WindowId
+    unit: BudgetUnit
+    amount: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PutApproval:
+    """A new approval."""
+
+    approval: Approval
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerApproval:
+    """Record one answer and the state it leads to, if the approval is still `pending` over this action."""
+
+    approval_id: ApprovalId
+    action_digest: Sha256
+    answer: Answer
+    state: ApprovalState
+    execute_by: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MoveApproval:
+    """Compare-and-set of an approval's state (consumed, expired, cancelled, superseded)."""
+
+    approval_id: ApprovalId
+    expect: ApprovalState
+    to: ApprovalState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PutArtifact:
+    """Keep the bytes of a file that a release is made of, by their digest.  A second time is nothing."""
+
+    sha256: Sha256
+    name: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PruneDisclosures:
+    """Delete these disclosures (retention); their digests stay in the leaves, so every proof holds."""
+
+    tenant: TenantId
+    digests: tuple[str, ...]
+
+
+Change = (
+    OpenRun
+    | PutRun
+    | PutStep
+    | PutValue
+    | PutOnceKey
+    | TakeReserves
+    | SettleReserves
+    | VoidReserves
+    | SettleDirect
+    | PutApproval
+    | AnswerApproval
+    | MoveApproval
+    | PutArtifact
+    | PruneDisclosures
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposal:
+    """One unit of work for the writer: guards, then changes in order, then evidence entries in order.
+
+    `is_durable`: the answer waits for the flush (writes, approvals, authority rows); else for visibility.
+    """
+
+    tenant: TenantId
+    guards: tuple[Guard, ...] = ()
+    changes: tuple[Change, ...] = ()
+    entries: tuple[EntryDraft, ...] = ()
+    is_durable: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Committed:
+    """Done; `first_index` is the place of its first evidence entry in the tenant's tree, -1 without entries."""
+
+    first_index: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuardFailed:
+    """Nothing of the proposal happened.  `guard` is the kind, e.g. "HistoryStill", "TakeReserves", "PutStep"."""
+
+    guard: str
+    detail: str
+
+
+CommitResult = Committed | GuardFailed

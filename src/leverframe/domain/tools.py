@@ -1,0 +1,130 @@
+"""Tool specs: what a tool does to the world, what its arguments are for, how it is called.
+
+Source: the tool spec of the contract reference (docs/reference/tool.md).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from leverframe.domain.ids import EnvironmentName, Sha256, ToolName
+from leverframe.domain.json import JsonObject
+from leverframe.domain.labels import Confidentiality, Integrity
+from leverframe.domain.money import MicroUsd
+from leverframe.domain.policy import SourceRef
+
+
+class EffectClass(StrEnum):
+    """What a tool does to the world, and so what a crash between sending and answer allows."""
+
+    READ = "read"
+    IDEMPOTENT = "idempotent"
+    KEYED = "keyed"
+    RECONCILABLE = "reconcilable"
+    IRREVERSIBLE = "irreversible"
+
+    @property
+    def is_write(self) -> bool:
+        """Everything but a read; a write is announced durably before it leaves."""
+        return self is not EffectClass.READ
+
+
+class ArgRole(StrEnum):
+    """What an argument is for."""
+
+    RECIPIENT = "recipient"
+    SELECTOR = "selector"
+    AMOUNT = "amount"
+    FREE_TEXT = "free_text"
+    COMMAND = "command"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArgSpec:
+    """One argument: its role, its semantic type (default: its name), the lowest integrity taken unasked."""
+
+    role: ArgRole | None = None
+    type: str = ""
+    accepts: Integrity = Integrity.USER
+    currency: str = ""  # for role amount; empty: USD
+    unit: str = "major"  # major | minor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PythonOrigin:
+    """A typed Python function of the project: `python: tools/shop.py:lookup_order`."""
+
+    file: str
+    function: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class McpOrigin:
+    """A tool of an MCP server that the project file names."""
+
+    server: str
+    name: str
+
+
+ToolOrigin = PythonOrigin | McpOrigin
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reconcile:
+    """How to ask the receiver whether a write happened.
+
+    `args`: argument of the reconcile tool -> expression of the write's arguments (`args.order_id`).
+    Either `match`: field of the answer -> expression that must equal it, or `done`: `file.py:function`, a pure
+    function `(args, result) -> bool`.
+    """
+
+    tool: ToolName
+    args: Mapping[str, str] = field(default_factory=dict)
+    match: Mapping[str, str] = field(default_factory=dict)
+    done: PythonOrigin | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OncePer:
+    """The same business act again, in other words or another run, is held."""
+
+    keys: tuple[str, ...]
+    within_s: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retries:
+    """How often a call may be tried again, and on what; the effect class may forbid it all the same."""
+
+    max: int = 0
+    on: frozenset[str] = frozenset()  # timeout | 429 | 5xx | connect
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolSpec:
+    """One tool as the project declares it.  `schema_sha256` is over the canonical input and output schemas."""
+
+    name: ToolName
+    version: int
+    origin: ToolOrigin
+    effect: EffectClass
+    description: str
+    input_schema: JsonObject
+    output_schema: JsonObject | None
+    schema_sha256: Sha256
+    source: SourceRef
+    args: Mapping[str, ArgSpec] = field(default_factory=dict)
+    idempotency_argument: str = ""  # the argument that carries the key; for `keyed` only
+    reconcile: Reconcile | None = None
+    once_per: OncePer | None = None
+    cost: MicroUsd = MicroUsd(0)
+    timeout_s: float = 10.0
+    retries: Retries = Retries()
+    # JSON pointer ("" = the whole answer) -> integrity; the longest prefix wins
+    output_trust: Mapping[str, Integrity] = field(default_factory=dict)
+    output_confidentiality: Confidentiality = Confidentiality.TENANT
+    environments: frozenset[EnvironmentName] = frozenset()  # empty: all
+    credential: str = ""  # a secret:// reference
+    summary: str = ""
+    amount_fact: str = ""  # "facts.refund_value": the dollars a threshold reads where no argument is one
+    broad_because: str = ""

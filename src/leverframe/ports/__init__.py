@@ -1,0 +1,1 @@
+"""What runtime needs of the world, as Protocols in domain words; each docstring states the contract."""

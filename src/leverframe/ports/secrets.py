@@ -1,0 +1,16 @@
+"""Where `secret://` references become values."""
+
+from typing import Protocol
+
+
+class Secrets(Protocol):
+    """Contract: a value is returned to adapters only and is never logged; a reference that does not resolve raises
+    `SecretUnavailable`, naming the reference and never a value."""
+
+    def resolve(self, reference: str) -> str:
+        """The value of `secret://env/NAME` or `secret://file/PATH`."""
+        ...
+
+    def known_values(self) -> frozenset[str]:
+        """Every value resolved so far, so that results, errors and logs can be scrubbed of them."""
+        ...

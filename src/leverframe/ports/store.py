@@ -1,0 +1,135 @@
+"""The store: one writer, and reads without a lock.
+
+Contract for every implementation (tests/contract/test_store_*.py):
+- A proposal happens whole or not at all, and its evidence entries with it, in one transaction.
+- `commit` returns after the flush for a durable proposal, and after visibility to every process otherwise.
+- Proposals of one caller commit in the order of their calls.  `run_seq` of entries is 1, 2, 3 … per run, without gap.
+- Guards are evaluated inside the transaction; a failed guard or a lost compare-and-set is a `GuardFailed`, never an
+  exception.  An exception (`StoreUnavailable`) means that nothing of the proposal happened.
+- Reads see everything committed before they began.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from leverframe.domain.approvals import Approval, ApprovalState
+from leverframe.domain.budgets import Window
+from leverframe.domain.evidence import Disclosure
+from leverframe.domain.ids import ApprovalId, EntryId, RunId, Sha256, TenantId, WorkflowName
+from leverframe.domain.proposals import CommitResult, HistoryLookup, HistoryValues, Proposal
+from leverframe.domain.runs import Run, RunState, Step
+
+
+class Writer(Protocol):
+    """The one way to change anything."""
+
+    async def commit(self, proposal: Proposal) -> CommitResult:
+        """Carry out a proposal.  Raises StoreUnavailable when the database cannot take it."""
+        ...
+
+    async def close(self) -> None:
+        """Finish what waits, then stop.  Safe to call twice."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFilter:
+    """Which runs to list; newest first."""
+
+    workflow: WorkflowName | None = None
+    state: RunState | None = None
+    item_prefix: str = ""
+    limit: int = 50
+
+
+class Journal(Protocol):
+    """Reads of runs, steps, windows and history."""
+
+    async def run(self, run_id: RunId) -> Run | None:
+        """One run."""
+        ...
+
+    async def runs(self, wanted: RunFilter) -> Sequence[Run]:
+        """Runs, newest first."""
+        ...
+
+    async def steps(self, run_id: RunId) -> Sequence[Step]:
+        """All steps of a run in the order in which they were first written."""
+        ...
+
+    async def windows(self, run_id: RunId) -> Sequence[Window]:
+        """The run's budget windows with what is settled and reserved."""
+        ...
+
+    async def history(self, lookups: Sequence[HistoryLookup]) -> HistoryValues:
+        """Answer history queries.  A sum over a value that has no exact amount is None (unknown)."""
+        ...
+
+    async def once_seen(
+        self, tenant: TenantId, tool: str, key_digest: bytes, since: datetime, except_run: RunId, except_path: str
+    ) -> bool:
+        """Whether another call did this business act since then (in flight, done, granted or unknown)."""
+        ...
+
+    async def artifacts(self, release_digest: Sha256) -> Mapping[str, bytes]:
+        """The kept bytes of a release's files by name; empty where it is not known."""
+        ...
+
+
+class ApprovalBook(Protocol):
+    """Reads of approvals."""
+
+    async def approval(self, approval_id: ApprovalId) -> Approval | None:
+        """One approval with its answers."""
+        ...
+
+    async def approvals(self, state: ApprovalState | None, limit: int) -> Sequence[Approval]:
+        """Approvals, newest first."""
+        ...
+
+    async def denied_like(self, tenant: TenantId, selector_digest: bytes, since: datetime) -> Approval | None:
+        """The latest denial that sticks to this tool, selectors and recipients."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoggedLeaf:
+    """A leaf with its place in the tenant's tree."""
+
+    index: int
+    entry_id: EntryId
+    leaf: bytes
+
+
+class EvidenceLog(Protocol):
+    """Reads of the evidence log of one tenant."""
+
+    async def leaves(self, tenant: TenantId, first: int, count: int) -> Sequence[LoggedLeaf]:
+        """Leaves by index."""
+        ...
+
+    async def leaves_of_run(self, tenant: TenantId, run_id: RunId) -> Sequence[LoggedLeaf]:
+        """A run's leaves in order."""
+        ...
+
+    async def node_hash(self, tenant: TenantId, level: int, index: int) -> bytes:
+        """The hash of a complete subtree of 2**level leaves; level 0 is a leaf's hash."""
+        ...
+
+    async def checkpoint(self, tenant: TenantId) -> bytes | None:
+        """The newest signed note, or None before the first."""
+        ...
+
+    async def disclosures(self, tenant: TenantId, digests: Sequence[str]) -> Mapping[str, Disclosure]:
+        """Disclosures by digest; those pruned, erased or unknown are left out."""
+        ...
+
+    async def disclosures_of_run(self, tenant: TenantId, run_id: RunId) -> Sequence[Disclosure]:
+        """All disclosures that a run's entries carry."""
+        ...
+
+    async def prunable(self, tenant: TenantId, before: datetime, workflow: WorkflowName, limit: int) -> Sequence[str]:
+        """Digests of disclosures of that workflow's ended runs, older than `before`."""
+        ...
