@@ -36,7 +36,8 @@ class SourceRef:
 class ApprovalRequirement:
     """Who may answer a hold, and within which clocks.
 
-    `from_groups` empty: anyone of the tenant with the role approver.  The initiator never may.
+    `from_groups` empty: anyone of the tenant with the role approver.  The initiator never may.  An entry is a group,
+    or several joined by `+` where two requirements met: the person must be in each of them.
     """
 
     from_groups: tuple[str, ...] = ()
@@ -107,10 +108,14 @@ class Allow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hold:
-    """A person must answer first.  `requirement` joins those of all matching rules, the strictest of each key."""
+    """A person must answer first.  `requirement` joins those of all matching rules, the strictest of each key.
+
+    `reserves` are the counts of the call alone: a held call keeps its count, and its re-entry reserves the money.
+    """
 
     reasons: tuple[Reason, ...]
     requirement: ApprovalRequirement
+    reserves: tuple[Reserve, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

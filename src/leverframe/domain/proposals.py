@@ -149,7 +149,7 @@ class TakeReserves:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SettleReserves:
-    """Turn a reservation into spending.  What `actual` does not name is settled as reserved; a second settle is none."""
+    """Turn a reservation into spending, once.  What `actual` does not name is settled as it was reserved."""
 
     reservation_id: ReservationId
     actual: Mapping[tuple[WindowId, BudgetUnit], int]

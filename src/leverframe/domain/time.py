@@ -5,6 +5,9 @@ from datetime import UTC, datetime, timedelta
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _UNIT_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_MAX_DIGITS = 9
+# below this many seconds: divide by, decimals, word
+_SPANS = ((10, 1, 1, "s"), (120, 1, 0, "s"), (7_200, 60, 0, "min"), (172_800, 3_600, 1, "h"))
 
 
 def to_us(at: datetime) -> int:
@@ -26,21 +29,16 @@ def rfc3339(at: datetime) -> str:
 
 
 def duration_s(text: str) -> int | None:
-    """Seconds of a literal such as `90s`, `30m`, `24h` or `7d`; None where it is not one or is zero."""
+    """Seconds of a literal such as `90s`, `30m`, `24h` or `7d`; None where it is not one, is zero or is absurd."""
     number, unit = text[:-1], text[-1:]
-    if unit not in _UNIT_S or not number.isascii() or not number.isdigit() or len(number) > 9 or int(number) == 0:
+    if unit not in _UNIT_S or not number.isascii() or not number.isdigit() or len(number) > _MAX_DIGITS:
         return None
-    return int(number) * _UNIT_S[unit]
+    return int(number) * _UNIT_S[unit] or None
 
 
 def duration_text(seconds: float) -> str:
     """A span for a person: `0.4 s`, `41 s`, `12 min`, `3.5 h`, `2 d`."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    if seconds < 7200:
-        return f"{seconds / 60:.0f} min"
-    if seconds < 172_800:
-        return f"{seconds / 3600:.1f} h"
-    return f"{seconds / 86_400:.0f} d"
+    for below_s, unit_s, places, word in _SPANS:
+        if seconds < below_s:
+            return f"{seconds / unit_s:.{places}f} {word}"
+    return f"{seconds / _UNIT_S['d']:.0f} d"

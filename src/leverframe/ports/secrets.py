@@ -4,8 +4,11 @@ from typing import Protocol
 
 
 class Secrets(Protocol):
-    """Contract: a value is returned to adapters only and is never logged; a reference that does not resolve raises
-    `SecretUnavailable`, naming the reference and never a value."""
+    """References to credentials, resolved where they are used.
+
+    Contract: a value is returned to adapters only and is never logged; a reference that does not resolve raises
+    `SecretUnavailable`, naming the reference and never a value.
+    """
 
     def resolve(self, reference: str) -> str:
         """The value of `secret://env/NAME` or `secret://file/PATH`."""

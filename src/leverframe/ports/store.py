@@ -18,7 +18,7 @@ from leverframe.domain.approvals import Approval, ApprovalState
 from leverframe.domain.budgets import Window
 from leverframe.domain.evidence import Disclosure
 from leverframe.domain.ids import ApprovalId, EntryId, RunId, Sha256, TenantId, WorkflowName
-from leverframe.domain.proposals import CommitResult, HistoryLookup, HistoryValues, Proposal
+from leverframe.domain.proposals import CommitResult, HistoryLookup, HistoryValues, OnceFree, Proposal
 from leverframe.domain.runs import Run, RunState, Step
 
 
@@ -67,9 +67,7 @@ class Journal(Protocol):
         """Answer history queries.  A sum over a value that has no exact amount is None (unknown)."""
         ...
 
-    async def once_seen(
-        self, tenant: TenantId, tool: str, key_digest: bytes, since: datetime, except_run: RunId, except_path: str
-    ) -> bool:
+    async def once_seen(self, guard: OnceFree) -> bool:
         """Whether another call did this business act since then (in flight, done, granted or unknown)."""
         ...
 
