@@ -1,0 +1,31 @@
+"""What every test gets: property profiles, samples of long matrices, and the `needs` marker."""
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from tests.capabilities import MARKER, lack, skip_or_fail
+from tests.sampling import IS_LONG, SEED
+
+# No deadline: two shared cores make any single example slow now and then, which says nothing about the code.
+settings.register_profile("quick", deadline=None, print_blob=True, max_examples=60)
+settings.register_profile(
+    "long", deadline=None, print_blob=True, max_examples=2_000, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("long" if IS_LONG else "quick")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", MARKER)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for mark in item.iter_markers("needs"):
+        for kind, name in mark.kwargs.items():
+            reason = lack(kind, name)
+            if reason:
+                skip_or_fail(reason)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    drawn = "long matrices run whole" if IS_LONG else f"long matrices sampled by LEVERFRAME_SEED={SEED}"
+    terminalreporter.write_line(f"{drawn}; LONG=1 runs them whole")
