@@ -30,9 +30,7 @@ def actions(parser: ArgumentParser) -> list[Action]:
 def arguments(parser: ArgumentParser) -> list[Action]:
     """Its flags and positional arguments, without subcommands and what is hidden."""
     return [
-        action
-        for action in actions(parser)
-        if not isinstance(action, _SubParsersAction) and action.help != SUPPRESS
+        action for action in actions(parser) if not isinstance(action, _SubParsersAction) and action.help != SUPPRESS
     ]
 
 

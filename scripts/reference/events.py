@@ -6,8 +6,8 @@ from leverframe.domain.evidence import EVENT_DOCS, EventType
 from scripts.reference import markdown
 
 INTRO = (
-    "Each line of the evidence log is an entry of one of these types. A type never changes its meaning; a later version "
-    "may add types, and a reader skips those that it does not know. The first word says what the entry is about."
+    "Each line of the evidence log is an entry of one of these types. A type never changes its meaning; a later "
+    "version may add types, and a reader skips those that it does not know. The first word says what it is about."
 )
 
 

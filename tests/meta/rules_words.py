@@ -12,9 +12,9 @@ MAY_CATCH_ALL = re.compile(r"^src/leverframe/(runtime/(door|worker)|asgi)(\w*\.p
 UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
 BANNER = re.compile(r"^#\s*[-=*#~_]{3,}")
 BARE_IGNORE = re.compile(r"#\s*type:\s*ignore(?!\[[a-z-]+(,\s*[a-z-]+)*\])")
-CODED_IGNORE = re.compile(r"#\s*type:\s*ignore\[")
+CODED_IGNORE = re.compile(r"#\s*type:\s*ignore\[([^]]+)\]")
 BARE_NOQA = re.compile(r"#\s*noqa(?!: [A-Z]+[0-9]+)", re.IGNORECASE)
-CODED_NOQA = re.compile(r"#\s*noqa: [A-Z]+[0-9]+")
+CODED_NOQA = re.compile(r"#\s*noqa: ([A-Z]+[0-9]+(?:, ?[A-Z]+[0-9]+)*)")
 EMOJI = re.compile("[\U0001f000-\U0001faff\u2600-\u26ff\u2705\u2728\u274c\u2753-\u2757\u2764]")
 MACHINE_PATH = re.compile(r"(?<![\w.])/(?:work|farm|root|home|Users)/\w")
 REGISTRY = re.compile(
@@ -31,13 +31,16 @@ def comments(source: Source) -> Iterator[tuple[int, str]]:
 
 
 def catches_all(source: Source) -> Iterator[str]:
-    """`except Exception` lives in the door, the worker loop and the ASGI edge; each records what it caught."""
+    """`except Exception` lives in the door, the worker loop and the ASGI edge; elsewhere it ends in a bare `raise`."""
     if not source.path.startswith("src/") or MAY_CATCH_ALL.match(source.path):
         return
     for node in ast.walk(source.tree):
         if isinstance(node, ast.ExceptHandler):
+            is_passed_on = isinstance(node.body[-1], ast.Raise) and node.body[-1].exc is None
             caught = node.type.elts if isinstance(node.type, ast.Tuple) else [node.type]
-            if any(kind is None or ast.unparse(kind) in {"Exception", "BaseException"} for kind in caught):
+            if not is_passed_on and any(
+                kind is None or ast.unparse(kind) in {"Exception", "BaseException"} for kind in caught
+            ):
                 yield f"{source.path}:{node.lineno}: catches everything; name the errors that you can answer"
 
 
@@ -62,14 +65,24 @@ def decorated_comment(source: Source) -> Iterator[str]:
 
 
 def unreasoned_ignore(source: Source) -> Iterator[str]:
-    """Each `type: ignore[code]` and `noqa: CODE` has a reason: in the comment above, or after the code."""
+    """Each `type: ignore[code]` and `noqa: CODE` has a reason: in the comment above, or after the code.
+
+    A reason that speaks of what is "below" holds for that code to the end of the file.
+    """
+    explained_below: set[str] = set()
     for line, comment in comments(source):
         if BARE_IGNORE.search(comment) or BARE_NOQA.search(comment):
             yield f"{source.path}:{line}: name the code that is ignored: {comment}"
-        elif CODED_IGNORE.search(comment) or CODED_NOQA.search(comment):
-            is_explained = re.search(r"(\]|[A-Z]+[0-9]+)\s+\S.*\w{3}", comment) is not None
-            if not is_explained and not source.line_above(line).startswith("#"):
-                yield f"{source.path}:{line}: say in a comment above why this is ignored"
+            continue
+        found = CODED_IGNORE.search(comment) or CODED_NOQA.search(comment)
+        if found is None:
+            continue
+        code, reason = found.group(1), comment[found.end() :]
+        if "below" in reason:
+            explained_below.add(code)
+        is_explained = len(reason.split()) > 1 or source.line_above(line).startswith("#") or code in explained_below
+        if not is_explained:
+            yield f"{source.path}:{line}: say in a comment above why this is ignored"
 
 
 def unreasoned_any(source: Source) -> Iterator[str]:
