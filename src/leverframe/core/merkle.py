@@ -72,6 +72,21 @@ def state_of(size: int, get_hash: GetHash) -> TreeState:
     return TreeState(size=size, frontier=tuple(get_hash(level, index) for level, index in _perfect(0, size)))
 
 
+def nodes_used(proof: Callable[[GetHash], object]) -> tuple[tuple[int, int], ...]:
+    """The nodes that a proof reads, so that a store can fetch them in one question.
+
+    `proof` is called once with a source of empty hashes: `nodes_used(lambda get: inclusion_proof(3, 8, get))`.
+    """
+    used: list[tuple[int, int]] = []
+
+    def note(level: int, index: int) -> bytes:
+        used.append((level, index))
+        return b""
+
+    proof(note)
+    return tuple(used)
+
+
 def inclusion_proof(index: int, size: int, get_hash: GetHash) -> tuple[bytes, ...]:
     """The hashes from the leaf's sibling up to the root's child (RFC 6962, section 2.1.1).
 
