@@ -116,6 +116,7 @@ class Contract:
     allow_tools: tuple[ToolName, ...]
     deny_tools: tuple[ToolName, ...]
     tools: Mapping[ToolName, ToolSpec]  # every tool the contract can name, facts and reconcile included
+    allow_sources: Mapping[ToolName, SourceRef] = field(default_factory=dict)  # the line that lists each tool
     description: str = ""
     owner: str = ""
     environments: tuple[EnvironmentName, ...] = (EnvironmentName("default"),)

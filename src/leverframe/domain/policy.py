@@ -49,6 +49,14 @@ class ApprovalRequirement:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class IgnoredLine:
+    """A line that a person wrote and that changes nothing; `explain` prints it with the rule it stands in."""
+
+    source: SourceRef
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
     """One sentence of policy.  `when` absent: always.  `tools` empty: every tool (effects then select).
 
@@ -65,6 +73,7 @@ class Rule:
     threshold_usd: Decimal | None = None
     approval: ApprovalRequirement | None = None
     reason: str = ""
+    ignored: IgnoredLine | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

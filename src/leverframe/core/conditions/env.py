@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
 
 from leverframe.domain.conditions import HistoryQuery
 from leverframe.domain.labels import Label
@@ -25,4 +24,4 @@ class ConditionEnv:
     run: Mapping[str, object] = field(default_factory=dict)
     call: Mapping[str, object] = field(default_factory=dict)
     labels: Mapping[AttributePath, Label] = field(default_factory=dict)
-    history: Mapping[HistoryQuery, int | Decimal | bool | None] = field(default_factory=dict)
+    history: Mapping[HistoryQuery, object] = field(default_factory=dict)

@@ -4,6 +4,8 @@ Knows: deny beats hold beats allow beats the default, which is deny.  Never: rea
 Property: `tests/property/test_policy_fast_equals_slow.py` holds it equal to a slow, obviously correct interpreter.
 """
 
+from leverframe.core.policy.compiled import CompiledPolicy, compile_contract, compile_policy
+from leverframe.core.policy.decide import decide, history_still_allows, needed_facts, needed_history, once_per_values
 from leverframe.core.policy.question import (
     Asker,
     GrantedApproval,
@@ -12,5 +14,23 @@ from leverframe.core.policy.question import (
     Question,
     StickyDenial,
 )
+from leverframe.core.policy.rows import ApprovalRow, rules_of_lists
 
-__all__ = ["Asker", "GrantedApproval", "HistoryAnswers", "ModelQuestion", "Question", "StickyDenial"]
+__all__ = [
+    "ApprovalRow",
+    "Asker",
+    "CompiledPolicy",
+    "GrantedApproval",
+    "HistoryAnswers",
+    "ModelQuestion",
+    "Question",
+    "StickyDenial",
+    "compile_contract",
+    "compile_policy",
+    "decide",
+    "history_still_allows",
+    "needed_facts",
+    "needed_history",
+    "once_per_values",
+    "rules_of_lists",
+]

@@ -1,0 +1,186 @@
+"""The decision of one call: deny beats hold beats allow beats the default, which is deny.
+
+Knows: the order in which rules, budgets and approvals speak.  Never: reads a clock or a store; same question, same
+answer.  A condition that cannot be known denies in a deny rule, holds in a hold rule, and does not allow.
+Source: docs/reference/contract.md, "Meaning, where it matters".
+Property: `tests/property/test_policy_fast_equals_slow.py`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from leverframe.core.budgets import counts, lacking, limit_text, plan, without_counts
+from leverframe.core.conditions import ConditionEnv
+from leverframe.core.policy import reasons
+from leverframe.core.policy.compiled import CompiledPolicy, RuleTest, ToolPlan
+from leverframe.core.policy.environment import environment
+from leverframe.core.policy.question import Asker, HistoryAnswers, ModelQuestion, Question
+from leverframe.core.policy.requirements import joined
+from leverframe.domain.budgets import BudgetUnit, Window
+from leverframe.domain.conditions import HistoryQuery
+from leverframe.domain.ids import RuleId, ToolName
+from leverframe.domain.json import Json, JsonObject
+from leverframe.domain.policy import Allow, Decision, Deny, Fact, Hold, Reason, Reserve, RunFacts, Then
+from leverframe.domain.tools import ToolSpec
+
+_NOTHING_GRANTED: frozenset[RuleId] = frozenset()
+
+
+def decide(question: Question | ModelQuestion, policy: CompiledPolicy) -> Decision:
+    """Decide one call.
+
+    The order: unknown tool, environment, arguments; deny rules; the lists; a denial in this run; budgets; hold rules,
+    `once_per` and a denial in another run; allow rules.  The first that speaks against the call decides, and names
+    every rule of its rank that took part.
+
+    A hold that matches while no allow rule is true names that as well (`no-allow-rule`): `allow_tools` and allow rules
+    say what may run by itself, and a person's grant of the whole stands in for them.
+    """
+    if isinstance(question, ModelQuestion):
+        return _decide_model(question, policy)
+    tool = policy.plans.get(question.tool)
+    if tool is None or question.spec is None:
+        return Deny(reasons=(reasons.unknown_tool(policy),))
+    spec = tool.spec
+    if spec.environments and question.run.environment not in spec.environments:
+        return Deny(reasons=(reasons.other_environment(question, spec),))
+    if question.schema_error:
+        return Deny(reasons=(reasons.invalid_arguments(question, spec),))
+    if question.asker is Asker.DOOR:
+        return _decide_own_read(question, policy, tool)
+    env = _environment(question, tool)
+    denied = _matching(tool.denies, env, question)
+    if denied:
+        return Deny(reasons=denied)
+    if not tool.is_listed and not tool.is_held:
+        return Deny(reasons=(reasons.not_allowed(policy),))
+    if question.denied_before is not None and question.denied_before.is_same_run:
+        return Deny(reasons=(reasons.denied_before(question.denied_before),))
+    cost = question.cost if question.asker is Asker.AGENT else without_counts(question.cost)
+    return _out_of_budget(question.windows, cost) or _by_people(question, policy, tool, env, cost)
+
+
+def history_still_allows(question: Question, policy: CompiledPolicy, new_history: HistoryAnswers) -> bool:
+    """Whether a call is allowed under another history, all else as it was: the guard of an allow.
+
+    The windows are those of the question; the store guards their room by itself.
+    """
+    return isinstance(decide(replace(question, history=new_history), policy), Allow)
+
+
+def needed_facts(policy: CompiledPolicy, tool: ToolName) -> tuple[str, ...]:
+    """The facts that the rules and the threshold of a tool read, each after the facts that it rests on."""
+    known = policy.plans.get(tool)
+    return () if known is None else known.facts
+
+
+def needed_history(
+    policy: CompiledPolicy, tool: ToolName, args: JsonObject, facts: Mapping[str, Fact], run: RunFacts
+) -> tuple[HistoryQuery, ...]:
+    """The history that the rules of a tool ask for this call, each query once; an unknown value is not asked for."""
+    known = policy.plans.get(tool)
+    if known is None or not known.asking:
+        return ()
+    env = environment(known, args, facts, run)
+    return tuple(dict.fromkeys(query for condition in known.asking for query in condition.history_queries(env)))
+
+
+def once_per_values(spec: ToolSpec, args: JsonObject) -> tuple[tuple[str, Json], ...]:
+    """The arguments that name the business act of a call, in the order of `once_per`; an absent one is null."""
+    return () if spec.once_per is None else tuple((key, args.get(key)) for key in spec.once_per.keys)
+
+
+def _environment(question: Question, tool: ToolPlan) -> ConditionEnv:
+    return environment(
+        tool,
+        question.args,
+        question.facts,
+        question.run,
+        history=question.history,
+        arg_labels=question.arg_labels,
+    )
+
+
+def _matching(tests: tuple[RuleTest, ...], env: ConditionEnv, question: Question) -> tuple[Reason, ...]:
+    """The rules that are true or unknown."""
+    return tuple(
+        reasons.of_rule(test, truth, env, question.facts) for test in tests if (truth := test.test(env)) is not False
+    )
+
+
+def _by_people(
+    question: Question, policy: CompiledPolicy, tool: ToolPlan, env: ConditionEnv, cost: Mapping[BudgetUnit, int]
+) -> Decision:
+    """What is left when nothing forbids the call: whether it may run by itself, and else who must have answered."""
+    granted = _NOTHING_GRANTED if question.granted is None else question.granted.rules
+    held = _hold_reasons(question, tool, env)
+    by_itself = _allow_reasons(question, tool, env)
+    if not by_itself and tool.is_listed:
+        if not held and reasons.NO_ALLOW_RULE not in granted:
+            return Deny(reasons=(reasons.no_allow_rule(tool, Then.DENY),))
+        held = (*held, reasons.no_allow_rule(tool, Then.HOLD))
+    if not held and not tool.is_listed:
+        return Deny(reasons=(reasons.not_allowed(policy),))
+    if any(reason.rule not in granted for reason in held):
+        return _hold(question, tool, held)
+    reserves = plan(question.windows, cost)
+    if question.granted is None:
+        return Allow(reasons=by_itself, reserves=reserves)
+    approval_id = question.granted.approval_id
+    satisfied = tuple(reasons.granted_by(reason, approval_id) for reason in held)
+    return Allow(reasons=(*satisfied, *by_itself), reserves=reserves, consumes=approval_id)
+
+
+def _hold_reasons(question: Question, tool: ToolPlan, env: ConditionEnv) -> tuple[Reason, ...]:
+    held = _matching(tool.holds, env, question)
+    if tool.spec.once_per is not None and question.once_per_seen is not False:
+        unknown = question.once_per_seen is None
+        held = (*held, reasons.once_per(tool.spec.once_per, tool.spec, is_unknown=unknown))
+    if question.denied_before is not None:
+        held = (reasons.denied_before(question.denied_before), *held)
+    return held
+
+
+def _allow_reasons(question: Question, tool: ToolPlan, env: ConditionEnv) -> tuple[Reason, ...]:
+    """What lets the call run by itself: the list alone, or the allow rules that are true; empty where nothing does."""
+    if not tool.allows or not tool.is_listed:
+        return tool.listed
+    return tuple(reasons.of_rule(test, True, env, question.facts) for test in tool.allows if test.test(env))
+
+
+def _hold(question: Question, tool: ToolPlan, held: tuple[Reason, ...]) -> Hold:
+    """A hold names every matching rule, granted ones too: the next grant must satisfy all of them at once."""
+    names = {reason.rule for reason in held}
+    of_rules = (test.rule.approval for test in tool.holds if test.rule.id in names)
+    parts = [part for part in (tool.row, *of_rules) if part is not None]
+    counted = counts(question.cost) if question.asker is Asker.AGENT else {}
+    return Hold(
+        reasons=held,
+        requirement=joined(parts, default_source=held[0].source),
+        reserves=plan(question.windows, counted),
+    )
+
+
+def _out_of_budget(windows: tuple[Window, ...], cost: Mapping[BudgetUnit, int]) -> Deny | None:
+    full = lacking(windows, cost)
+    if not full:
+        return None
+    return Deny(reasons=tuple(reasons.no_room(window, cost) for window in full), stops_run=limit_text(full[0]))
+
+
+def _decide_own_read(question: Question, policy: CompiledPolicy, tool: ToolPlan) -> Decision:
+    """The door's own read stands outside the agent's rules: the contract itself asks for it."""
+    if tool.spec.effect.is_write or question.tool not in policy.own_reads:
+        return Deny(reasons=(reasons.not_an_own_read(tool, policy),))
+    return _within_budget(question.windows, without_counts(question.cost), reasons.own_read(policy))
+
+
+def _decide_model(question: ModelQuestion, policy: CompiledPolicy) -> Decision:
+    if not policy.has_models:
+        return Deny(reasons=(reasons.no_models(question, policy),))
+    return _within_budget(question.windows, question.cost, reasons.models(policy))
+
+
+def _within_budget(windows: tuple[Window, ...], cost: Mapping[BudgetUnit, int], reason: Reason) -> Decision:
+    reserves: tuple[Reserve, ...] = plan(windows, cost)
+    return _out_of_budget(windows, cost) or Allow(reasons=(reason,), reserves=reserves)

@@ -1,0 +1,224 @@
+"""Where the values of a call come from, by value identity.
+
+Knows: which fields entered a run, under which semantic type and label, and what an argument's equal value inherits.
+Never: matches a substring, nor lowers confidentiality; a match may only raise integrity above third-party.
+Both sides need the same semantic type (declared, else the property's name; a whole value that a project's `types`
+pattern matches has that type too).  Booleans, nulls, enums and whole numbers never match: they are too easily equal.
+Source: docs/reference/labels.md.  Property: `tests/property/test_labels.py`.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+
+from leverframe.core.token_types import NO_TYPES, TokenTypes, normal_form
+from leverframe.domain.json import Json, JsonObject
+from leverframe.domain.labels import UNTRACED, Integrity, Label, join
+from leverframe.domain.tools import ArgSpec, ToolSpec
+
+_NOT_DECLARED = ArgSpec()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValueIndex:
+    """Every traceable value of a run: (semantic type, normal form) -> the label that an equal argument inherits.
+
+    `union` joins all that entered; it is the confidentiality of every argument and the label of a model's output.
+    """
+
+    types: TokenTypes = NO_TYPES
+    known: Mapping[tuple[str, str], Label] = field(default_factory=dict)
+    union: Label = field(default_factory=lambda: join(()))
+
+
+def index_input(
+    values: JsonObject, *, opener: Integrity, trust: Mapping[str, Integrity], types: TokenTypes = NO_TYPES
+) -> ValueIndex:
+    """Start an index with a run's input.
+
+    Args:
+        values: the input, checked against the contract's schema.
+        opener: the integrity of who opened the run: the default label of every field.
+        trust: the contract's `input_trust`, by property name or JSON pointer.
+        types: the project's typed tokens; they are lifted from strings with the label user and from no other.
+    """
+    pointers = {key if key.startswith("/") else f"/{_escape(key)}": level for key, level in trust.items()}
+    labels = {
+        pointer: Label(integrity=level, origin=f"input{pointer}") for pointer, level in {"": opener, **pointers}.items()
+    }
+    return _with_values(ValueIndex(types=types), values, labels, origin="input", lifts_tokens=True)
+
+
+def index_result(index: ValueIndex, result: Json, labels: Mapping[str, Label], *, step: str) -> ValueIndex:
+    """Add a read's answer, whose `labels` are those of `label_output`; the old index stays as it was."""
+    return _with_values(index, result, labels, origin=step)
+
+
+def label_output(result: Json, spec: ToolSpec, *, step: str = "") -> Mapping[str, Label]:
+    """The labels of a tool's answer by JSON pointer; "" is the whole answer, and the longest pointer wins.
+
+    A `*` in a pointer of `output_trust` stands for any index or key; here it is written out for what is there.
+    What a tool's spec does not name is third-party.
+    """
+    rules = {"": Integrity.THIRD_PARTY, **spec.output_trust}
+    found = {
+        pointer: Label(integrity=level, confidentiality=spec.output_confidentiality, origin=f"{step}{pointer}")
+        for pointer, level in rules.items()
+        if "*" not in pointer.split("/")
+    }
+    starred = {pointer: level for pointer, level in rules.items() if "*" in pointer.split("/")}
+    for place, _, _ in _walk(result, "", inner=True) if starred else ():
+        levels = [level for pointer, level in starred.items() if _stands_for(pointer, place)]
+        if levels and place not in found:
+            found[place] = Label(
+                integrity=min(levels), confidentiality=spec.output_confidentiality, origin=f"{step}{place}"
+            )
+    return found
+
+
+def label_at(labels: Mapping[str, Label], pointer: str) -> Label:
+    """The label of the value at `pointer`: that of the longest prefix; none is third-party."""
+    while True:
+        label = labels.get(pointer)
+        if label is not None:
+            return label
+        if not pointer:
+            return UNTRACED
+        pointer = pointer[: pointer.rindex("/")]
+
+
+def label_args(
+    args: JsonObject, specs: Mapping[str, ArgSpec], index: ValueIndex, schema: Json = None
+) -> dict[str, Label]:
+    """The label of each argument: of the equal value that entered the run, else third-party; nested values, the lowest.
+
+    Args:
+        args: the parsed arguments.
+        specs: `ToolSpec.args`; an argument without one has its own name as its semantic type.
+        index: what entered the run.
+        schema: the tool's input schema, for its enums; None where there is none.
+
+    Confidentiality is that of the whole run, matched or not: an encoded secret matches nothing.
+    """
+    return {
+        name: _label_arg(value, specs.get(name, _NOT_DECLARED).type or name, index, _property(schema, name))
+        for name, value in args.items()
+    }
+
+
+def run_union(index: ValueIndex) -> Label:
+    """The join of all that entered the run: the label of whatever a model writes after it."""
+    return index.union
+
+
+def _label_arg(value: Json, type_name: str, index: ValueIndex, schema: Json) -> Label:
+    labels = [
+        UNTRACED if _is_enum(schema, place) else _label_scalar(leaf, key or type_name, index)
+        for place, key, leaf in _walk(value, "")
+    ]
+    # An empty list or object has no leaf to trace, and leaving something out is a choice as well.
+    integrity = min((label.integrity for label in labels), default=Integrity.THIRD_PARTY)
+    origins = {label.origin for label in labels if label.integrity is integrity}
+    return Label(
+        integrity=integrity,
+        confidentiality=index.union.confidentiality,
+        origin=origins.pop() if len(origins) == 1 else "",
+    )
+
+
+def _label_scalar(value: Json, type_name: str, index: ValueIndex) -> Label:
+    form = traceable_form(value, type_name)
+    if form is None:
+        return UNTRACED
+    return index.known.get((type_name, form), UNTRACED)
+
+
+def traceable_form(value: Json, type_name: str) -> str | None:
+    """The normal form under which a value is traced, or None where it never matches."""
+    if isinstance(value, str):
+        return normal_form(type_name, value) or None
+    # A fraction is traced by its exact value, so that 49.90 and 49.9 are one; whole numbers are too easily equal.
+    if isinstance(value, Decimal) and value.is_finite() and value != value.to_integral_value():
+        sign, digits, exponent = value.as_tuple()
+        numerals = "".join(map(str, digits))
+        shortest = numerals.rstrip("0")
+        return f"{'-' if sign else ''}{shortest}e{int(exponent) + len(numerals) - len(shortest)}"
+    return None
+
+
+def _with_values(
+    index: ValueIndex, values: Json, labels: Mapping[str, Label], *, origin: str, lifts_tokens: bool = False
+) -> ValueIndex:
+    known = dict(index.known)
+    entered = [index.union]
+    for place, key, leaf in _walk(values, ""):
+        label = label_at(labels, place)
+        entered.append(label)
+        traced = replace(label, origin=f"{origin}{place}")
+        for pair in _typed_forms(leaf, key, index.types, lifts=lifts_tokens and _is_user(label)):
+            old = known.get(pair)
+            known[pair] = traced if old is None else _met(old, traced)
+    return ValueIndex(types=index.types, known=known, union=join(entered))
+
+
+def _typed_forms(value: Json, key: str, types: TokenTypes, *, lifts: bool) -> Iterator[tuple[str, str]]:
+    form = traceable_form(value, key)
+    if form is not None and key:
+        yield key, form
+    if isinstance(value, str):
+        for type_name in types.whole(value):
+            yield type_name, normal_form(type_name, value)
+        if lifts:
+            for type_name, token in types.tokens(value):
+                yield type_name, normal_form(type_name, token)
+
+
+def _met(one: Label, other: Label) -> Label:
+    """What two equal values give: user where the user's own text holds it, else the lowest."""
+    if _is_user(one) or _is_user(other):
+        return one if _is_user(one) else other
+    return min(one, other, key=lambda label: label.integrity)
+
+
+def _is_user(label: Label) -> bool:
+    return label.integrity is Integrity.USER
+
+
+def _walk(value: Json, key: str, *, inner: bool = False) -> Iterator[tuple[str, str, Json]]:
+    """Yield (JSON pointer, name of the nearest property, scalar) of every leaf; with `inner`, of containers too."""
+    waiting: list[tuple[str, str, Json]] = [("", key, value)]
+    while waiting:
+        place, name, node = waiting.pop()
+        if isinstance(node, Mapping):
+            waiting.extend((f"{place}/{_escape(child)}", child, item) for child, item in node.items())
+        elif isinstance(node, list | tuple):
+            waiting.extend((f"{place}/{position}", name, item) for position, item in enumerate(node))
+        else:
+            yield place, name, node
+            continue
+        if inner:
+            yield place, name, node
+
+
+def _escape(key: str) -> str:
+    """One reference token of a JSON pointer (RFC 6901, section 3)."""
+    return key.replace("~", "~0").replace("/", "~1")
+
+
+def _stands_for(pattern: str, place: str) -> bool:
+    wanted, there = pattern.split("/"), place.split("/")
+    return len(wanted) == len(there) and all(a in ("*", b) for a, b in zip(wanted, there, strict=True))
+
+
+def _property(schema: Json, name: str) -> Json:
+    properties = schema.get("properties") if isinstance(schema, Mapping) else None
+    return properties.get(name) if isinstance(properties, Mapping) else None
+
+
+def _is_enum(schema: Json, place: str) -> bool:
+    """Whether the schema lists the values at this place; what it says through `$ref` or `anyOf` is not looked at."""
+    for step in place.split("/")[1:]:
+        inside = _property(schema, step.replace("~1", "/").replace("~0", "~"))
+        items = schema.get("items") if isinstance(schema, Mapping) and step.isdigit() else None
+        schema = inside if inside is not None else items
+    return isinstance(schema, Mapping) and ("enum" in schema or "const" in schema)

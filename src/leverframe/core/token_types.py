@@ -1,0 +1,69 @@
+"""The project's typed tokens: what `types:` of `leverframe.yaml` declares, and the normal form of a typed value.
+
+Knows: linear-time patterns (RE2) and how equal values are written one way.  Never: takes a part of a longer token.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import re2
+
+# A longer text is read up to here; a token after it stays untraced, which can only hold a call.
+MAX_TEXT_CHARS = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class TokenTypes:
+    """Semantic type -> the pattern of its values, compiled once (`compile_types`)."""
+
+    patterns: tuple[tuple[str, "re2._Regexp"], ...] = ()
+
+    def whole(self, value: str) -> Iterator[str]:
+        """The types whose pattern matches all of a value, the white space around it aside."""
+        text = value.strip()
+        return (name for name, pattern in self.patterns if pattern.fullmatch(text))
+
+    def tokens(self, text: str) -> Iterator[tuple[str, str]]:
+        """Every (type, token) in a text.  A part of a longer word is no token: `#W12345678` holds no `#W1234567`."""
+        text = text[:MAX_TEXT_CHARS]
+        for name, pattern in self.patterns:
+            for match in pattern.finditer(text):
+                if match.group() and not _splits_a_word(text, match.start(), match.end()):
+                    yield name, match.group()
+
+
+NO_TYPES = TokenTypes()
+
+
+def compile_types(types: Mapping[str, str]) -> TokenTypes:
+    """Compile the patterns of a project.
+
+    Raises:
+        ValueError: a pattern is not one of RE2, naming its type; `check` has refused such a project before.
+    """
+    options = re2.Options()
+    options.log_errors = False
+    compiled = []
+    for name, pattern in types.items():
+        try:
+            compiled.append((name, re2.compile(pattern, options)))
+        except re2.error as err:
+            msg = f"The pattern {pattern!r} of the type {name!r} is not a linear-time (RE2) pattern"
+            raise ValueError(msg) from err
+    return TokenTypes(patterns=tuple(compiled))
+
+
+def normal_form(type_name: str, value: str) -> str:
+    """A string as it is compared: without white space around it, and e-mail addresses without case."""
+    text = value.strip()
+    return text.casefold() if _is_email(type_name) else text
+
+
+def _is_email(type_name: str) -> bool:
+    return type_name in {"email", "e_mail"} or type_name.endswith("_email")
+
+
+def _splits_a_word(text: str, start: int, end: int) -> bool:
+    begins_inside = start > 0 and text[start - 1].isalnum() and text[start].isalnum()
+    ends_inside = end < len(text) and text[end - 1].isalnum() and text[end].isalnum()
+    return begins_inside or ends_inside
