@@ -1,9 +1,6 @@
 """The pages of the three files that a user writes: every key, whether this version enforces it, and an example."""
 
-from collections.abc import Iterable
-
 from leverframe.config.keys import KEYS, Key
-
 from scripts.reference import markdown
 
 TITLES = {"project": "The project file", "contract": "The workflow contract", "tool": "The tool specification"}
@@ -15,36 +12,37 @@ Every key but `workflow` is optional, and the defaults are the safe ones.""",
     "tool": """`tools/<name>.yaml`: what a tool does to the world, what its arguments mean, and how it is called.
 A Python tool says the same in its decorator.""",
 }
-STATUS = """A key is *enforced* or *later*: one marked *later* belongs to the design, and `leverframe check` refuses it
-as `not-in-this-version` until the code that enforces it is there. No key is accepted and ignored."""
-HEAD = ("Key", "Type", "Default", "Unit", "Means", "Example")
+STATUS = """`leverframe check` refuses a key that this version does not enforce as `not-in-this-version`; none is
+accepted and ignored. In a path, `[]` stands for an item of a list and `*` for a name that you choose."""
+TIERS = {
+    "first day": "What a first workflow needs.",
+    "first month": "What a workflow in use asks for.",
+    "all": "Everything else.",
+}
+HEAD = ("Key", "Takes", "Default", "Unit", "Means", "Example", "Kept by")
 
 
 def render(file: str) -> str:
-    """The page of one file: its enforced keys, then those to come."""
+    """The page of one file: its enforced keys by tier, then those that a later version will enforce."""
     keys = [key for key in KEYS if key.file == file]
-    enforced = [key for key in keys if key.status == "enforced"]
-    later = [key for key in keys if key.status != "enforced"]
-    return markdown.page(
-        TITLES[file],
-        INTROS[file],
-        STATUS,
-        "## Enforced",
-        markdown.table(HEAD, _rows(enforced)),
-        "## Later" if later else "",
-        markdown.table(HEAD, _rows(later)),
+    blocks: list[str] = []
+    for tier, said in TIERS.items():
+        rows = [_row(key) for key in keys if key.status == "enforced" and key.tier == tier]
+        blocks += [f"## {tier.capitalize()}", said, markdown.table(HEAD, rows)] if rows else []
+    later = [(markdown.code(key.path), key.doc, markdown.code(key.example)) for key in keys if key.status != "enforced"]
+    if later:
+        blocks += ["## Not in this version", "Refused until the code that enforces it is there."]
+        blocks += [markdown.table(("Key", "Will mean", "Example"), later)]
+    return markdown.page(TITLES[file], INTROS[file], STATUS, *blocks)
+
+
+def _row(key: Key) -> tuple[str, ...]:
+    return (
+        markdown.code(key.path),
+        key.type,
+        key.default if " " in key.default and key.default[0].islower() else markdown.code(key.default),
+        key.unit or "-",
+        key.doc,
+        markdown.code(key.example),
+        markdown.code(key.enforced_by),
     )
-
-
-def _rows(keys: Iterable[Key]) -> list[tuple[str, ...]]:
-    return [
-        (
-            markdown.code(key.path),
-            key.type,
-            markdown.code(key.default),
-            key.unit or "-",
-            key.doc,
-            markdown.code(key.example),
-        )
-        for key in keys
-    ]

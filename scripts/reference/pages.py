@@ -2,16 +2,13 @@
 
 from importlib.util import find_spec
 
-from scripts.reference import events, problems
+from scripts.reference import config, events, findings, problems
 
 
 def pages() -> dict[str, str]:
     """The text of each page under docs/reference, as the code is now."""
-    wanted = {"events.md": events.render(), "problems.md": problems.render()}
-    if find_spec("leverframe.config.keys"):
-        from scripts.reference import config
-
-        wanted |= {f"{file}.md": config.render(file) for file in config.INTROS}
+    wanted = {"events.md": events.render(), "findings.md": findings.render(), "problems.md": problems.render()}
+    wanted |= {f"{file}.md": config.render(file) for file in config.TITLES}
     if find_spec("leverframe.cli") and find_spec("leverframe.cli.main"):
         from leverframe.cli.main import build_parser
 

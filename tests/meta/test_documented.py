@@ -7,10 +7,11 @@ from argparse import ArgumentParser
 
 import pytest
 
+from leverframe.config.keys import KEYS
 from leverframe.domain import errors
 from leverframe.domain.evidence import EVENT_DOCS, EventType
 from scripts.public_names import PIN, public_names
-from scripts.reference import cli, problems
+from scripts.reference import cli, findings, problems
 from scripts.reference.pages import pages
 from tests.meta.tree import ROOT, text_files
 
@@ -29,6 +30,24 @@ def test_the_reference_page_is_what_the_code_says(name: str) -> None:
 
 def test_no_reference_page_is_left_over() -> None:
     assert {path.name for path in REFERENCE.glob("*.md")} == set(pages())
+
+
+def test_every_enforced_key_names_the_code_that_keeps_its_word() -> None:
+    package = ROOT / "src" / "leverframe"
+    for key in KEYS:
+        keeper = package.joinpath(*key.enforced_by.split("."))
+        is_there = keeper.with_suffix(".py").is_file() or (keeper / "__init__.py").is_file()
+        assert is_there == (key.status == "enforced"), f"{key.file} {key.path}: {key.enforced_by!r}"
+        assert key.doc.endswith("."), f"{key.file} {key.path} needs a sentence"
+        assert key.example, f"{key.file} {key.path} needs an example"
+
+
+def test_a_finding_is_shown_with_the_names_of_what_it_quotes() -> None:
+    text = """self.findings.error(at, "too-long", f"{key!r} has {len(text):,} bytes at {at.line}.")"""
+
+    found = findings.reported(ast.parse(text, mode="eval").body)
+
+    assert found == findings.Finding("too-long", "error", "{key} has {text} bytes at {line}.")
 
 
 def test_every_event_type_is_documented_in_one_sentence() -> None:
