@@ -1,0 +1,1 @@
+"""Model vendors and their stand-ins, behind one port.  Imported by `wiring` only."""
