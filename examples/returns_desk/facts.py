@@ -1,4 +1,4 @@
-"""What the returns desk knows of an order that its shop answered: whose it is, what it is worth, what happened to it.
+"""What the returns desk works out from an order that its shop answered: what it is worth, and what happened to it.
 
 Pure functions of the shop's JSON: amounts are exact decimals in US dollars, never floats.  Each raises on an answer
 that lacks what it needs, so that a fact stays unknown rather than wrong; an unknown fact never allows.
@@ -39,13 +39,8 @@ def refund_value(order: Order, item_ids: Sequence[str] | None = None) -> Decimal
     return total
 
 
-def customer_of(order: Order) -> str:
-    """The user id of the customer who placed the order."""
-    return str(order["user_id"])
-
-
-# Whether a write had happened, asked after a crash between sending it and recording its answer.  An order that was in
-# that state before the call would have made the shop refuse it, so the state tells; the arguments tell whose act it was.
+# Whether a write had happened, asked after a crash between sending it and recording its answer.  The shop refuses each
+# of these on an order that is in that state already, so the state tells; the arguments tell whose act it was.
 
 
 def cancelled(args: Args, order: Order) -> bool:
