@@ -100,6 +100,18 @@ def impure_core(source: Source) -> Iterator[str]:
             yield f"{source.path}:{node.lineno}: reads the clock; take `now` as an argument"
 
 
+def store_makes_up_values(source: Source) -> Iterator[str]:
+    """The store writes what it is given: ids and timestamps are made in `runtime`."""
+    if not source.path.startswith("src/leverframe/store/"):
+        return
+    for name, line in imported(source.tree):
+        if name.split(".")[0] in {"random", "secrets", "uuid"}:
+            yield f"{source.path}:{line}: imports {name}; take the id as an argument"
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.Attribute) and node.attr in CLOCK_METHODS and _is_date_class(node.value):
+            yield f"{source.path}:{node.lineno}: reads the clock; take `now` as an argument"
+
+
 def _is_date_class(node: ast.expr) -> bool:
     name = node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
     return name in {"date", "datetime"}
@@ -145,6 +157,7 @@ RULES = (
     class_too_wide,
     vague_name,
     impure_core,
+    store_makes_up_values,
     driver_outside_store,
     acts_beside_the_door,
     lazy_import_without_reason,

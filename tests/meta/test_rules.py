@@ -19,6 +19,8 @@ BREAKS = [
     ("impure_core", CORE, "from os import environ\n"),
     ("impure_core", DOMAIN, "import datetime\nnow = datetime.datetime.now(datetime.UTC)\n"),
     ("impure_core", CORE, "text = open('x').read()\n"),
+    ("store_makes_up_values", "src/leverframe/store/sqlite/runs.py", "import uuid\n"),
+    ("store_makes_up_values", "src/leverframe/store/sqlite/runs.py", "from datetime import datetime\ndatetime.now()\n"),
     ("driver_outside_store", RUNTIME, "import sqlite3\n"),
     ("acts_beside_the_door", RUNTIME, "from leverframe.ports import acting\n"),
     ("acts_beside_the_door", "src/leverframe/cli/run.py", "from leverframe.ports.acting import ToolExecutor\n"),
