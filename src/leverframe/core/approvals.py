@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from leverframe.core.token_types import normal_form
+from leverframe.core.token_types import normal_value
 from leverframe.domain.approvals import Answer, AnswerWord, Approval, ApprovalState
 from leverframe.domain.contracts import Person
 from leverframe.domain.errors import ApprovalAlreadyDecided
@@ -136,7 +136,7 @@ def sticky_values(spec: ToolSpec, args: JsonObject) -> tuple[tuple[str, Json], .
     roles = {name: arg.role for name, arg in spec.args.items()}
     named = sorted(name for name, role in roles.items() if role in _STICKY_ROLES)
     names = named or sorted(name for name in args if roles.get(name) not in _LOOSE_ROLES)
-    return tuple((name, _normal(_type_of(spec, name), args.get(name))) for name in names)
+    return tuple((name, normal_value(spec.type_of(name), args.get(name))) for name in names)
 
 
 def _not_eligible(approval: Approval, person: Person) -> Refusal | None:
@@ -161,19 +161,6 @@ def _not_eligible(approval: Approval, person: Person) -> Refusal | None:
 
 def _granters(answers: tuple[Answer, ...]) -> frozenset[PrincipalId]:
     return frozenset(answer.principal for answer in answers if answer.word is AnswerWord.GRANT)
-
-
-def _type_of(spec: ToolSpec, name: str) -> str:
-    arg = spec.args.get(name)
-    return (arg.type if arg is not None else "") or name
-
-
-def _normal(type_name: str, value: Json) -> Json:
-    if isinstance(value, str):
-        return normal_form(type_name, value)
-    if isinstance(value, list | tuple):
-        return tuple(_normal(type_name, item) for item in value)
-    return value
 
 
 def _short(digest: Sha256) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
-from leverframe.core.token_types import NO_TYPES, TokenTypes, normal_form
+from leverframe.core.token_types import NO_TYPES, TokenTypes, exact_form, normal_form
 from leverframe.domain.json import Json, JsonObject
 from leverframe.domain.labels import UNTRACED, Integrity, Label, join
 from leverframe.domain.tools import ArgSpec, ToolSpec
@@ -139,10 +139,7 @@ def traceable_form(value: Json, type_name: str) -> str | None:
         return normal_form(type_name, value) or None
     # A fraction is traced by its exact value, so that 49.90 and 49.9 are one; whole numbers are too easily equal.
     if isinstance(value, Decimal) and value.is_finite() and value != value.to_integral_value():
-        sign, digits, exponent = value.as_tuple()
-        numerals = "".join(map(str, digits))
-        shortest = numerals.rstrip("0")
-        return f"{'-' if sign else ''}{shortest}e{int(exponent) + len(numerals) - len(shortest)}"
+        return str(exact_form(value))
     return None
 
 

@@ -5,11 +5,15 @@ Knows: linear-time patterns (RE2) and how equal values are written one way.  Nev
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 
 import re2
 
+from leverframe.domain.json import Json
+
 # A longer text is read up to here; a token after it stays untraced, which can only hold a call.
 MAX_TEXT_CHARS = 1_000_000
+_MAX_WHOLE_EXPONENT = 100  # 1E+1000000 stays a decimal; as an integer it would fill a page
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,34 @@ def normal_form(type_name: str, value: str) -> str:
     """A string as it is compared: without white space around it, and e-mail addresses without case."""
     text = value.strip()
     return text.casefold() if _is_email(type_name) else text
+
+
+def normal_value(type_name: str, value: Json) -> Json:
+    """A value as it is compared: strings in their normal form, also in lists; a whole number without a fraction.
+
+    Two acts that differ in the spelling of a value alone are one act: `"#W1 "` and `"#W1"`, `50` and `50.00`.
+    """
+    if isinstance(value, str):
+        return normal_form(type_name, value)
+    if isinstance(value, list | tuple):
+        return [normal_value(type_name, item) for item in value]
+    if isinstance(value, Decimal) and value.is_finite():
+        return exact_form(value)
+    return value
+
+
+def exact_form(value: Decimal) -> int | Decimal:
+    """The one spelling of a finite number: an integer where it is one of moderate size, else without trailing zeros."""
+    sign, digits, exponent = value.as_tuple()
+    kept = list(digits)
+    shift = int(exponent)
+    while len(kept) > 1 and kept[-1] == 0:
+        kept.pop()
+        shift += 1
+    if kept == [0]:
+        return 0
+    shortest = Decimal((sign, tuple(kept), shift))
+    return int(shortest) if 0 <= shift <= _MAX_WHOLE_EXPONENT else shortest
 
 
 def _is_email(type_name: str) -> bool:

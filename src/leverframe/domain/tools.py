@@ -126,5 +126,10 @@ class ToolSpec:
     environments: frozenset[EnvironmentName] = frozenset()  # empty: all
     credential: str = ""  # a secret:// reference
     summary: str = ""
-    amount_fact: str = ""  # "facts.refund_value": the dollars a threshold reads where no argument is one
+    amount_fact: str = ""  # "facts.refund_value": dollars that a threshold reads, beside any argument of role amount
     broad_because: str = ""
+
+    def type_of(self, arg_name: str) -> str:
+        """The semantic type of an argument: the declared one, else its name."""
+        arg = self.args.get(arg_name)
+        return arg.type if arg is not None and arg.type else arg_name

@@ -5,7 +5,8 @@ Property: `tests/property/test_policy_fast_equals_slow.py` holds it equal to a s
 """
 
 from leverframe.core.policy.compiled import CompiledPolicy, compile_contract, compile_policy
-from leverframe.core.policy.decide import decide, history_still_allows, needed_facts, needed_history, once_per_values
+from leverframe.core.policy.decide import decide, history_still_allows, needed_facts, needed_history
+from leverframe.core.policy.once import once_per_values
 from leverframe.core.policy.question import (
     Asker,
     GrantedApproval,

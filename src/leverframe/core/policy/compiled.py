@@ -11,6 +11,7 @@ from leverframe.core.conditions import AttributePath, Compiled, ConditionEnv, co
 from leverframe.core.conditions.compiler import Test
 from leverframe.core.policy.amounts import Threshold, always, threshold_of
 from leverframe.core.policy.facts import facts_in_order, own_reads
+from leverframe.core.policy.once import once_per_facts
 from leverframe.core.policy.requirements import joined
 from leverframe.domain.conditions import Truth
 from leverframe.domain.contracts import Contract, FactSpec
@@ -142,6 +143,7 @@ def _plan(
     label_paths = frozenset[AttributePath]().union(*(condition.label_reads for condition in conditions))
     reads = label_paths.union(*(condition.reads for condition in conditions))
     wanted = {path[1] for path in reads if path[0] == "facts" and len(path) > 1}
+    wanted |= once_per_facts(spec)
     if spec.amount_fact and any(test.threshold is not None for test in tests):
         wanted.add(spec.amount_fact.removeprefix("facts.").split(".")[0])
     rows = [rule.approval for rule in (test.rule for test in tests) if _is_row(rule) and rule.approval is not None]

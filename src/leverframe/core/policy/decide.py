@@ -19,9 +19,8 @@ from leverframe.core.policy.requirements import joined
 from leverframe.domain.budgets import BudgetUnit, Window
 from leverframe.domain.conditions import HistoryQuery
 from leverframe.domain.ids import RuleId, ToolName
-from leverframe.domain.json import Json, JsonObject
+from leverframe.domain.json import JsonObject
 from leverframe.domain.policy import Allow, Decision, Deny, Fact, Hold, Reason, Reserve, RunFacts, Then
-from leverframe.domain.tools import ToolSpec
 
 _NOTHING_GRANTED: frozenset[RuleId] = frozenset()
 
@@ -83,11 +82,6 @@ def needed_history(
         return ()
     env = environment(known, args, facts, run)
     return tuple(dict.fromkeys(query for condition in known.asking for query in condition.history_queries(env)))
-
-
-def once_per_values(spec: ToolSpec, args: JsonObject) -> tuple[tuple[str, Json], ...]:
-    """The arguments that name the business act of a call, in the order of `once_per`; an absent one is null."""
-    return () if spec.once_per is None else tuple((key, args.get(key)) for key in spec.once_per.keys)
 
 
 def _environment(question: Question, tool: ToolPlan) -> ConditionEnv:
