@@ -176,7 +176,7 @@ class _Parser:
                 self._expect(")")
                 return self._methods(expr)
             case _ if self._is_op("["):
-                return self._list()
+                return self._methods(self._list())
             case _:
                 raise self._unexpected("a value")
 
