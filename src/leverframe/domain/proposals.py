@@ -202,6 +202,7 @@ class MoveApproval:
 class PutArtifact:
     """Keep the bytes of a file that a release is made of, by their digest.  A second time is nothing."""
 
+    release_digest: Sha256
     sha256: Sha256
     name: str
     content: bytes

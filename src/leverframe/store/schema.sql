@@ -1,0 +1,211 @@
+-- The schema after all migrations, to be read; the migrations make it.  A test holds the two equal.
+-- Times are integer microseconds since the Unix epoch (`_us`); money is integer micro-dollars.
+-- Owner, writer and trust of each table stand at the top of the module that holds its SQL (leverframe.store.sqlite).
+
+-- "LVFR": tells our file from any other SQLite database.
+PRAGMA application_id = 1280722514;
+
+CREATE TABLE runs (
+    run_id TEXT NOT NULL PRIMARY KEY,
+    tenant TEXT NOT NULL,
+    environment TEXT NOT NULL,
+    workflow TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    release_digest TEXT NOT NULL,
+    policy_digest TEXT NOT NULL,
+    initiator TEXT NOT NULL,
+    launcher TEXT NOT NULL,
+    opened_us INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    outcome TEXT,
+    stop_reason TEXT NOT NULL,
+    handoff_queue TEXT NOT NULL,
+    ended_us INTEGER,
+    active_us INTEGER NOT NULL,
+    waited_us INTEGER NOT NULL,
+    subject_digest BLOB NOT NULL,
+    item TEXT NOT NULL,
+    input_ref TEXT NOT NULL,
+    output_ref TEXT NOT NULL,
+    is_recorded_model INTEGER NOT NULL
+) STRICT;
+CREATE INDEX runs_by_time ON runs (opened_us);
+CREATE INDEX runs_by_subject ON runs (subject_digest);
+
+-- step_id is the order in which steps were first written; it has no other meaning.
+CREATE TABLE steps (
+    step_id INTEGER PRIMARY KEY,
+    run_id TEXT NOT NULL REFERENCES runs (run_id),
+    path TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    name TEXT NOT NULL,
+    request_digest BLOB NOT NULL,
+    state TEXT NOT NULL,
+    started_us INTEGER NOT NULL,
+    call_id TEXT NOT NULL,
+    attempts INTEGER NOT NULL,
+    finished_us INTEGER,
+    action_digest TEXT NOT NULL,
+    decision TEXT NOT NULL,
+    rule TEXT NOT NULL,
+    rule_source TEXT NOT NULL,
+    args_ref TEXT NOT NULL,
+    result_ref TEXT NOT NULL,
+    detail_ref TEXT NOT NULL,
+    approval_id TEXT NOT NULL,
+    idempotency_key TEXT NOT NULL,
+    cost_microusd INTEGER NOT NULL,
+    input_tokens INTEGER NOT NULL,
+    output_tokens INTEGER NOT NULL,
+    error TEXT NOT NULL,
+    is_counted INTEGER NOT NULL,
+    UNIQUE (run_id, path)
+) STRICT;
+CREATE INDEX steps_by_tool ON steps (name, started_us);
+CREATE INDEX steps_by_run ON steps (run_id, name, started_us);
+
+-- amount is in millionths; NULL where the argument has no exact amount.
+CREATE TABLE call_values (
+    run_id TEXT NOT NULL REFERENCES runs (run_id),
+    path TEXT NOT NULL,
+    arg TEXT NOT NULL,
+    tool TEXT NOT NULL,
+    amount INTEGER,
+    value_digest BLOB NOT NULL,
+    PRIMARY KEY (run_id, path, arg)
+) STRICT;
+
+CREATE TABLE once_keys (
+    run_id TEXT NOT NULL REFERENCES runs (run_id),
+    path TEXT NOT NULL,
+    tool TEXT NOT NULL,
+    key_digest BLOB NOT NULL,
+    PRIMARY KEY (run_id, path)
+) STRICT;
+CREATE INDEX once_keys_by_key ON once_keys (key_digest);
+
+CREATE TABLE windows (
+    window_id TEXT NOT NULL,
+    unit TEXT NOT NULL,
+    run_id TEXT NOT NULL REFERENCES runs (run_id),
+    limit_value INTEGER NOT NULL,
+    settled INTEGER NOT NULL,
+    reserved INTEGER NOT NULL CHECK (reserved >= 0),
+    source_file TEXT NOT NULL,
+    source_line INTEGER NOT NULL,
+    key TEXT NOT NULL,
+    PRIMARY KEY (window_id, unit)
+) STRICT;
+CREATE INDEX windows_by_run ON windows (run_id);
+
+CREATE TABLE reservations (
+    reservation_id TEXT NOT NULL,
+    window_id TEXT NOT NULL,
+    unit TEXT NOT NULL,
+    run_id TEXT NOT NULL,
+    path TEXT NOT NULL,
+    amount INTEGER NOT NULL CHECK (amount >= 0),
+    state TEXT NOT NULL CHECK (state IN ('open', 'settled', 'voided')),
+    PRIMARY KEY (reservation_id, window_id, unit),
+    FOREIGN KEY (window_id, unit) REFERENCES windows (window_id, unit)
+) STRICT;
+
+CREATE TABLE approvals (
+    approval_id TEXT NOT NULL PRIMARY KEY,
+    tenant TEXT NOT NULL,
+    run_id TEXT NOT NULL REFERENCES runs (run_id),
+    path TEXT NOT NULL,
+    tool TEXT NOT NULL,
+    action_digest TEXT NOT NULL,
+    rules TEXT NOT NULL,
+    requirement TEXT NOT NULL,
+    initiator TEXT NOT NULL,
+    launcher TEXT NOT NULL,
+    selector_digest BLOB NOT NULL,
+    asked_us INTEGER NOT NULL,
+    decide_by_us INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    execute_by_us INTEGER,
+    decided_us INTEGER,
+    subject_digest BLOB NOT NULL
+) STRICT;
+CREATE INDEX approvals_by_state ON approvals (state, asked_us);
+CREATE INDEX approvals_by_selector ON approvals (selector_digest);
+
+-- answer_id is the order of the answers; one person answers one approval once.
+CREATE TABLE approval_answers (
+    answer_id INTEGER PRIMARY KEY,
+    approval_id TEXT NOT NULL REFERENCES approvals (approval_id),
+    principal TEXT NOT NULL,
+    word TEXT NOT NULL,
+    at_us INTEGER NOT NULL,
+    reason TEXT NOT NULL,
+    proof TEXT NOT NULL,
+    viewed_us INTEGER,
+    UNIQUE (approval_id, principal)
+) STRICT;
+
+CREATE TABLE artifacts (
+    sha256 TEXT NOT NULL PRIMARY KEY,
+    content BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE release_files (
+    release_digest TEXT NOT NULL,
+    name TEXT NOT NULL,
+    sha256 TEXT NOT NULL REFERENCES artifacts (sha256),
+    PRIMARY KEY (release_digest, name)
+) STRICT;
+
+CREATE TABLE leaves (
+    tenant TEXT NOT NULL,
+    leaf_index INTEGER NOT NULL,
+    entry_id TEXT NOT NULL UNIQUE,
+    run_id TEXT,
+    run_seq INTEGER,
+    type TEXT NOT NULL,
+    at_us INTEGER NOT NULL,
+    leaf BLOB NOT NULL,
+    leaf_hash BLOB NOT NULL,
+    PRIMARY KEY (tenant, leaf_index),
+    UNIQUE (tenant, run_id, run_seq)
+) STRICT;
+
+-- The head of each tenant's tree: its frontier is the hashes of its perfect subtrees, largest first, joined.
+CREATE TABLE trees (
+    tenant TEXT NOT NULL PRIMARY KEY,
+    size INTEGER NOT NULL,
+    frontier BLOB NOT NULL
+) STRICT;
+
+-- Complete subtrees of 2**8, 2**16 and 2**24 leaves, so that no proof reads more than 256 hashes a level.
+CREATE TABLE tree_nodes (
+    tenant TEXT NOT NULL,
+    level INTEGER NOT NULL,
+    node_index INTEGER NOT NULL,
+    hash BLOB NOT NULL,
+    PRIMARY KEY (tenant, level, node_index)
+) STRICT;
+
+CREATE TABLE checkpoints (
+    tenant TEXT NOT NULL PRIMARY KEY,
+    size INTEGER NOT NULL,
+    note BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE disclosures (
+    tenant TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    run_id TEXT,
+    entry_id TEXT NOT NULL,
+    name TEXT NOT NULL,
+    salt TEXT NOT NULL,
+    value BLOB NOT NULL,
+    is_redacted INTEGER NOT NULL,
+    token TEXT NOT NULL,
+    created_us INTEGER NOT NULL,
+    PRIMARY KEY (tenant, digest)
+) STRICT;
+CREATE INDEX disclosures_by_run ON disclosures (tenant, run_id, created_us);
+
+PRAGMA user_version = 1;

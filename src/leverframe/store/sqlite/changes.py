@@ -1,0 +1,128 @@
+"""Carrying out one proposal inside the writer's transaction: guards, then changes, then entries, in order.
+
+Knows: which module answers each guard and does each change.  Never: begins, commits or rolls back; the writer does.
+"""
+
+import sqlite3
+from typing import assert_never
+
+from leverframe.domain.proposals import (
+    AnswerApproval,
+    ApprovalUsable,
+    Change,
+    CommitResult,
+    Committed,
+    Guard,
+    GuardFailed,
+    HistoryStill,
+    MoveApproval,
+    OnceFree,
+    OpenRun,
+    Proposal,
+    PruneDisclosures,
+    PutApproval,
+    PutArtifact,
+    PutOnceKey,
+    PutRun,
+    PutStep,
+    PutValue,
+    RunIs,
+    SettleDirect,
+    SettleReserves,
+    TakeReserves,
+    VoidReserves,
+)
+from leverframe.store.sqlite import approvals, artifacts, disclosures, history, runs, steps, windows
+from leverframe.store.sqlite.evidence import Appender
+
+
+def carry_out(tx: sqlite3.Connection, log: Appender, proposal: Proposal) -> CommitResult:
+    """Do all of a proposal, or say which guard failed; the caller then rolls its savepoint back.
+
+    Raises:
+        ValueError: the proposal is malformed, a bug of ours; the caller rolls back as well.
+        sqlite3.Error: a row breaks a constraint, or the database failed.
+    """
+    for guard in proposal.guards:
+        failed = _check(tx, guard)
+        if failed is not None:
+            return failed
+    for change in proposal.changes:
+        failed = _do(tx, change)
+        if failed is not None:
+            return failed
+    first_index = -1
+    for draft in proposal.entries:
+        if draft.tenant != proposal.tenant:
+            raise ValueError(f"Entry {draft.entry_id!r} is of tenant {draft.tenant!r}, not {proposal.tenant!r}")
+        index = log.append(draft)
+        first_index = index if first_index < 0 else first_index
+    return Committed(first_index=first_index)
+
+
+def _check(tx: sqlite3.Connection, guard: Guard) -> GuardFailed | None:
+    match guard:
+        case HistoryStill():
+            return history.still(tx, guard)
+        case RunIs():
+            return runs.still(tx, guard)
+        case ApprovalUsable():
+            return approvals.usable(tx, guard)
+        case OnceFree():
+            return history.free(tx, guard)
+        case _:
+            assert_never(guard)
+
+
+def _do(tx: sqlite3.Connection, change: Change) -> GuardFailed | None:
+    match change:
+        case PutRun():
+            return runs.replace(tx, change)
+        case PutStep():
+            return steps.put(tx, change)
+        case TakeReserves():
+            return windows.take(tx, change)
+        case SettleReserves():
+            return windows.settle(tx, change)
+        case AnswerApproval():
+            return approvals.answer(tx, change)
+        case MoveApproval():
+            return approvals.move(tx, change)
+        case _:
+            _write(tx, change)
+            return None
+
+
+def _write(
+    tx: sqlite3.Connection,
+    change: OpenRun
+    | PutValue
+    | PutOnceKey
+    | VoidReserves
+    | SettleDirect
+    | PutApproval
+    | PutArtifact
+    | PruneDisclosures,
+) -> None:
+    """The changes that have no guard of their own."""
+    match change:
+        case OpenRun():
+            runs.insert(tx, change.run)
+            for window in change.windows:
+                windows.insert(tx, change.run.run_id, window)
+        case PutValue():
+            steps.put_value(tx, change)
+        case PutOnceKey():
+            steps.put_once_key(tx, change)
+        case VoidReserves():
+            windows.void(tx, change.reservation_id)
+        case SettleDirect():
+            windows.settle_direct(tx, change)
+        case PutApproval():
+            approvals.insert(tx, change.approval)
+        case PutArtifact():
+            artifacts.put(tx, change)
+        case PruneDisclosures():
+            disclosures.prune(tx, change)
+        case _:
+            assert_never(change)

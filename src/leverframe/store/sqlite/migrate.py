@@ -1,0 +1,92 @@
+"""Bringing a database file to the schema of this version.
+
+Knows: the numbered files of `store/migrations`, forward only, one transaction each; each ends by setting
+`user_version` to its own number.  Never: touches a database that a later version or another program wrote.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from importlib import resources
+from pathlib import Path
+
+from leverframe.domain.errors import SchemaTooNew, StoreUnavailable
+
+APPLICATION_ID = 0x4C564652  # "LVFR", set by the first migration
+
+
+def migrations() -> tuple[tuple[int, str], ...]:
+    """Number and SQL of every migration, in order."""
+    folder = resources.files("leverframe.store").joinpath("migrations")
+    found = [(int(one.name.partition("_")[0]), one.read_text("utf-8")) for one in folder.iterdir() if _is_sql(one.name)]
+    return tuple(sorted(found))
+
+
+def newest() -> int:
+    """The schema that this version writes."""
+    return migrations()[-1][0]
+
+
+def migrate(connection: sqlite3.Connection, path: Path, *, create: bool) -> None:
+    """Apply what is missing; nothing where the schema is current.  The caller holds the lock between processes.
+
+    Raises:
+        SchemaTooNew: a later version wrote it.
+        StoreUnavailable: it is empty and `create` is false, or it is the database of something else.
+    """
+    version = _pragma(connection, "PRAGMA user_version")
+    if _pragma(connection, "PRAGMA application_id") != APPLICATION_ID:
+        _refuse_foreign(connection, path, version=version, create=create)
+    known = migrations()
+    if version > known[-1][0]:
+        raise SchemaTooNew(
+            f"The database {str(path)!r} has schema {version}; this version of Leverframe knows up to {known[-1][0]}.",
+            next_move="Use the version of Leverframe that wrote it, or a later one; nothing was changed.",
+        )
+    for number, sql in known:
+        if number > version:
+            _apply(connection, sql)
+
+
+def statements(sql: str) -> Iterator[str]:
+    """Split a script into statements, since `executescript` would commit in the middle of it."""
+    pending = ""
+    for line in sql.splitlines(keepends=True):
+        pending += line
+        if sqlite3.complete_statement(pending):
+            yield pending
+            pending = ""
+
+
+def _apply(connection: sqlite3.Connection, sql: str) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        for statement in statements(sql):
+            connection.execute(statement)
+        connection.execute("COMMIT")
+    except sqlite3.Error:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _refuse_foreign(connection: sqlite3.Connection, path: Path, *, version: int, create: bool) -> None:
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if version or tables:
+        raise StoreUnavailable(
+            f"The file {str(path)!r} is the SQLite database of something else; expected one made by Leverframe.",
+            next_move="Name another path; nothing was changed in this one.",
+        )
+    if not create:
+        raise StoreUnavailable(
+            f"The database {str(path)!r} is empty; expected one with runs in it.",
+            next_move="Make one with `leverframe init`, or let the first `leverframe run` of a project make it.",
+        )
+
+
+def _pragma(connection: sqlite3.Connection, pragma: str) -> int:
+    (value,) = connection.execute(pragma).fetchone()
+    return int(value)
+
+
+def _is_sql(name: str) -> bool:
+    return name.endswith(".sql")

@@ -1,0 +1,158 @@
+"""The reading ports over connections that cannot write.
+
+Knows: one connection a thread; WAL lets it read beside the writers of all processes.  A read sees all that was
+committed before it began, and one state throughout.  The functions are `async` as the ports are and run their query in
+place: it takes tens of microseconds, less than handing it to another thread would.
+"""
+
+import sqlite3
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+from leverframe.domain.approvals import Approval, ApprovalState
+from leverframe.domain.budgets import Window
+from leverframe.domain.evidence import Disclosure
+from leverframe.domain.ids import ApprovalId, RunId, Sha256, TenantId, WorkflowName
+from leverframe.domain.proposals import HistoryLookup, HistoryValues, OnceFree
+from leverframe.domain.runs import Run, Step
+from leverframe.ports.store import LoggedLeaf, RunFilter
+from leverframe.store.sqlite import approvals, artifacts, disclosures, evidence, history, runs, steps, windows
+from leverframe.store.sqlite.connection import open_reader, said_plainly
+
+
+class Readers:
+    """A read connection for each thread that asks; close() closes them all."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._local = threading.local()
+        self._all: list[sqlite3.Connection] = []
+
+    @contextmanager
+    def snapshot(self) -> Iterator[sqlite3.Connection]:
+        """One state of the database.  Raises StoreUnavailable where it cannot be read."""
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = self._local.connection = open_reader(self._path)
+            self._all.append(connection)
+        with said_plainly(self._path):
+            connection.execute("BEGIN")
+            try:
+                yield connection
+            finally:
+                connection.execute("ROLLBACK")
+
+    def close(self) -> None:
+        """Close every connection.  Safe to call twice."""
+        for connection in self._all:
+            connection.close()
+
+
+class SqliteJournal:
+    """The journal of `ports.store`."""
+
+    def __init__(self, readers: Readers) -> None:
+        self._readers = readers
+
+    async def run(self, run_id: RunId) -> Run | None:
+        """One run."""
+        with self._readers.snapshot() as tx:
+            return runs.one(tx, run_id)
+
+    async def runs(self, wanted: RunFilter) -> Sequence[Run]:
+        """Runs, newest first."""
+        with self._readers.snapshot() as tx:
+            return runs.newest(tx, wanted)
+
+    async def steps(self, run_id: RunId) -> Sequence[Step]:
+        """All steps of a run in the order in which they were first written."""
+        with self._readers.snapshot() as tx:
+            return steps.of_run(tx, run_id)
+
+    async def windows(self, run_id: RunId) -> Sequence[Window]:
+        """The run's budget windows by id and unit."""
+        with self._readers.snapshot() as tx:
+            return windows.of_run(tx, run_id)
+
+    async def history(self, lookups: Sequence[HistoryLookup]) -> HistoryValues:
+        """Answer history queries."""
+        with self._readers.snapshot() as tx:
+            return history.values(tx, lookups)
+
+    async def once_seen(self, guard: OnceFree) -> bool:
+        """Whether another call did this business act since then."""
+        with self._readers.snapshot() as tx:
+            return history.once_seen(tx, guard)
+
+    async def artifacts(self, release_digest: Sha256) -> Mapping[str, bytes]:
+        """The kept bytes of a release's files by name."""
+        with self._readers.snapshot() as tx:
+            return artifacts.of_release(tx, release_digest)
+
+
+class SqliteApprovalBook:
+    """The approval book of `ports.store`."""
+
+    def __init__(self, readers: Readers) -> None:
+        self._readers = readers
+
+    async def approval(self, approval_id: ApprovalId) -> Approval | None:
+        """One approval with its answers."""
+        with self._readers.snapshot() as tx:
+            return approvals.one(tx, approval_id)
+
+    async def approvals(self, state: ApprovalState | None, limit: int) -> Sequence[Approval]:
+        """Approvals, newest first."""
+        with self._readers.snapshot() as tx:
+            return approvals.newest(tx, state, limit)
+
+    async def denied_like(self, tenant: TenantId, selector_digest: bytes, since: datetime) -> Approval | None:
+        """The latest denial that was answered since then."""
+        with self._readers.snapshot() as tx:
+            return approvals.denied_like(tx, tenant, selector_digest, since)
+
+
+class SqliteEvidenceLog:
+    """The evidence log of `ports.store`."""
+
+    def __init__(self, readers: Readers) -> None:
+        self._readers = readers
+
+    async def leaves(self, tenant: TenantId, first: int, count: int) -> Sequence[LoggedLeaf]:
+        """Leaves by index."""
+        with self._readers.snapshot() as tx:
+            return evidence.leaves(tx, tenant, first, count)
+
+    async def leaves_of_run(self, tenant: TenantId, run_id: RunId) -> Sequence[LoggedLeaf]:
+        """A run's leaves in order."""
+        with self._readers.snapshot() as tx:
+            return evidence.leaves_of_run(tx, tenant, run_id)
+
+    async def node_hash(self, tenant: TenantId, level: int, index: int) -> bytes:
+        """The hash of a complete subtree; ValueError where there is none."""
+        with self._readers.snapshot() as tx:
+            return evidence.node_hash(tx, tenant, level, index)
+
+    async def checkpoint(self, tenant: TenantId) -> bytes | None:
+        """The newest signed note."""
+        with self._readers.snapshot() as tx:
+            found = evidence.note_of(tx, tenant)
+            return None if found is None else found[1]
+
+    async def disclosures(self, tenant: TenantId, digests: Sequence[str]) -> Mapping[str, Disclosure]:
+        """Disclosures by digest."""
+        with self._readers.snapshot() as tx:
+            return disclosures.by_digest(tx, tenant, digests)
+
+    async def disclosures_of_run(self, tenant: TenantId, run_id: RunId) -> Sequence[Disclosure]:
+        """All disclosures that a run's entries carry."""
+        with self._readers.snapshot() as tx:
+            return disclosures.of_run(tx, tenant, run_id)
+
+    async def prunable(self, tenant: TenantId, before: datetime, workflow: WorkflowName, limit: int) -> Sequence[str]:
+        """Digests of disclosures of that workflow's runs that ended before then."""
+        with self._readers.snapshot() as tx:
+            return disclosures.prunable(tx, tenant, before, workflow, limit)
