@@ -13,7 +13,8 @@ LONG ?=
 
 VENV := .venv
 PY := $(VENV)/bin/python
-PIP_INSTALL := $(PY) -m pip install --quiet --no-input --disable-pip-version-check --no-warn-conflicts
+# Twice quiet: errors only, so that a first `make demo` shows the demo and not the installer.
+PIP_INSTALL := $(PY) -m pip install -qq --no-input --disable-pip-version-check --no-warn-conflicts
 CODE := $(wildcard src tests examples scripts bench)
 UV_COMPILE := $(VENV)/bin/uv pip compile --quiet --generate-hashes --no-emit-index-url --universal \
 	--python-version 3.11 --custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
@@ -62,7 +63,7 @@ docs: $(VENV)/.stamp ## Write docs/reference from the code, and a page for each 
 .PHONY: wheel
 wheel: $(VENV)/.stamp ## Build the wheel of this commit into dist/
 	@rm -rf dist
-	@$(PY) -m pip wheel . --quiet --no-deps --no-build-isolation --disable-pip-version-check --wheel-dir dist
+	@$(PY) -m pip wheel . -qq --no-deps --no-build-isolation --disable-pip-version-check --wheel-dir dist
 	@ls dist/*.whl
 
 .PHONY: lock

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from tests.meta.tree import Source
 
-MAY_CATCH_ALL = re.compile(r"^src/leverframe/(runtime/(door|worker)|asgi)(\w*\.py$|/)")
+MAY_CATCH_ALL = re.compile(r"^src/leverframe/(runtime/(door|worker)|store/sqlite/writer|asgi)(\w*\.py$|/)")
 UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
 BANNER = re.compile(r"^#\s*[-=*#~_]{3,}")
 BARE_IGNORE = re.compile(r"#\s*type:\s*ignore(?!\[[a-z-]+(,\s*[a-z-]+)*\])")
@@ -20,6 +20,15 @@ MACHINE_PATH = re.compile(r"(?<![\w.])/(?:work|farm|root|home|Users)/\w")
 REGISTRY = re.compile(
     r"pypi\.org|pythonhosted\.org|registry\.npmjs|(?:deb|security)\.debian\.org|--(?:extra-)?index-url", re.IGNORECASE
 )
+OTHER_WORDS = {
+    "confirmation": "approval",
+    "intent": "intended",
+    "intents": "intended",
+    "sanitize": "endorse",
+    "taint": "label",
+    "tainted": "label",
+    "verdict": "decision",
+}
 MONEY_NAME = re.compile(r"(^|_)(usd|microusd)($|_)")
 
 
@@ -145,6 +154,23 @@ def mutable_domain_value(source: Source) -> Iterator[str]:
                     yield f"{source.path}:{node.lineno}: {node.name} needs @dataclass({', '.join(wanted)})"
 
 
+def other_word(source: Source) -> Iterator[str]:
+    """One word for one thing: the vocabulary of ARCHITECTURE.md and the reference, in every name we make."""
+    if not source.path.startswith("src/"):
+        return
+    for node in ast.walk(source.tree):
+        made = ""
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            made = node.name
+        elif isinstance(node, ast.arg):
+            made = node.arg
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            made = node.id
+        for part in re.findall(r"[a-z]+|[A-Z][a-z]*", made):
+            if part.lower() in OTHER_WORDS:
+                yield f"{source.path}:{node.lineno}: {made}: the word here is {OTHER_WORDS[part.lower()]!r}"
+
+
 def sleeps(source: Source) -> Iterator[str]:
     """A test waits for a condition with a deadline (tests/waiting.py)."""
     if source.path.startswith("tests/") and source.path != "tests/waiting.py":
@@ -180,6 +206,7 @@ RULES = (
     undocumented_module,
     float_money,
     mutable_domain_value,
+    other_word,
     sleeps,
     skips,
 )

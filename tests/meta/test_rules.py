@@ -41,6 +41,8 @@ BREAKS = [
     ("float_money", CORE, "def f(cost_usd: float) -> int: ...\n"),
     ("float_money", DOMAIN, "limit_microusd: float | None = None\n"),
     ("mutable_domain_value", DOMAIN, "@dataclass(frozen=True)\nclass C: ...\n"),
+    ("other_word", RUNTIME, "def record_intent(call: int) -> None: ...\n"),
+    ("other_word", DOMAIN, "class PolicyVerdict: ...\n"),
     ("sleeps", TEST, "time.sleep(1)\n"),
     ("skips", TEST, "@pytest.mark.skipif(True)\ndef test_x(): ...\n"),
 ]
@@ -58,6 +60,7 @@ KEEPS = [
     ("unreasoned_any", CORE, "from typing import Any, cast\n"),
     ("impure_core", CORE, "def f(now: datetime) -> str:\n    return now.isoformat()\n"),
     ("vague_name", "src/leverframe/tools/mcp_stdio.py", DOC),
+    ("other_word", RUNTIME, "call_intended = 'call.intended'\n"),
 ]
 
 
