@@ -27,7 +27,6 @@ OTHER_WORDS = {
     "sanitize": "endorse",
     "taint": "label",
     "tainted": "label",
-    "verdict": "decision",
 }
 MONEY_NAME = re.compile(r"(^|_)(usd|microusd)($|_)")
 

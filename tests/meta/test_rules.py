@@ -42,7 +42,7 @@ BREAKS = [
     ("float_money", DOMAIN, "limit_microusd: float | None = None\n"),
     ("mutable_domain_value", DOMAIN, "@dataclass(frozen=True)\nclass C: ...\n"),
     ("other_word", RUNTIME, "def record_intent(call: int) -> None: ...\n"),
-    ("other_word", DOMAIN, "class PolicyVerdict: ...\n"),
+    ("other_word", DOMAIN, "class TaintedValue: ...\n"),
     ("sleeps", TEST, "time.sleep(1)\n"),
     ("skips", TEST, "@pytest.mark.skipif(True)\ndef test_x(): ...\n"),
 ]
