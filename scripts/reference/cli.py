@@ -34,6 +34,14 @@ def arguments(parser: ArgumentParser) -> list[Action]:
     ]
 
 
+def undocumented(parser: ArgumentParser) -> list[str]:
+    """Every command without a description and every argument without a sentence."""
+    silent = [command.prog for command in commands(parser) if not command.description]
+    for command in commands(parser):
+        silent += [f"{command.prog} {spelling(action)}" for action in arguments(command) if not action.help]
+    return silent
+
+
 def spelling(action: Action) -> str:
     """`--file FILE`, `-C DIR, --directory DIR` or `WORKFLOW`, as a person types it."""
     takes_value = action.nargs != 0

@@ -144,3 +144,11 @@ def test_a_command_line_is_rendered_with_every_flag_default_and_subcommand() -> 
     assert "| `--by CM` | how far (5) |" in text
     assert "| `--hard` | 100% force |" in text
     assert "--help`" not in text.split("## ")[1]
+
+
+def test_a_command_or_flag_without_a_sentence_is_found() -> None:
+    parser = ArgumentParser(prog="lever", description="Moves.")
+    inner = parser.add_subparsers().add_parser("pull")
+    inner.add_argument("--by", metavar="CM")
+
+    assert cli.undocumented(parser) == ["lever pull", "lever pull --by CM"]
