@@ -4,13 +4,23 @@ from collections.abc import Mapping
 from itertools import permutations
 from typing import TypeVar
 
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from leverframe.core.conditions import ConditionEnv, compile_condition, parse
+from leverframe.core.conditions import ConditionEnv, TypeScope, check, compile_condition, parse
 from leverframe.domain.conditions import And, Expr, Flag, Not, Or, Truth
-from tests.property.condition_strategies import BLIND_CONDITIONS, CONDITIONS, OBJECTS, environments
+from tests.property.condition_strategies import (
+    BLIND_CONDITIONS,
+    CONDITIONS,
+    OBJECT_TYPE,
+    OBJECTS,
+    TYPED_CONDITIONS,
+    environments,
+    right_environments,
+)
 from tests.property.slow_conditions import slow_evaluate, slow_queries
+
+MANY = max(400, settings().max_examples)
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -26,8 +36,8 @@ def truth(expr: Expr, env: ConditionEnv) -> Truth:
     return compile_condition(expr).evaluate(env)
 
 
-@settings(max_examples=1000)
-@given(data=st.data(), expr=CONDITIONS)
+@settings(max_examples=MANY)
+@given(data=st.data(), expr=st.one_of(TYPED_CONDITIONS, CONDITIONS))
 def test_the_compiled_condition_agrees_with_the_slow_interpreter(data: st.DataObject, expr: Expr) -> None:
     env = data.draw(environments(expr))
 
@@ -46,7 +56,7 @@ def test_the_compiled_condition_asks_history_what_the_slow_interpreter_asks(data
     assert len(set(queries)) == len(queries)
 
 
-@given(data=st.data(), operands=st.lists(CONDITIONS, min_size=2, max_size=3))
+@given(data=st.data(), operands=st.lists(TYPED_CONDITIONS, min_size=2, max_size=3))
 def test_the_order_of_operands_never_matters(data: st.DataObject, operands: list[Expr]) -> None:
     env = data.draw(environments(And(operands=tuple(operands))))
 
@@ -56,7 +66,7 @@ def test_the_order_of_operands_never_matters(data: st.DataObject, operands: list
     assert len(conjunctions) == len(disjunctions) == 1
 
 
-@given(data=st.data(), left=CONDITIONS, right=CONDITIONS)
+@given(data=st.data(), left=TYPED_CONDITIONS, right=TYPED_CONDITIONS)
 def test_kleenes_laws_hold(data: st.DataObject, left: Expr, right: Expr) -> None:
     env = data.draw(environments(And(operands=(left, right))))
     both, either = And(operands=(left, right)), Or(operands=(left, right))
@@ -86,6 +96,15 @@ def test_what_is_missing_can_only_make_an_answer_unknown(data: st.DataObject, ex
     before, after = truth(expr, env), truth(expr, less)
 
     assert after is before or after is None
+
+
+@given(data=st.data(), expr=TYPED_CONDITIONS)
+def test_a_condition_that_type_checks_is_known_where_nothing_is_missing(data: st.DataObject, expr: Expr) -> None:
+    scope = TypeScope(args={"refund": OBJECT_TYPE}, tools=None, facts=OBJECT_TYPE, run=OBJECT_TYPE, call=OBJECT_TYPE)
+    assume(not check(expr, scope))
+    env = data.draw(right_environments(expr))
+
+    assert truth(expr, env) is not None
 
 
 @settings(max_examples=50)

@@ -14,17 +14,18 @@ from leverframe.core.conditions import (
     type_of_schema,
 )
 from leverframe.domain.conditions import AnyType, Expr, MapType, Path
-from tests.property.condition_strategies import CONDITIONS, environments
+from tests.property.condition_strategies import CONDITIONS, TYPED_CONDITIONS, environments
 from tests.property.slow_conditions import slow_evaluate
 
+MANY = max(200, settings().max_examples)
 NAMES = ["args", "facts", "run", "a", "in", "true", "null", "has", "size", "integrity", "history", "count"]
 MARKS = [".", "(", ")", "[", "]", ",", "+", "-", "!", "&&", "||", "==", "<", "<=", "=", "&", '"', "\\", "{", "\n"]
 LITERALS = ['"x"', "'y'", '"24h"', '"run"', '"\\u00e9"', '"\\q"', "1", "2.5", "1e5", "0x1", "startsWith", "\u00e9"]
 PIECES = st.sampled_from([*NAMES, *MARKS, *LITERALS])
 
 
-@settings(max_examples=500)
-@given(expr=CONDITIONS)
+@settings(max_examples=MANY)
+@given(expr=st.one_of(CONDITIONS, TYPED_CONDITIONS))
 def test_a_printed_condition_parses_to_itself(expr: Expr) -> None:
     text = render(expr)
     assume(len(text) <= 4096)
@@ -33,7 +34,7 @@ def test_a_printed_condition_parses_to_itself(expr: Expr) -> None:
     assert render(parse(text)) == text
 
 
-@settings(max_examples=500)
+@settings(max_examples=MANY)
 @given(
     text=st.one_of(st.text(), st.lists(PIECES, max_size=30).map(" ".join), st.lists(PIECES, max_size=30).map("".join))
 )
