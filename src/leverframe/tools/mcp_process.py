@@ -1,0 +1,156 @@
+"""An MCP server as a child process: started with an empty environment, spoken to in lines, stopped for certain.
+
+Knows: how a program name becomes an absolute path, where one message ends, and what the process wrote to its standard
+error.  Never: gives the process anything of ours: no variable, no open file, no terminal.
+Source: MCP specification, transports/stdio, shutdown.
+"""
+
+import asyncio
+import os
+import shutil
+import signal
+import sys
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Final, Self
+
+from leverframe.domain.errors import ToolUnavailable
+from leverframe.tools.results import MAX_RESULT_BYTES
+
+# Servers send structured content a second time, as escaped text.
+MAX_LINE_BYTES: Final = 4 * MAX_RESULT_BYTES
+_STDERR_LINES: Final = 20
+_STDERR_LINE_BYTES: Final = 16 << 10
+# What a process gets to end by itself after its input closed, and again after SIGTERM.
+_GRACE_S: Final = 2.0
+_LAST_WORDS_S: Final = 0.5
+
+
+def program_path(program: str, root: Path) -> str:
+    """The absolute path of a server's program; `python` is the one that runs Leverframe.
+
+    Raises:
+        ToolUnavailable: there is no such program.
+    """
+    if program in {"python", "python3"}:
+        return sys.executable
+    found = str((root / program).resolve()) if "/" in program else shutil.which(program)
+    if found is None or not os.access(found, os.X_OK) or Path(found).is_dir():
+        raise ToolUnavailable(
+            f"The program {program!r} is not there or cannot be run.",
+            next_move="Install it, or write its absolute path in `servers` of leverframe.yaml.",
+        )
+    return str(Path(found).absolute())
+
+
+class ServerProcess:
+    """One child process and its three pipes."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self._stderr: deque[str] = deque(maxlen=_STDERR_LINES)
+        self._stderr_task = asyncio.create_task(self._read_stderr())
+        self.fault = ""  # what the server did that ended the conversation, where it was not its own end
+        self.has_ended = False  # its output has ended: nothing that is sent from now on is answered
+
+    @classmethod
+    async def start(cls, command: Sequence[str], root: Path) -> Self:
+        """Start a server in the project folder.
+
+        Raises:
+            ToolUnavailable: the program is missing or cannot be started.
+        """
+        program = program_path(command[0], root)
+        try:
+            process = await asyncio.create_subprocess_exec(
+                program,
+                *command[1:],
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                env={},
+                cwd=root,
+                limit=MAX_LINE_BYTES,
+                # A group of its own: Ctrl-C in our terminal is for us, who then stop it in order.
+                start_new_session=True,
+            )
+        except OSError as err:
+            raise ToolUnavailable(
+                f"{program!r} cannot be started: {err.strerror}.", next_move="Mend `servers` of leverframe.yaml."
+            ) from err
+        return cls(process)
+
+    @property
+    def last_words(self) -> str:
+        """The end of what it wrote to its standard error, for messages; empty where it was silent."""
+        return " | ".join(line for line in self._stderr if line)[-500:]
+
+    async def write_line(self, line: bytes) -> None:
+        """Send one message.  `OSError` where the pipe is broken."""
+        assert self._process.stdin is not None  # noqa: S101 the pipe was asked for in start()
+        self._process.stdin.write(line + b"\n")
+        await self._process.stdin.drain()
+
+    async def read_line(self) -> bytes:
+        """The next message; empty at the end."""
+        if self.has_ended:
+            return b""
+        assert self._process.stdout is not None  # noqa: S101 the pipe was asked for in start()
+        try:
+            return await self._process.stdout.readuntil(b"\n")
+        except asyncio.IncompleteReadError:
+            self.has_ended = True
+        except asyncio.LimitOverrunError:
+            self.end(f"a message of more than {MAX_LINE_BYTES:,} bytes")
+        return b""
+
+    def end(self, fault: str) -> None:
+        """Take no more from this server, since what follows cannot be told apart."""
+        self.fault = self.fault or fault
+        self.has_ended = True
+
+    async def silence(self) -> None:
+        """Wait a moment for the end of its standard error, where it has ended."""
+        if self.has_ended:
+            await asyncio.wait({self._stderr_task}, timeout=_LAST_WORDS_S)
+
+    async def stop(self) -> None:
+        """End it: by closing its input, then SIGTERM, then SIGKILL, each to the whole group."""
+        try:
+            if self._process.stdin is not None:
+                self._process.stdin.close()
+            for number in (signal.SIGTERM, signal.SIGKILL):
+                if await self._has_exited(_GRACE_S if not self.fault else 0.05):
+                    return
+                self._signal(number)
+            await self._has_exited(_GRACE_S)
+        finally:
+            # Also where we are cancelled in the middle: no process outlives us.
+            self._signal(signal.SIGKILL)
+            self._stderr_task.cancel()
+            await asyncio.wait({self._stderr_task})
+
+    async def _has_exited(self, within_s: float) -> bool:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                await self._drained()
+                await self._process.wait()
+        return self._process.returncode is not None
+
+    async def _drained(self) -> None:
+        # A server that flushes its output into a full pipe would never come to its end.
+        assert self._process.stdout is not None  # noqa: S101 the pipe was asked for in start()
+        while await self._process.stdout.read(1 << 16):
+            pass
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._process.returncode is None:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, number)
+
+    async def _read_stderr(self) -> None:
+        assert self._process.stderr is not None  # noqa: S101 the pipe was asked for in start()
+        while data := await self._process.stderr.read(_STDERR_LINE_BYTES):
+            self._stderr.extend(line[:300] for line in data.decode(errors="replace").splitlines())
