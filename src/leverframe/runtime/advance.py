@@ -1,0 +1,76 @@
+"""Starting runs and taking them up again: one claim, one loop, until the run ends or must wait."""
+
+from dataclasses import dataclass
+
+from leverframe.core.policy import CompiledPolicy, compile_contract
+from leverframe.domain.contracts import Contract, WorkflowKind
+from leverframe.domain.errors import Contended, LeverframeError, NondeterministicRun, StoreUnavailable
+from leverframe.domain.ids import RunId
+from leverframe.domain.runs import Run, RunState
+from leverframe.ports.releases import Releases
+from leverframe.runtime.context import RunContext
+from leverframe.runtime.door import Door
+from leverframe.runtime.loops.agent import run_agent
+from leverframe.runtime.loops.chain import run_chain
+from leverframe.runtime.loops.ending import Advanced, Busy, Ended, fail
+from leverframe.runtime.services import Services
+from leverframe.runtime.sessions import Opening, find_run, open_run, take_up
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Runner:
+    """Advances runs of kinds whose loop is ours."""
+
+    services: Services
+    door: Door
+    releases: Releases
+
+    async def start(self, contract: Contract, opening: Opening) -> Advanced:
+        """Open a run and advance it until it ends or must wait."""
+        ctx = await open_run(self.services, contract, opening)
+        with self.services.claims.claim(ctx.run.run_id) as is_ours:
+            return await self._advance(ctx) if is_ours else Busy(run=ctx.run)
+
+    async def resume(self, run_id: RunId) -> Advanced:
+        """Take up a run that was parked or left behind by a process that is gone.
+
+        Raises:
+            NotFound: there is no such run.
+        """
+        with self.services.claims.claim(run_id) as is_ours:
+            run = await find_run(self.services, run_id)
+            if not is_ours:
+                return Busy(run=run)
+            if run.state is RunState.ENDED:
+                return Ended(run=run, output=None)
+            ctx = await self.context(run)
+            return await self._advance(ctx)
+
+    async def context(self, run: Run) -> RunContext:
+        """The context of a recorded run, under the release it pinned and with today's denials."""
+        contract, today = await self._pinned(run)
+        return await take_up(self.services, contract, run, today=today)
+
+    async def _pinned(self, run: Run) -> tuple[Contract, CompiledPolicy | None]:
+        """The contract of the run's release; where the project has moved on, today's policy as well."""
+        present = self.services.project.contracts.get(run.workflow)
+        if present is not None and present.release_digest == run.release_digest:
+            return present, None
+        kept = await self.services.journal.artifacts(run.release_digest)
+        pinned = self.releases.contract(run.workflow, run.environment, run.release_digest, kept)
+        return pinned, compile_contract(present) if present is not None else None
+
+    async def _advance(self, ctx: RunContext) -> Advanced:
+        try:
+            match ctx.contract.kind:
+                case WorkflowKind.AGENT:
+                    return await run_agent(self.door, ctx)
+                case WorkflowKind.CHAIN:
+                    return await run_chain(self.door, ctx)
+        except (StoreUnavailable, Contended):
+            # Nothing can be recorded, or someone else records: the run stays as it is and is taken up again.
+            raise
+        except NondeterministicRun as err:
+            return await fail(ctx, err)
+        except LeverframeError as err:
+            return await fail(ctx, err)

@@ -1,0 +1,201 @@
+"""A person's answers to held calls.
+
+Knows: what an approver is shown, and what an answer records.  Never: decides who may answer (`core.approvals` does)
+nor executes the call: a granted one is decided anew by the door.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from leverframe.core.approvals import after_answer, may_answer, state_at
+from leverframe.core.canonical import encode
+from leverframe.core.disclosures import Placeholders, open_, redact_json, seal
+from leverframe.core.redaction import learn, redaction_of
+from leverframe.domain.approvals import Answer, AnswerWord, Approval, ApprovalState
+from leverframe.domain.contracts import Person
+from leverframe.domain.errors import ApprovalAlreadyDecided, ApprovalRefused, NotFound
+from leverframe.domain.evidence import Disclosure, EventType
+from leverframe.domain.ids import ApprovalId
+from leverframe.domain.json import Json
+from leverframe.domain.proposals import AnswerApproval, Committed, MoveApproval, Proposal
+from leverframe.domain.runs import Run
+from leverframe.runtime.entries import answered_entry, approval_entry
+from leverframe.runtime.services import Services
+from leverframe.runtime.sessions import find_run
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """What an approver sees of a held call: rendered from the frozen bytes, redacted values withheld."""
+
+    approval: Approval
+    run: Run
+    sentence: str  # the effect, from the tool's `summary` and the frozen values
+    envelope: Json
+    reasons: Json
+    state: ApprovalState  # with both clocks looked at
+
+
+async def find_approval(services: Services, approval_id: ApprovalId) -> Approval:
+    """An approval by its id.
+
+    Raises:
+        NotFound: there is none of that id.
+    """
+    approval = await services.approvals.approval(approval_id)
+    if approval is None:
+        raise NotFound(f"There is no approval {approval_id!r} here.", next_move="List them: leverframe approvals list")
+    return approval
+
+
+async def show(services: Services, approval_id: ApprovalId) -> Shown:
+    """What is held, in the words of the frozen bytes."""
+    approval = await find_approval(services, approval_id)
+    run = await find_run(services, approval.run_id)
+    recorded = await _recorded_call(services, run, approval)
+    envelope = recorded.get("envelope") if isinstance(recorded, dict) else None
+    reasons = recorded.get("reasons") if isinstance(recorded, dict) else None
+    return Shown(
+        approval=approval,
+        run=run,
+        sentence=_sentence(services, run, approval, envelope),
+        envelope=envelope,
+        reasons=reasons,
+        state=state_at(approval, services.mint.now()),
+    )
+
+
+async def answer(
+    services: Services, approval_id: ApprovalId, person: Person, word: AnswerWord, *, reason: str, proof: str
+) -> Approval:
+    """Record one person's word on one held call.
+
+    Args:
+        services: the runtime's.
+        approval_id: which.
+        person: who answers, authenticated by the caller.
+        word: grant or deny.
+        reason: why, in the person's words; disclosed, never in clear.
+        proof: how the caller knows who it is, e.g. `os-user`.
+
+    Raises:
+        ApprovalRefused: this person may not answer, or the time to answer is over.
+        ApprovalAlreadyDecided: somebody was first.
+    """
+    approval = await find_approval(services, approval_id)
+    run = await find_run(services, approval.run_id)
+    refusal = may_answer(approval, person)
+    if refusal is not None:
+        await _record_refused(services, approval, run, person, refusal.code)
+        raise ApprovalRefused(
+            f"{person.id!r} may not answer {approval_id!r}: {refusal.text}.",
+            next_move=f"Who may: leverframe approvals show {approval_id}",
+        )
+    given = Answer(principal=person.id, word=word, at=services.mint.now(), reason=reason, proof=proof)
+    result = after_answer(approval, given)
+    if result.state is ApprovalState.EXPIRED:
+        await _expire(services, approval, run, given.at)
+        raise ApprovalRefused(
+            f"The time to answer {approval_id!r} ended at {approval.decide_by:%Y-%m-%d %H:%M:%S} UTC; it is denied.",
+            next_move="The agent must ask again.",
+        )
+    entry = answered_entry(
+        approval,
+        run,
+        given,
+        entry_id=services.mint.entry_id(),
+        disclosures=_seal_reason(services, run, reason),
+        execute_by=result.execute_by,
+    )
+    change = AnswerApproval(
+        approval_id=approval_id,
+        action_digest=approval.action_digest,
+        answer=given,
+        state=result.state,
+        execute_by=result.execute_by,
+    )
+    committed = await services.writer.commit(Proposal(tenant=approval.tenant, changes=(change,), entries=(entry,)))
+    if not isinstance(committed, Committed):
+        raise ApprovalAlreadyDecided(
+            f"Approval {approval_id!r} was answered by someone else in this moment; their answer stands.",
+            next_move=f"See it: leverframe approvals show {approval_id}",
+        )
+    return await find_approval(services, approval_id)
+
+
+async def _expire(services: Services, approval: Approval, run: Run, at: datetime) -> None:
+    entry = approval_entry(approval, run, entry_id=services.mint.entry_id(), at=at, event=EventType.APPROVAL_EXPIRED)
+    move = MoveApproval(approval_id=approval.approval_id, expect=ApprovalState.PENDING, to=ApprovalState.EXPIRED)
+    await services.writer.commit(Proposal(tenant=approval.tenant, changes=(move,), entries=(entry,)))
+
+
+async def _record_refused(services: Services, approval: Approval, run: Run, person: Person, code: str) -> None:
+    """Someone tried to answer who may not: that is evidence too."""
+    entry = approval_entry(
+        approval,
+        run,
+        entry_id=services.mint.entry_id(),
+        at=services.mint.now(),
+        event=EventType.AUTH_REFUSED,
+        actor=person.id,
+        detail={"code": code},
+    )
+    await services.writer.commit(Proposal(tenant=approval.tenant, entries=(entry,)))
+
+
+async def _recorded_call(services: Services, run: Run, approval: Approval) -> Json:
+    """The `call` disclosure of the held step, opened and then redacted for showing."""
+    step = next((one for one in await services.journal.steps(run.run_id) if one.path == approval.path), None)
+    kept = {one.digest: one for one in await services.evidence.disclosures_of_run(run.tenant, run.run_id)}
+    if step is None or step.args_ref not in kept:
+        return None
+    contract = services.project.contracts.get(run.workflow)
+    redaction = redaction_of(contract.logging.redact_fields if contract is not None else ())
+    value = open_(kept[step.args_ref], kept, {})
+    for one in kept.values():
+        if one.is_redacted:
+            redaction = learn(redaction, {one.name: open_(one, kept, {})})
+    return redact_json(value, redaction, Placeholders())
+
+
+def _sentence(services: Services, run: Run, approval: Approval, envelope: Json) -> str:
+    """`Refund 120.00 on order #W1` from frozen values only; without a summary, tool and arguments."""
+    args = envelope.get("args") if isinstance(envelope, dict) else None
+    contract = services.project.contracts.get(run.workflow)
+    spec = contract.tools.get(approval.tool) if contract is not None else None
+    values = {key: _word(value) for key, value in args.items()} if isinstance(args, dict) else {}
+    if spec is not None and spec.summary:
+        return _filled(spec.summary, values)
+    return f"{approval.tool}({', '.join(f'{key}={value}' for key, value in values.items())})"
+
+
+def _filled(template: str, values: dict[str, str]) -> str:
+    """Put values into `{name}` places; nothing in a value is read as a place again."""
+    out: list[str] = []
+    rest = template
+    while True:
+        before, brace, after = rest.partition("{")
+        name, close, tail = after.partition("}")
+        out.append(before)
+        if not brace:
+            return "".join(out)
+        out.append(values.get(name, f"({name} not given)") if close else brace + after)
+        if not close:
+            return "".join(out)
+        rest = tail
+
+
+def _word(value: Json) -> str:
+    return value if isinstance(value, str) else encode(value).decode()
+
+
+def _seal_reason(services: Services, run: Run, reason: str) -> tuple[Disclosure, ...]:
+    if not reason:
+        return ()
+    return seal(
+        "reason",
+        reason,
+        redaction=redaction_of(()),
+        salts=services.mint.salts(),
+        token_key=services.fingerprints.fingerprint(run.tenant, "redaction-token", run.run_id.encode()),
+    )

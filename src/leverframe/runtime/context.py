@@ -1,0 +1,145 @@
+"""One run in memory: its contract, what it has done, where its values came from.
+
+Owned by whoever holds the claim on the run; never shared between threads.  Everything here can be rebuilt from the
+journal, and is after a crash.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from leverframe.core.canonical import decode, encode
+from leverframe.core.disclosures import open_, seal
+from leverframe.core.policy import CompiledPolicy
+from leverframe.core.provenance import ValueIndex
+from leverframe.core.redaction import Redaction, learn
+from leverframe.domain.budgets import BudgetUnit, Window
+from leverframe.domain.contracts import Contract
+from leverframe.domain.errors import EvidenceBroken
+from leverframe.domain.evidence import Disclosure
+from leverframe.domain.ids import StepPath, WindowId
+from leverframe.domain.json import Json, JsonObject
+from leverframe.domain.policy import RunFacts
+from leverframe.domain.runs import Run, Step
+from leverframe.runtime.services import Services
+
+
+@dataclass(slots=True, kw_only=True)
+class RunContext:
+    """The state of one run while it is advanced.
+
+    `payloads` holds the disclosures of steps that were recorded before this process took the run over.
+    `active_since` is on the monotonic clock: the wall time since then is not in the journal yet.
+    """
+
+    services: Services
+    run: Run
+    contract: Contract
+    policy: CompiledPolicy
+    input: JsonObject
+    subject: str | None
+    values: ValueIndex
+    redaction: Redaction
+    token_key: bytes
+    active_since: float
+    steps: dict[StepPath, Step] = field(default_factory=dict)
+    payloads: dict[str, Disclosure] = field(default_factory=dict)
+    today: CompiledPolicy | None = None  # the project's present policy, where it is not the one the run pinned
+    is_outside: bool = False  # an outside agent's run: no loop of ours numbers its steps
+
+    @property
+    def facts(self) -> RunFacts:
+        """What conditions read as `run.*`."""
+        return RunFacts(
+            run_id=self.run.run_id,
+            tenant=self.run.tenant,
+            environment=self.run.environment,
+            workflow=self.run.workflow,
+            initiator=self.run.initiator,
+            subject=self.subject,
+            input=self.input,
+        )
+
+    @property
+    def window_id(self) -> WindowId:
+        """The run's own window."""
+        return WindowId(f"run/{self.run.run_id}")
+
+    def seal(self, name: str, value: Json) -> tuple[Disclosure, ...]:
+        """Commit to a value under the contract's redaction, and learn what it shows to be redacted."""
+        sealed = seal(
+            name,
+            value,
+            redaction=self.redaction,
+            salts=self.services.mint.salts(),
+            token_key=self.token_key,
+        )
+        self.redaction = learn(self.redaction, value)
+        self.payloads.update((one.digest, one) for one in sealed)
+        return sealed
+
+    def payload(self, digest: str) -> Json:
+        """The exact value of a recorded disclosure.
+
+        Raises:
+            EvidenceBroken: it is gone (retention, erasure), and the run cannot go on without it.
+        """
+        top = self.payloads.get(digest)
+        if top is None:
+            raise EvidenceBroken(
+                f"Run {self.run.run_id!r} needs the recorded value {digest!r}, which is not kept any more.",
+                next_move="End the run by hand: leverframe runs end " + self.run.run_id,
+            )
+        return open_(top, self.payloads, {})
+
+    def fingerprint(self, domain: str, value: Json) -> bytes:
+        """The keyed hash of a value under the tenant's key."""
+        return self.services.fingerprints.fingerprint(self.run.tenant, domain, encode(value))
+
+    def unsettled_active_us(self) -> int:
+        """Wall time of this process on this run that no commit has counted yet, in microseconds."""
+        return max(0, int((self.services.clock.monotonic() - self.active_since) * 1_000_000))
+
+    def take_active_us(self) -> int:
+        """The same, and begin to count anew."""
+        now = self.services.clock.monotonic()
+        elapsed_us = max(0, int((now - self.active_since) * 1_000_000))
+        self.active_since = now
+        return elapsed_us
+
+    async def windows(self) -> tuple[Window, ...]:
+        """The run's windows as the store has them, the wall clock brought up to now."""
+        stored = await self.services.journal.windows(self.run.run_id)
+        running = self.unsettled_active_us()
+        return tuple(
+            window if window.unit is not BudgetUnit.WALL_US else _with_running(window, running) for window in stored
+        )
+
+    def total_seconds(self, now: datetime) -> float:
+        """Since the run was opened, waits included."""
+        return (now - self.run.opened_at).total_seconds()
+
+
+def _with_running(window: Window, running_us: int) -> Window:
+    return Window(
+        window_id=window.window_id,
+        unit=window.unit,
+        limit=window.limit,
+        settled=window.settled + running_us,
+        reserved=window.reserved,
+        source=window.source,
+        key=window.key,
+    )
+
+
+def input_value(values: JsonObject, expression: str) -> Json:
+    """The value that `input.message` names; None where it is not there."""
+    node: Json = values
+    for key in expression.split(".")[1:]:
+        node = node.get(key) if isinstance(node, Mapping) else None
+    return node
+
+
+def decoded(text: bytes) -> Json:
+    """Bytes from the journal as JSON."""
+    return decode(text)

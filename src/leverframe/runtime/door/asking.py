@@ -1,0 +1,236 @@
+"""Room 2: read, without a lock, everything that one decision needs.
+
+Nothing here decides.  What is read is recorded with the decision, and the guards check it again in room 4.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from leverframe.core.policy import (
+    Asker,
+    GrantedApproval,
+    Question,
+    StickyDenial,
+    needed_facts,
+    needed_history,
+    once_per_values,
+)
+from leverframe.core.provenance import label_args
+from leverframe.domain.approvals import AnswerWord, Approval, ApprovalState
+from leverframe.domain.budgets import BudgetUnit
+from leverframe.domain.contracts import PythonFact, ToolFact
+from leverframe.domain.errors import LeverframeError
+from leverframe.domain.ids import CallId, StepPath, ToolName
+from leverframe.domain.json import Json, JsonObject
+from leverframe.domain.labels import UNTRACED, Label
+from leverframe.domain.policy import Fact, Known, Unreadable
+from leverframe.domain.proposals import HistoryLookup, OnceFree
+from leverframe.domain.tools import ToolSpec
+from leverframe.runtime.context import RunContext
+from leverframe.runtime.door.envelopes import Envelope, freeze, once_digest, sticky_digest, value_digest
+from leverframe.runtime.paths import MISSING, resolve
+
+_STICKY_FOR = timedelta(hours=24)
+
+# Reads one fact's tool through the door: (fact, arguments) -> the fact.
+ReadFact = Callable[[ToolFact, JsonObject], Awaitable[Fact]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """One call as it is asked for, before anything was read."""
+
+    path: StepPath
+    tool: ToolName
+    spec: ToolSpec | None
+    args: JsonObject
+    request_digest: bytes
+    schema_error: str
+    asker: Asker
+    call_id: CallId
+    nonce: str
+    idempotency_key: str
+    approval: Approval | None = None  # granted; the call is asked again under it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """A question with what its recording and its guards need beside it."""
+
+    question: Question
+    now: datetime
+    envelope: Envelope | None
+    lookups: tuple[HistoryLookup, ...]
+    once: OnceFree | None
+    own_read: Known | None  # the call itself is the read of one of its facts: it has run already
+
+
+async def load(ctx: RunContext, ask: Ask, read: ReadFact) -> Loaded:
+    """Read facts, history, budgets, labels, earlier denials and the approval's standing."""
+    now = ctx.services.mint.now()
+    facts: dict[str, Fact] = {}
+    own_read: Known | None = None
+    if ask.spec is not None and not ask.schema_error:
+        for name in needed_facts(ctx.policy, ask.tool):
+            fact, is_own = await _fact(ctx, ask, name, facts, read)
+            facts[name] = fact
+            if is_own and isinstance(fact, Known):
+                own_read = fact
+    envelope = None
+    if ask.spec is not None:
+        envelope = freeze(ctx, ask.spec, ask.args, facts=facts, key=ask.idempotency_key, nonce=ask.nonce)
+    lookups = _lookups(ctx, ask, facts, now)
+    once = _once(ctx, ask, facts, now)
+    question = Question(
+        tool=ask.tool,
+        spec=ask.spec,
+        args=ask.args,
+        run=ctx.facts,
+        schema_error=ask.schema_error,
+        facts=facts,
+        history=await ctx.services.journal.history(lookups) if lookups else {},
+        windows=await ctx.windows(),
+        cost=_cost(ask),
+        arg_labels=_labels(ctx, ask),
+        granted=_granted(ask.approval, envelope, now),
+        once_per_seen=await _once_seen(ctx, ask, once),
+        denied_before=await _denied_before(ctx, ask, now),
+        asker=ask.asker,
+    )
+    return Loaded(question=question, now=now, envelope=envelope, lookups=lookups, once=once, own_read=own_read)
+
+
+async def _fact(ctx: RunContext, ask: Ask, name: str, known: Mapping[str, Fact], read: ReadFact) -> tuple[Fact, bool]:
+    """One fact, and whether its read is this very call."""
+    spec = ctx.contract.facts[name]
+    roots = fact_roots(ctx, ask.args, known)
+    if isinstance(spec, PythonFact):
+        return _computed(ctx, spec, roots, known), False
+    args: dict[str, Json] = {}
+    for arg, path in spec.args.items():
+        value = resolve(path, roots)
+        if value is MISSING:
+            return Unreadable(why=f"{path} is not there"), False
+        args[arg] = value  # type: ignore[assignment]  # resolve gives MISSING or a Json
+    is_own = spec.tool == ask.tool and args == dict(ask.args)
+    return await read(spec, args), is_own
+
+
+def _computed(ctx: RunContext, spec: PythonFact, roots: Mapping[str, Json], known: Mapping[str, Fact]) -> Fact:
+    values: list[Json] = []
+    for path in spec.of:
+        source = known.get(path.split(".")[1]) if path.startswith("facts.") else None
+        if isinstance(source, Unreadable):
+            return Unreadable(why=f"it rests on {path}: {source.why}")
+        value = resolve(path, roots)
+        # A function of an optional argument gets None where the call does not give it.
+        values.append(None if value is MISSING else value)  # type: ignore[arg-type]  # MISSING or a Json
+    try:
+        result = ctx.services.functions.call(spec.function, values)
+    except LeverframeError as err:
+        return Unreadable(why=err.message)
+    labels = [source.label for source in known.values() if isinstance(source, Known)]
+    return Known(value=result, label=min(labels, key=lambda label: label.integrity, default=UNTRACED))
+
+
+def fact_roots(ctx: RunContext, args: JsonObject, known: Mapping[str, Fact]) -> dict[str, Json]:
+    """What a fact's paths start from: `args`, `facts`, `input`, `run`."""
+    values = {name: fact.value for name, fact in known.items() if isinstance(fact, Known)}
+    run: JsonObject = {
+        "id": ctx.run.run_id,
+        "subject": ctx.subject,
+        "tenant": ctx.run.tenant,
+        "workflow": ctx.run.workflow,
+        "environment": ctx.run.environment,
+        "initiator": ctx.run.initiator,
+        "input": ctx.input,
+    }
+    return {"args": args, "facts": values, "input": ctx.input, "run": run}  # type: ignore[dict-item]  # facts are Json
+
+
+def _lookups(ctx: RunContext, ask: Ask, facts: Mapping[str, Fact], now: datetime) -> tuple[HistoryLookup, ...]:
+    if ask.spec is None or ask.schema_error or ask.asker is Asker.DOOR:
+        return ()
+    queries = needed_history(ctx.policy, ask.tool, ask.args, facts, ctx.facts)
+    return tuple(
+        HistoryLookup(
+            query=query,
+            tenant=ctx.run.tenant,
+            run_id=ctx.run.run_id,
+            workflow=ctx.run.workflow,
+            subject_digest=ctx.run.subject_digest,
+            value_digest=value_digest(ctx, query.tool, query.arg or "", query.value) if query.kind == "seen" else b"",
+            now=now,
+            except_path=ask.path,
+        )
+        for query in queries
+    )
+
+
+def _once(ctx: RunContext, ask: Ask, facts: Mapping[str, Fact], now: datetime) -> OnceFree | None:
+    if ask.spec is None or ask.spec.once_per is None or ask.schema_error or ask.asker is Asker.DOOR:
+        return None
+    values = once_per_values(ask.spec, ask.args, facts)
+    if values is None:
+        return None
+    return OnceFree(
+        tenant=ctx.run.tenant,
+        tool=ask.tool,
+        key_digest=once_digest(ctx, ask.tool, values),
+        since=now - timedelta(seconds=ask.spec.once_per.within_s),
+        run_id=ctx.run.run_id,
+        path=ask.path,
+    )
+
+
+async def _once_seen(ctx: RunContext, ask: Ask, once: OnceFree | None) -> bool | None:
+    if ask.spec is None or ask.spec.once_per is None or ask.schema_error or ask.asker is Asker.DOOR:
+        return False
+    # A key that cannot be formed is unknown, and unknown holds.
+    return None if once is None else await ctx.services.journal.once_seen(once)
+
+
+def _cost(ask: Ask) -> Mapping[BudgetUnit, int]:
+    """The worst case of a tool call: itself, one step, its vendor's fee; what the asker does not count is left out."""
+    fee = ask.spec.cost if ask.spec is not None else 0
+    match ask.asker:
+        case Asker.AGENT:
+            return {BudgetUnit.TOOL_CALLS: 1, BudgetUnit.STEPS: 1, BudgetUnit.USD: fee}
+        case Asker.REENTRY | Asker.DOOR:
+            return {BudgetUnit.USD: fee}
+
+
+def _labels(ctx: RunContext, ask: Ask) -> Mapping[str, Label]:
+    if ask.spec is None:
+        return {}
+    return label_args(ask.args, ask.spec.args, ctx.values, ask.spec.input_schema)
+
+
+def _granted(approval: Approval | None, envelope: Envelope | None, now: datetime) -> GrantedApproval | None:
+    """The approval counts only for these very bytes and within its clock; else the call is a new one."""
+    if approval is None or envelope is None or approval.state is not ApprovalState.GRANTED:
+        return None
+    if approval.action_digest != envelope.digest or approval.execute_by is None or now >= approval.execute_by:
+        return None
+    return GrantedApproval(approval_id=approval.approval_id, rules=frozenset(approval.rules))
+
+
+async def _denied_before(ctx: RunContext, ask: Ask, now: datetime) -> StickyDenial | None:
+    if ask.spec is None or ask.schema_error or ask.asker is Asker.DOOR:
+        return None
+    digest = sticky_digest(ctx, ask.spec, ask.args)
+    denial = await ctx.services.approvals.denied_like(ctx.run.tenant, digest, now - _STICKY_FOR)
+    if denial is None:
+        return None
+    is_same_run = denial.run_id == ctx.run.run_id
+    if not is_same_run and (not ctx.run.subject_digest or denial.subject_digest != ctx.run.subject_digest):
+        return None
+    answer = next(answer for answer in denial.answers if answer.word is AnswerWord.DENY)
+    return StickyDenial(
+        approval_id=denial.approval_id,
+        denied_by=answer.principal,
+        denied_at=answer.at,
+        is_same_run=is_same_run,
+        reason=answer.reason,
+    )

@@ -1,0 +1,326 @@
+"""One way through the door for tool and model calls.
+
+Everything that calls a model or a tool holds a `Door`; nothing else holds the ports that act.
+"""
+
+from dataclasses import replace
+
+from leverframe.core.canonical import decode
+from leverframe.core.policy import Asker, decide
+from leverframe.domain.approvals import Approval
+from leverframe.domain.calls import Message, OfferedTool
+from leverframe.domain.contracts import ToolFact
+from leverframe.domain.errors import Contended, JsonInvalid, NondeterministicRun
+from leverframe.domain.ids import StepPath, ToolName, child_path
+from leverframe.domain.json import Json, JsonObject
+from leverframe.domain.labels import Label
+from leverframe.domain.policy import Allow, Deny, Fact, Hold, Known, SourceRef, Unreadable
+from leverframe.domain.proposals import Committed, GuardFailed
+from leverframe.domain.runs import Step, StepState
+from leverframe.domain.tools import ToolSpec
+from leverframe.ports.acting import ModelCaller, ToolExecutor
+from leverframe.ports.crash_points import crash_point
+from leverframe.runtime.context import RunContext
+from leverframe.runtime.door import holding, modelling, recovering
+from leverframe.runtime.door.asking import Ask, Loaded, ReadFact, load
+from leverframe.runtime.door.envelopes import idempotency_key, request_digest
+from leverframe.runtime.door.executing import attempt, judge
+from leverframe.runtime.door.recording import Decided, Outcome, decided, settled
+from leverframe.runtime.outcomes import (
+    Answered,
+    Failed,
+    HeldBack,
+    Lost,
+    ModelOutcome,
+    Refused,
+    Stopped,
+    ToolOutcome,
+    deny_message,
+)
+from leverframe.runtime.schemas import schema_error
+
+_TRIES = 3
+_BUILT_IN = SourceRef(file="(built in)")
+
+
+class Door:
+    """Rooms 2 to 6.  One for each process; it keeps no state of a run.
+
+    Args:
+        tools: the executor of every tool of the project.
+        models: the caller of every model of the project.
+    """
+
+    def __init__(self, tools: ToolExecutor, models: ModelCaller) -> None:
+        self._tools = tools
+        self._models = models
+
+    async def tool_call(self, ctx: RunContext, path: StepPath, tool: str, arguments: str | JsonObject) -> ToolOutcome:
+        """Ask for a tool.  A step that the journal already has is answered from it, or recovered.
+
+        Args:
+            ctx: the run, whose claim the caller holds.
+            path: the step's place in the run; the same on every replay.
+            tool: the name that was asked for, known or not.
+            arguments: a JSON object, or the text a model wrote for one.
+
+        Raises:
+            NondeterministicRun: the journal has another request at this path.
+            Contended: others changed what the decision rests on, three times in a row.
+        """
+        args, complaint = _parsed(arguments)
+        digest = request_digest(ctx, tool, arguments if complaint else args)
+        recorded = ctx.steps.get(path)
+        if recorded is not None:
+            if recorded.request_digest != digest:
+                return await self._other_request(ctx, path, recorded, tool, args, digest)
+            return await self._resumed(ctx, recorded, args)
+        ask = self._ask(ctx, path, tool, args, digest, complaint)
+        return await self._pass(ctx, ask, expect=None)
+
+    async def model_call(
+        self,
+        ctx: RunContext,
+        path: StepPath,
+        messages: tuple[Message, ...],
+        *,
+        tools: tuple[OfferedTool, ...] = (),
+        output_schema: JsonObject | None = None,
+    ) -> ModelOutcome:
+        """Ask the workflow's model.  Same journal, same budgets, same evidence as a tool call."""
+        return await modelling.model_call(self._models, ctx, path, messages, tools=tools, output_schema=output_schema)
+
+    async def close(self) -> None:
+        """Stop servers and let go of connections."""
+        await self._tools.close()
+        await self._models.close()
+
+    def _ask(self, ctx: RunContext, path: StepPath, tool: str, args: JsonObject, digest: bytes, complaint: str) -> Ask:
+        spec = ctx.contract.tools.get(ToolName(tool))
+        return Ask(
+            path=path,
+            tool=ToolName(tool),
+            spec=spec,
+            args=args,
+            request_digest=digest,
+            schema_error=complaint or (schema_error(spec.input_schema, args) if spec is not None else ""),
+            asker=Asker.AGENT,
+            call_id=ctx.services.mint.call_id(),
+            nonce=ctx.services.mint.nonce(),
+            idempotency_key=idempotency_key(ctx, path, digest),
+        )
+
+    async def _pass(self, ctx: RunContext, ask: Ask, expect: frozenset[StepState] | None) -> ToolOutcome:
+        """Rooms 2 to 6 for one call."""
+        made, loaded = await self._decide(ctx, ask, expect)
+        match made.decision:
+            case Deny() as deny:
+                message = deny_message(deny)
+                if deny.stops_run:
+                    return Stopped(path=ask.path, limit=deny.stops_run, message=message)
+                return Refused(path=ask.path, reasons=deny.reasons, message=message)
+            case Hold() as hold:
+                crash_point("after_held")
+                return _held(made, hold)
+            case Allow():
+                if ask.spec is None:
+                    msg = f"The unknown tool {ask.tool!r} was allowed, which policy never does"
+                    raise AssertionError(msg)
+                if loaded.own_read is not None and not ask.spec.effect.is_write:
+                    return await self._settle_own_read(ctx, made.step, ask.spec, loaded.own_read)
+                if made.step.state is StepState.INTENDED:
+                    crash_point("after_intended")
+                return await self._act(ctx, made.step, ask.spec, ask.args)
+
+    async def _decide(self, ctx: RunContext, ask: Ask, expect: frozenset[StepState] | None) -> tuple[Decided, Loaded]:
+        """Rooms 2 to 4, again as long as a guard fails, three times at most."""
+        lost = ""
+        for number in range(_TRIES):
+            loaded = await load(ctx, ask, self._fact_reader(ctx, ask, number))
+            decision = decide(loaded.question, ctx.policy)
+            if isinstance(decision, Allow) and ctx.today is not None:
+                today = decide(loaded.question, ctx.today)
+                # A run keeps the policy it pinned; what is denied today is denied all the same.
+                decision = today if isinstance(today, Deny) else decision
+            made = decided(ctx, ask, loaded, decision, expect)
+            crash_point("after_decided")
+            match await ctx.services.writer.commit(made.proposal):
+                case Committed():
+                    ctx.steps[ask.path] = made.step
+                    return made, loaded
+                case GuardFailed() as failed:
+                    lost = f"{failed.guard}: {failed.detail}"
+        raise Contended(
+            f"The call {ask.tool!r} at step {ask.path} of {ctx.run.run_id} lost against others {_TRIES} times"
+            f" (last: {lost}); it was not done.",
+            next_move="Ask again.",
+        )
+
+    async def _act(self, ctx: RunContext, step: Step, spec: ToolSpec, args: JsonObject) -> ToolOutcome:
+        """Rooms 5 and 6."""
+        deadline_s = await self._deadline_s(ctx, spec)
+        attempted = await attempt(self._tools, ctx, spec, step, args, deadline_s=deadline_s)
+        outcome = judge(ctx, spec, step, attempted)
+        if outcome.state is StepState.UNKNOWN and spec.reconcile is not None:
+            outcome = await recovering.reconciled(self._read_tool, ctx, spec, step, args) or outcome
+        return await self.settle(ctx, step, spec, outcome)
+
+    async def settle(self, ctx: RunContext, step: Step, spec: ToolSpec, outcome: Outcome) -> ToolOutcome:
+        """Room 6: record an outcome and tell the caller."""
+        done, proposal = settled(ctx, step, spec, outcome, at=ctx.services.mint.now())
+        match await ctx.services.writer.commit(proposal):
+            case GuardFailed() as failed:
+                raise Contended(
+                    f"The outcome of {spec.name!r} at step {step.path} was recorded by someone else"
+                    f" ({failed.detail}); theirs stands.",
+                    next_move=f"See: leverframe why {ctx.run.run_id}",
+                )
+            case Committed():
+                ctx.steps[step.path] = done
+        crash_point("after_settled")
+        return _told(done, outcome.value)
+
+    async def _settle_own_read(self, ctx: RunContext, step: Step, spec: ToolSpec, read: Known) -> ToolOutcome:
+        from_read = recovering.ok_outcome(ctx, spec, step, read.value, how="read-as-fact")
+        return await self.settle(ctx, step, spec, replace(from_read, is_free=True))
+
+    async def _resumed(self, ctx: RunContext, step: Step, args: JsonObject) -> ToolOutcome:
+        """A step that the journal has: answered from it, or taken up where an earlier process left it."""
+        spec = ctx.contract.tools.get(ToolName(step.name))
+        match step.state:
+            case StepState.OK | StepState.ERROR | StepState.UNKNOWN:
+                return _repeated(_told(step, ctx.payload(step.result_ref)))
+            case StepState.DENIED:
+                return holding.denied_again(ctx, step)
+            case StepState.HELD:
+                return await self._reenter(ctx, step, args)
+            case StepState.STARTED | StepState.INTENDED:
+                if spec is None:
+                    msg = f"Step {step.path} of {ctx.run.run_id} was sent to {step.name!r}, which its release lacks"
+                    raise NondeterministicRun(msg)
+                verdict = await recovering.after_crash(self._read_tool, ctx, spec, step, args)
+                if verdict is None:
+                    return await self._act(ctx, step, spec, args)
+                return await self.settle(ctx, step, spec, verdict)
+
+    async def _reenter(self, ctx: RunContext, step: Step, args: JsonObject) -> ToolOutcome:
+        """A held call: decided anew when granted, refused when denied or expired, else still held."""
+        approval = await holding.standing(ctx, step)
+        match approval:
+            case HeldBack():
+                return approval
+            case Refused():
+                return await holding.refuse(ctx, step, approval)
+            case Approval():
+                pass
+        spec = ctx.contract.tools[ToolName(step.name)]
+        recorded = ctx.payload(step.args_ref)
+        ask = replace(
+            self._ask(ctx, step.path, step.name, args, step.request_digest, ""),
+            spec=spec,
+            asker=Asker.REENTRY,
+            nonce=holding.nonce_of(recorded),
+            idempotency_key=idempotency_key(ctx, step.path, step.request_digest),
+            approval=approval,
+        )
+        return await self._pass(ctx, ask, expect=frozenset({StepState.HELD}))
+
+    async def _other_request(
+        self, ctx: RunContext, path: StepPath, recorded: Step, tool: str, args: JsonObject, digest: bytes
+    ) -> ToolOutcome:
+        """Another request where the journal has one: an outside agent that swaps bytes is refused; a loop is broken."""
+        if not ctx.is_outside:
+            raise NondeterministicRun(
+                f"Run {ctx.run.run_id} asks for {tool!r} at step {path}, where it recorded another request of"
+                f" {recorded.name!r}; the run is stopped rather than guessed at.",
+                next_move=f"See both: leverframe runs show {ctx.run.run_id}",
+            )
+        ask = self._ask(ctx, holding.beside(ctx, path), tool, args, digest, "")
+        return await holding.refuse_other_bytes(ctx, ask, recorded)
+
+    async def _read_tool(self, ctx: RunContext, path: StepPath, tool: ToolName, args: JsonObject) -> Fact:
+        """A read on the door's own account: through the same rooms, counted nowhere."""
+        spec = ctx.contract.tools.get(tool)
+        if spec is None:
+            return Unreadable(why=f"the contract knows no tool {tool!r}")
+        digest = request_digest(ctx, tool, args)
+        recorded = ctx.steps.get(path)
+        if recorded is not None and recorded.state is StepState.OK:
+            return _known(ctx, spec, recorded, ctx.payload(recorded.result_ref))
+        if recorded is not None and recorded.state is StepState.STARTED:
+            outcome = await self._act(ctx, recorded, spec, args)
+        else:
+            ask = replace(self._ask(ctx, path, tool, args, digest, ""), asker=Asker.DOOR)
+            outcome = await self._pass(ctx, ask, expect=frozenset(StepState) if recorded is not None else None)
+        match outcome:
+            case Answered(value=value):
+                return _known(ctx, spec, ctx.steps[path], value)
+            case _:
+                return Unreadable(why=outcome.message)
+
+    def _fact_reader(self, ctx: RunContext, ask: Ask, number: int) -> ReadFact:
+        """Reads the facts of one decision, each a step below the call; every new decision reads anew."""
+        generation = f"{'g' if ask.asker is Asker.REENTRY else 'f'}{number or ''}"
+
+        async def read(fact: ToolFact, args: JsonObject) -> Fact:
+            base = child_path(ask.path, generation)
+            if ask.approval is not None:
+                base = child_path(base, ask.approval.approval_id[-8:])
+            return await self._read_tool(ctx, child_path(base, fact.name), fact.tool, args)
+
+        return read
+
+    async def _deadline_s(self, ctx: RunContext, spec: ToolSpec) -> float:
+        """The tool's own timeout, or what the run's wall clock has left."""
+        left = [window.left for window in await ctx.windows() if window.unit.value == "wall_us"]
+        return max(0.05, min([spec.timeout_s, *(us / 1_000_000 for us in left)]))
+
+
+def _parsed(arguments: str | JsonObject) -> tuple[JsonObject, str]:
+    """The arguments as an object, and what is wrong with the text where it is none."""
+    if not isinstance(arguments, str):
+        return arguments, ""
+    try:
+        value: Json = decode(arguments.encode())
+    except JsonInvalid as err:
+        return {}, f"(the whole value): expected a JSON object, got text that is not JSON ({err.message})"
+    if not isinstance(value, dict):
+        return {}, f"(the whole value): expected a JSON object, got {type(value).__name__}"
+    return value, ""
+
+
+def _held(made: Decided, hold: Hold) -> HeldBack:
+    rules = ", ".join(dict.fromkeys(f"{reason.rule} ({reason.source})" for reason in hold.reasons))
+    approval_id = made.step.approval_id
+    return HeldBack(
+        path=made.step.path,
+        approval_id=approval_id,
+        reasons=hold.reasons,
+        message=f"A person must answer first: {rules}. Approval {approval_id}.",
+    )
+
+
+def _known(ctx: RunContext, spec: ToolSpec, step: Step, value: Json) -> Known:
+    label = recovering.ok_outcome(ctx, spec, step, value).label
+    return Known(value=value, label=label or Label(integrity=spec.output_trust.get("", 0)))  # type: ignore[arg-type]
+
+
+def _told(step: Step, value: Json) -> ToolOutcome:
+    """What the caller learns of a step that came to an end."""
+    message = value.get("message") if isinstance(value, dict) else None
+    match step.state:
+        case StepState.OK if step.error == "output-invalid":
+            text = "The tool's answer broke its output schema and was quarantined; the call itself was done."
+            return Failed(path=step.path, error=step.error, message=text)
+        case StepState.OK:
+            return Answered(path=step.path, value=value)
+        case StepState.UNKNOWN:
+            text = f"Nobody can tell whether {step.name} happened ({message}). A person resolves it."
+            return Lost(path=step.path, message=text)
+        case _:
+            text = str(message) if message else "The tool's answer broke its output schema and was quarantined."
+            return Failed(path=step.path, error=step.error, message=text)
+
+
+def _repeated(outcome: ToolOutcome) -> ToolOutcome:
+    return replace(outcome, is_repeat=True) if isinstance(outcome, Answered) else outcome

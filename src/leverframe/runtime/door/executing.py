@@ -1,0 +1,115 @@
+"""Room 5 for tools: attempts within a deadline, retries as far as the effect class allows, the answer checked.
+
+Knows: what each effect class permits after a lost answer (docs/reference/effects.md).  Never: decides whether a call
+may run; it is handed a call that was decided and, for a write, durably announced.
+"""
+
+from dataclasses import dataclass
+from typing import assert_never
+
+from leverframe.core.provenance import index_result, label_at, label_output
+from leverframe.domain.calls import ToolAnswer, ToolFailed, ToolLost, ToolOk, ToolRequest
+from leverframe.domain.json import JsonObject
+from leverframe.domain.runs import Step, StepKind, StepState
+from leverframe.domain.tools import EffectClass, ToolSpec
+from leverframe.ports.acting import ToolExecutor
+from leverframe.ports.crash_points import crash_point
+from leverframe.runtime.context import RunContext
+from leverframe.runtime.door.recording import Outcome
+from leverframe.runtime.schemas import schema_error
+
+# A write of these classes may be sent again after an answer was lost: the receiver makes the second one harmless.
+_HARMLESS_AGAIN = frozenset({EffectClass.READ, EffectClass.IDEMPOTENT, EffectClass.KEYED})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempted:
+    """The last answer of a call and how many requests it took."""
+
+    answer: ToolAnswer
+    attempts: int
+
+
+async def attempt(
+    tools: ToolExecutor, ctx: RunContext, spec: ToolSpec, step: Step, args: JsonObject, *, deadline_s: float
+) -> Attempted:
+    """Send until there is an answer, the retries are used up, or sending again could do harm."""
+    attempts = 0
+    while True:
+        attempts += 1
+        crash_point("before_send")
+        answer = await tools.execute(
+            ToolRequest(
+                call_id=step.call_id,
+                tenant=ctx.run.tenant,
+                spec=spec,
+                args=args,
+                idempotency_key=step.idempotency_key,
+                deadline_s=deadline_s,
+                attempt=step.attempts + attempts,
+            )
+        )
+        crash_point("after_answer")
+        if attempts > spec.retries.max or not may_send_again(spec, answer):
+            return Attempted(answer=answer, attempts=attempts)
+
+
+def may_send_again(spec: ToolSpec, answer: ToolAnswer) -> bool:
+    """Whether another request is allowed and wanted after this answer."""
+    match answer:
+        case ToolOk():
+            return False
+        case ToolFailed(kind=kind):
+            # A 5xx may have had its effect; any other error is the receiver's own word that it had none.
+            is_harmless = kind != "5xx" or spec.effect in _HARMLESS_AGAIN
+            return is_harmless and kind in spec.retries.on
+        case ToolLost(kind=kind, has_left=has_left):
+            is_harmless = not has_left or spec.effect in _HARMLESS_AGAIN
+            return is_harmless and kind in spec.retries.on
+        case _:
+            assert_never(answer)
+
+
+def judge(ctx: RunContext, spec: ToolSpec, step: Step, attempted: Attempted) -> Outcome:
+    """What an answer means for this tool: ok, error (without effect) or unknown; a good one is labelled and indexed."""
+    match attempted.answer:
+        case ToolOk(value=value):
+            complaint = schema_error(spec.output_schema, value)
+            if complaint:
+                # The effect may well have happened: a weird answer of a write is not proof of the contrary, but the
+                # receiver did answer.  The agent gets a typed error and never the raw bytes, which stay as evidence.
+                return Outcome(
+                    state=StepState.OK if spec.effect.is_write else StepState.ERROR,
+                    value={"quarantined": value, "complaint": complaint},
+                    error="output-invalid",
+                    attempts=attempted.attempts,
+                )
+            labels = label_output(value, spec, step=step.path)
+            # What the door reads for itself never reaches the agent, so no argument can derive from it.
+            if step.kind is StepKind.TOOL:
+                ctx.values = index_result(ctx.values, value, labels, step=step.path)
+            return Outcome(state=StepState.OK, value=value, attempts=attempted.attempts, label=label_at(labels, ""))
+        case ToolFailed(message=message, kind=kind) if kind != "5xx" or not spec.effect.is_write:
+            return Outcome(
+                state=StepState.ERROR,
+                value={"message": message},
+                error="tool-refused",
+                attempts=attempted.attempts,
+            )
+        case ToolLost(message=message, has_left=has_left) if not has_left or not spec.effect.is_write:
+            return Outcome(
+                state=StepState.ERROR,
+                value={"message": message},
+                error="tool-unavailable",
+                attempts=attempted.attempts,
+                is_free=not has_left,
+            )
+        case ToolFailed(message=message) | ToolLost(message=message):
+            return Outcome(
+                state=StepState.UNKNOWN,
+                value={"message": message},
+                error="effect-unknown",
+                attempts=attempted.attempts,
+            )
+        case _:
+            assert_never(attempted.answer)

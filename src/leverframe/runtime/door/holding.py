@@ -1,0 +1,151 @@
+"""Held calls: where each stands, and how one ends that never runs.
+
+Knows: the two clocks of an approval and what each of its states means for the step that waits.  Never: answers an
+approval; that is a person's, through `runtime.answers`.
+"""
+
+from dataclasses import replace
+
+from leverframe.core.policy import Question
+from leverframe.domain.approvals import Answer, AnswerWord, Approval, ApprovalState
+from leverframe.domain.errors import EvidenceBroken
+from leverframe.domain.evidence import EventType
+from leverframe.domain.ids import RuleId, StepPath, ToolName, child_path
+from leverframe.domain.json import Json
+from leverframe.domain.policy import Deny, Reason, SourceRef, Then
+from leverframe.domain.proposals import Change, MoveApproval, Proposal, PutStep
+from leverframe.domain.runs import Step, StepState
+from leverframe.runtime.context import RunContext
+from leverframe.runtime.door.asking import Ask, Loaded
+from leverframe.runtime.door.envelopes import freeze
+from leverframe.runtime.door.recording import decided
+from leverframe.runtime.entries import approval_entry, decided_entry
+from leverframe.runtime.outcomes import HeldBack, Refused
+
+_BYTES_RULE = RuleId("approval-binds-bytes")
+_BUILT_IN = SourceRef(file="(built in)")
+# A held step whose approval is still in one of these was ended by a clock, not by a person.
+_ENDS_BY_CLOCK = frozenset({ApprovalState.PENDING, ApprovalState.GRANTED})
+
+
+async def standing(ctx: RunContext, step: Step) -> Approval | HeldBack | Refused:
+    """Where a held step stands: granted, still waiting, or refused for good."""
+    approval = await ctx.services.approvals.approval(step.approval_id)
+    if approval is None:
+        raise EvidenceBroken(f"Step {step.path} of {step.run_id} waits for {step.approval_id!r}, which is not there.")
+    now = ctx.services.mint.now()
+    match approval.state:
+        case ApprovalState.GRANTED if approval.execute_by is not None and now < approval.execute_by:
+            return approval
+        case ApprovalState.PENDING if now < approval.decide_by:
+            message = f"Still waiting for {approval.approval_id}."
+            return HeldBack(path=step.path, approval_id=approval.approval_id, reasons=(), message=message)
+        case ApprovalState.PENDING | ApprovalState.GRANTED:
+            text = (
+                "nobody answered in time"
+                if approval.state is ApprovalState.PENDING
+                else "the grant was not used in time"
+            )
+            return _refused(step, "approval-expired", text)
+        case ApprovalState.DENIED:
+            answer = next((one for one in approval.answers if one.word is AnswerWord.DENY), None)
+            return _refused(step, "approval-denied", _denied_text(answer))
+        case state:
+            return _refused(step, f"approval-{state.value}", f"the approval is {state.value}")
+
+
+def _denied_text(answer: Answer | None) -> str:
+    if answer is None:
+        return "a person denied it"
+    return f"{answer.principal} denied it: {answer.reason}" if answer.reason else f"{answer.principal} denied it"
+
+
+def _refused(step: Step, rule: str, text: str) -> Refused:
+    reason = Reason(rule=RuleId(rule), then=Then.DENY, source=_BUILT_IN, text=text)
+    return Refused(path=step.path, reasons=(reason,), message=f"{rule}: {text}")
+
+
+async def refuse(ctx: RunContext, step: Step, refused: Refused) -> Refused:
+    """Record that a held call never runs, and its approval's end where a clock ended it."""
+    now = ctx.services.mint.now()
+    sealed = ctx.seal("call", {"reasons": [{"rule": one.rule, "text": one.text} for one in refused.reasons]})
+    denied = replace(
+        step, state=StepState.DENIED, finished_at=now, rule=refused.reasons[0].rule, detail_ref=sealed[0].digest
+    )
+    changes: list[Change] = [PutStep(step=denied, expect=frozenset({StepState.HELD}))]
+    entries = [
+        decided_entry(
+            ctx,
+            at=now,
+            step=step.path,
+            spec=ctx.contract.tools.get(ToolName(step.name)),
+            decision=Then.DENY.value,
+            reason=refused.reasons[0],
+            action_digest=step.action_digest or None,
+            arg_labels={},
+            disclosures=sealed,
+            approval_id=step.approval_id,
+            detail={},
+        )
+    ]
+    approval = await ctx.services.approvals.approval(step.approval_id)
+    if approval is not None and approval.state in _ENDS_BY_CLOCK:
+        changes.append(MoveApproval(approval_id=approval.approval_id, expect=approval.state, to=ApprovalState.EXPIRED))
+        entries.append(
+            approval_entry(
+                approval,
+                ctx.run,
+                entry_id=ctx.services.mint.entry_id(),
+                at=now,
+                event=EventType.APPROVAL_EXPIRED,
+            )
+        )
+    await ctx.services.writer.commit(Proposal(tenant=ctx.run.tenant, changes=tuple(changes), entries=tuple(entries)))
+    ctx.steps[step.path] = denied
+    return refused
+
+
+async def refuse_other_bytes(ctx: RunContext, ask: Ask, recorded: Step) -> Refused:
+    """An outside agent asks for other bytes under the name of a step that was frozen: never, and it is recorded."""
+    asked = freeze(ctx, ask.spec, ask.args, facts={}, key=ask.idempotency_key, nonce=ask.nonce) if ask.spec else None
+    text = f"this step was frozen as {_short(recorded.action_digest)}, asked {_short(asked.digest if asked else '')}"
+    reason = Reason(rule=_BYTES_RULE, then=Then.DENY, source=_BUILT_IN, text=text)
+    loaded = Loaded(
+        question=Question(tool=ask.tool, spec=ask.spec, args=ask.args, run=ctx.facts),
+        now=ctx.services.mint.now(),
+        envelope=asked,
+        lookups=(),
+        once=None,
+        own_read=None,
+    )
+    made = decided(ctx, ask, loaded, Deny(reasons=(reason,)), expect=None)
+    await ctx.services.writer.commit(made.proposal)
+    ctx.steps[ask.path] = made.step
+    return Refused(path=ask.path, reasons=(reason,), message=f"{reason.rule}: {text}")
+
+
+def _short(digest: str) -> str:
+    return f"{digest[:4]}…{digest[-4:]}" if digest else "an unknown tool"
+
+
+def denied_again(ctx: RunContext, step: Step) -> Refused:
+    """The recorded refusal of a step, told again."""
+    recorded = ctx.payload(step.detail_ref or step.args_ref)
+    reasons = recorded.get("reasons", ()) if isinstance(recorded, dict) else ()
+    texts = "; ".join(f"{one['rule']}: {one['text']}" for one in reasons) or f"{step.rule}: refused"
+    reason = Reason(rule=step.rule, then=Then.DENY, source=SourceRef(file=step.rule_source), text=texts)
+    return Refused(path=step.path, reasons=(reason,), message=texts)
+
+
+def nonce_of(recorded: Json) -> str:
+    """The nonce of a recorded envelope: with it the same call freezes to the same bytes."""
+    envelope = recorded.get("envelope") if isinstance(recorded, dict) else None
+    return str(envelope["nonce"]) if isinstance(envelope, dict) else ""
+
+
+def beside(ctx: RunContext, path: StepPath) -> StepPath:
+    """A free place next to a step that is taken."""
+    number = 1
+    while child_path(path, f"x{number}") in ctx.steps:
+        number += 1
+    return child_path(path, f"x{number}")

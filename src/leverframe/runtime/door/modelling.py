@@ -1,0 +1,402 @@
+"""Model calls through the door: the worst case is reserved, the answer is settled by the vendor's own usage.
+
+Knows: how a call is clamped to what the budget affords, which candidate of a tier is asked next, and what a crash in
+mid-call costs (its whole bound, since the vendor may bill for it).  Never: speaks a vendor's wire format.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from leverframe.core.canonical import decode, encode
+from leverframe.core.policy import ModelQuestion, decide
+from leverframe.domain.budgets import BudgetUnit, Window
+from leverframe.domain.calls import (
+    Message,
+    ModelBound,
+    ModelLost,
+    ModelOk,
+    ModelRequest,
+    OfferedTool,
+    ToolUse,
+)
+from leverframe.domain.contracts import ModelRef
+from leverframe.domain.errors import NondeterministicRun, ProviderUnavailable
+from leverframe.domain.evidence import EventType
+from leverframe.domain.ids import Sha256, StepPath
+from leverframe.domain.json import Json, JsonObject
+from leverframe.domain.money import MicroUsd
+from leverframe.domain.policy import Allow, Deny, Hold
+from leverframe.domain.proposals import (
+    Change,
+    Committed,
+    Proposal,
+    PutRun,
+    PutStep,
+    RunIs,
+    SettleDirect,
+    SettleReserves,
+    TakeReserves,
+)
+from leverframe.domain.runs import RunState, Step, StepKind, StepState
+from leverframe.ports.acting import ModelCaller
+from leverframe.ports.crash_points import crash_point
+from leverframe.runtime.context import RunContext
+from leverframe.runtime.door.recording import reservation_id
+from leverframe.runtime.entries import model_entry
+from leverframe.runtime.outcomes import Failed, ModelOutcome, ModelSaid, Refused, Stopped, deny_message
+
+DEFAULT_OUTPUT_TOKENS = 1024
+USEFUL_OUTPUT_TOKENS = 16  # below this an answer is not worth its price: refuse instead of clamping further
+_DEADLINE_S = 120.0
+_TRIES = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """A request with its worst case."""
+
+    request: ModelRequest
+    bound: ModelBound
+
+
+async def model_call(
+    models: ModelCaller,
+    ctx: RunContext,
+    path: StepPath,
+    messages: tuple[Message, ...],
+    *,
+    tools: tuple[OfferedTool, ...],
+    output_schema: JsonObject | None,
+) -> ModelOutcome:
+    """Ask the candidates of the workflow's tier in order until one answers."""
+    digest = ctx.fingerprint("model", _logical(messages, tools, output_schema))
+    recorded = ctx.steps.get(path)
+    if recorded is not None:
+        if recorded.request_digest != digest:
+            raise NondeterministicRun(
+                f"Run {ctx.run.run_id} asks its model at step {path} something else than it recorded there.",
+                next_move=f"See both: leverframe runs show {ctx.run.run_id}",
+            )
+        if recorded.state is not StepState.STARTED:
+            return _recorded(ctx, recorded)
+        await _settle_abandoned(ctx, recorded)
+    outcome: ModelOutcome | None = None
+    for model in ctx.services.project.tiers.get(ctx.contract.tier, ()):
+        outcome = await _one_candidate(models, ctx, path, model, messages, digest, tools, output_schema)
+        if not isinstance(outcome, Failed):
+            break
+    if outcome is None:
+        raise ProviderUnavailable(
+            f"Workflow {ctx.run.workflow!r} has no model: the tier {ctx.contract.tier!r} is empty.",
+            next_move="Name a tier in `models:` of leverframe.yaml.",
+        )
+    return outcome
+
+
+async def _one_candidate(
+    models: ModelCaller,
+    ctx: RunContext,
+    path: StepPath,
+    model: ModelRef,
+    messages: tuple[Message, ...],
+    digest: bytes,
+    tools: tuple[OfferedTool, ...],
+    output_schema: JsonObject | None,
+) -> ModelOutcome:
+    for _ in range(_TRIES):
+        windows = await ctx.windows()
+        asked = _clamped(models, ctx, path, model, messages, tools, output_schema, windows)
+        cost = {
+            BudgetUnit.MODEL_CALLS: 1,
+            BudgetUnit.STEPS: 1,
+            BudgetUnit.INPUT_TOKENS: asked.bound.input_tokens,
+            BudgetUnit.OUTPUT_TOKENS: asked.bound.output_tokens,
+            BudgetUnit.USD: asked.bound.cost,
+        }
+        decision = _answer(ModelQuestion(model=str(model), run=ctx.facts, windows=windows, cost=cost), ctx)
+        now = ctx.services.mint.now()
+        step = _step(ctx, path, model, digest, asked.request, decision, now)
+        expect = frozenset({ctx.steps[path].state}) if path in ctx.steps else None
+        result = await ctx.services.writer.commit(_decided_proposal(ctx, step, model, decision, expect, now))
+        if not isinstance(result, Committed):
+            continue
+        ctx.steps[path] = step
+        if isinstance(decision, Deny):
+            message = deny_message(decision)
+            if decision.stops_run:
+                return Stopped(path=path, limit=decision.stops_run, message=message)
+            return Refused(path=path, reasons=decision.reasons, message=message)
+        return await _ask(models, ctx, step, model, asked)
+    return Failed(path=path, error="contended", message="others took the budget three times in a row")
+
+
+async def _ask(models: ModelCaller, ctx: RunContext, step: Step, model: ModelRef, asked: _Asked) -> ModelOutcome:
+    crash_point("before_send")
+    answer = await models.answer(asked.request)
+    crash_point("after_answer")
+    now = ctx.services.mint.now()
+    match answer:
+        case ModelOk():
+            value: Json = {
+                "text": answer.text,
+                "tool_uses": [{"id": u.id, "name": u.name, "arguments": u.arguments} for u in answer.tool_uses],
+                "finish_reason": answer.finish_reason,
+                "is_recorded": answer.is_recorded,
+            }
+            done = replace(
+                step,
+                state=StepState.OK,
+                finished_at=now,
+                attempts=step.attempts + 1,
+                cost=answer.cost,
+                input_tokens=answer.input_tokens,
+                output_tokens=answer.output_tokens,
+            )
+        case ModelLost():
+            value = {"message": answer.message, "kind": answer.kind}
+            spent = asked.bound if answer.is_billed else ModelBound(input_tokens=0, output_tokens=0, cost=MicroUsd(0))
+            done = replace(
+                step,
+                state=StepState.ERROR,
+                finished_at=now,
+                attempts=step.attempts + 1,
+                cost=spent.cost,
+                input_tokens=spent.input_tokens,
+                output_tokens=spent.output_tokens,
+                error=f"model-{answer.kind}",
+            )
+    done = await _settle(ctx, step, done, model, value, is_recorded=isinstance(answer, ModelOk) and answer.is_recorded)
+    return _said(done, value)
+
+
+async def _settle(ctx: RunContext, step: Step, done: Step, model: ModelRef, value: Json, *, is_recorded: bool) -> Step:
+    """Settle by what the vendor says it used, even beyond the bound: the books tell the truth."""
+    sealed = ctx.seal("answer", value)
+    done = replace(done, result_ref=sealed[0].digest)
+    window = ctx.window_id
+    changes: list[Change] = [
+        PutStep(step=done, expect=frozenset({step.state})),
+        SettleReserves(
+            reservation_id=reservation_id(step.call_id),
+            actual={
+                (window, BudgetUnit.INPUT_TOKENS): done.input_tokens,
+                (window, BudgetUnit.OUTPUT_TOKENS): done.output_tokens,
+                (window, BudgetUnit.USD): done.cost,
+            },
+        ),
+        SettleDirect(window_id=window, unit=BudgetUnit.WALL_US, amount=ctx.take_active_us()),
+    ]
+    if is_recorded and not ctx.run.is_recorded_model:
+        run = replace(ctx.run, is_recorded_model=True)
+        changes.append(PutRun(run=run, expect=RunState.OPEN))
+        ctx.run = run
+    entry = model_entry(
+        ctx,
+        at=done.finished_at or done.started_at,
+        step=done,
+        event=EventType.MODEL_ANSWERED,
+        provider=model.provider,
+        model=model.model,
+        disclosures=sealed,
+        outcome="ok" if done.state is StepState.OK else "error",
+        detail={"recorded": is_recorded, **({"error": done.error} if done.error else {})},
+    )
+    await ctx.services.writer.commit(
+        Proposal(tenant=ctx.run.tenant, changes=tuple(changes), entries=(entry,), is_durable=False)
+    )
+    ctx.steps[done.path] = done
+    crash_point("after_settled")
+    return done
+
+
+async def _settle_abandoned(ctx: RunContext, step: Step) -> None:
+    """A process died in mid-call: the vendor may bill, so the whole bound is spent; then the call is asked anew."""
+    provider, _, model = step.name.partition("/")
+    lost = replace(step, state=StepState.ERROR, finished_at=ctx.services.mint.now(), error="model-abandoned")
+    sealed = ctx.seal("answer", {"message": "the process stopped in mid-call", "kind": "abandoned"})
+    entry = model_entry(
+        ctx,
+        at=lost.finished_at or lost.started_at,
+        step=lost,
+        event=EventType.MODEL_ANSWERED,
+        provider=provider,
+        model=model,
+        disclosures=sealed,
+        outcome="unknown",
+        detail={"recorded": False},
+    )
+    await ctx.services.writer.commit(
+        Proposal(
+            tenant=ctx.run.tenant,
+            changes=(
+                PutStep(step=lost, expect=frozenset({StepState.STARTED})),
+                SettleReserves(reservation_id=reservation_id(step.call_id), actual={}),
+            ),
+            entries=(entry,),
+            is_durable=False,
+        )
+    )
+    ctx.steps[step.path] = lost
+
+
+def _clamped(
+    models: ModelCaller,
+    ctx: RunContext,
+    path: StepPath,
+    model: ModelRef,
+    messages: tuple[Message, ...],
+    tools: tuple[OfferedTool, ...],
+    output_schema: JsonObject | None,
+    windows: tuple[Window, ...],
+) -> _Asked:
+    """The request with as many output tokens as tokens and money afford, never below what is useful."""
+    left = {window.unit: window.left for window in windows}
+    ceiling = ctx.contract.budget.per_step_output_tokens or DEFAULT_OUTPUT_TOKENS
+    wanted = max(USEFUL_OUTPUT_TOKENS, min(ceiling, left.get(BudgetUnit.OUTPUT_TOKENS, ceiling)))
+    wall_s = left.get(BudgetUnit.WALL_US, int(_DEADLINE_S * 1_000_000)) / 1_000_000
+    request = ModelRequest(
+        call_id=ctx.services.mint.call_id(),
+        tenant=ctx.run.tenant,
+        model=model,
+        messages=messages,
+        max_output_tokens=wanted,
+        deadline_s=max(0.05, min(_DEADLINE_S, wall_s)),
+        tools=tools,
+        output_schema=output_schema,
+        hints={"workflow": ctx.run.workflow, "step": path},
+    )
+    bound = models.bound(request)
+    money = left.get(BudgetUnit.USD)
+    if money is None or bound.cost <= money:
+        return _Asked(request=request, bound=bound)
+    floor = replace(request, max_output_tokens=USEFUL_OUTPUT_TOKENS)
+    floor_bound = models.bound(floor)
+    if floor_bound.cost > money or bound.cost == floor_bound.cost:
+        return _Asked(request=floor, bound=floor_bound)
+    # The price is linear in the output, so the largest affordable answer is found without asking again and again.
+    share = (money - floor_bound.cost) * (wanted - USEFUL_OUTPUT_TOKENS) // (bound.cost - floor_bound.cost)
+    affordable = replace(request, max_output_tokens=USEFUL_OUTPUT_TOKENS + share)
+    return _Asked(request=affordable, bound=models.bound(affordable))
+
+
+def _answer(question: ModelQuestion, ctx: RunContext) -> Allow | Deny:
+    """Policy's answer; a model call is never held."""
+    decision = decide(question, ctx.policy)
+    if isinstance(decision, Hold):
+        msg = f"The model call {question.model!r} was held, which policy never does"
+        raise AssertionError(msg)
+    return decision
+
+
+def _step(
+    ctx: RunContext,
+    path: StepPath,
+    model: ModelRef,
+    digest: bytes,
+    request: ModelRequest,
+    decision: Allow | Deny,
+    now: datetime,
+) -> Step:
+    reason = decision.reasons[0]
+    before = ctx.steps.get(path)
+    return Step(
+        run_id=ctx.run.run_id,
+        path=path,
+        kind=StepKind.MODEL,
+        name=str(model),
+        request_digest=digest,
+        state=StepState.STARTED if isinstance(decision, Allow) else StepState.DENIED,
+        started_at=now,
+        call_id=request.call_id,
+        attempts=before.attempts if before is not None else 0,
+        decision="allow" if isinstance(decision, Allow) else "deny",
+        rule=reason.rule,
+        rule_source=str(reason.source),
+        action_digest=Sha256(""),
+    )
+
+
+def _decided_proposal(
+    ctx: RunContext,
+    step: Step,
+    model: ModelRef,
+    decision: Allow | Deny,
+    expect: frozenset[StepState] | None,
+    now: datetime,
+) -> Proposal:
+    changes: list[Change] = [PutStep(step=step, expect=expect)]
+    match decision:
+        case Allow(reserves=reserves):
+            changes.append(
+                TakeReserves(
+                    reservation_id=reservation_id(step.call_id),
+                    run_id=ctx.run.run_id,
+                    path=step.path,
+                    reserves=reserves,
+                )
+            )
+        case Deny():
+            changes.append(SettleDirect(window_id=ctx.window_id, unit=BudgetUnit.STEPS, amount=1))
+    reasons: Json = [{"rule": one.rule, "source": str(one.source), "text": one.text} for one in decision.reasons]
+    entry = model_entry(
+        ctx,
+        at=now,
+        step=step,
+        event=EventType.MODEL_CALLED,
+        provider=model.provider,
+        model=model.model,
+        disclosures=ctx.seal("reasons", reasons),
+        detail={"rule_source": step.rule_source},
+    )
+    return Proposal(
+        tenant=ctx.run.tenant,
+        guards=(RunIs(run_id=ctx.run.run_id, state=RunState.OPEN),),
+        changes=tuple(changes),
+        entries=(entry,),
+        is_durable=False,
+    )
+
+
+def _recorded(ctx: RunContext, step: Step) -> ModelOutcome:
+    if step.state is StepState.DENIED:
+        return Stopped(path=step.path, limit=step.rule, message=f"{step.rule} ({step.rule_source})")
+    return _said(step, ctx.payload(step.result_ref))
+
+
+def _said(step: Step, value: Json) -> ModelOutcome:
+    if not isinstance(value, dict) or step.state is not StepState.OK:
+        message = value.get("message") if isinstance(value, dict) else value
+        return Failed(path=step.path, error=step.error, message=str(message))
+    uses = value.get("tool_uses")
+    return ModelSaid(
+        path=step.path,
+        text=str(value.get("text", "")),
+        tool_uses=tuple(
+            ToolUse(id=str(one["id"]), name=str(one["name"]), arguments=str(one["arguments"]))
+            for one in (uses if isinstance(uses, list) else [])
+            if isinstance(one, dict)
+        ),
+        finish_reason=str(value.get("finish_reason", "")),
+        is_recorded=value.get("is_recorded") is True,
+    )
+
+
+def _logical(messages: tuple[Message, ...], tools: tuple[OfferedTool, ...], schema: JsonObject | None) -> Json:
+    """The logical request: before clamp, route and retries, which never make a run nondeterministic."""
+    return decode(
+        encode(
+            {
+                "messages": [
+                    {
+                        "role": one.role.value,
+                        "text": one.text,
+                        "uses": [[use.name, use.arguments] for use in one.tool_uses],
+                        "answers": one.tool_use_id,
+                    }
+                    for one in messages
+                ],
+                "tools": [tool.name for tool in tools],
+                "schema": schema,
+            }
+        )
+    )

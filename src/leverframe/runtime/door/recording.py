@@ -1,0 +1,380 @@
+"""Rooms 4 and 6: what a decision and an outcome become in the journal and in the evidence.
+
+Knows: which rows and entries each decision and each outcome writes, all in one proposal.  Never: decides or acts.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from leverframe.core.budgets import counts, plan
+from leverframe.core.policy import Asker, history_still_allows
+from leverframe.domain.approvals import Approval, ApprovalState
+from leverframe.domain.budgets import BudgetUnit
+from leverframe.domain.conditions import HistoryQuery
+from leverframe.domain.evidence import DetailValue, Disclosure, EntryDraft, EventType
+from leverframe.domain.ids import ApprovalId, ReservationId, RuleId, Sha256
+from leverframe.domain.json import Json
+from leverframe.domain.labels import Label
+from leverframe.domain.money import MicroUsd, scaled_amount
+from leverframe.domain.policy import Allow, Decision, Deny, Hold, Reason, Then
+from leverframe.domain.proposals import (
+    ApprovalUsable,
+    Change,
+    Guard,
+    HistoryStill,
+    HistoryValues,
+    MoveApproval,
+    Proposal,
+    PutApproval,
+    PutOnceKey,
+    PutStep,
+    PutValue,
+    RunIs,
+    SettleDirect,
+    SettleReserves,
+    TakeReserves,
+)
+from leverframe.domain.runs import RunState, Step, StepKind, StepState
+from leverframe.domain.tools import ToolSpec
+from leverframe.runtime.context import RunContext
+from leverframe.runtime.door.asking import Ask, Loaded
+from leverframe.runtime.door.envelopes import Envelope, sticky_digest, value_digest
+from leverframe.runtime.entries import approval_entry, decided_entry, intended_entry, requested_entry, settled_entry
+
+ONCE_RULE = RuleId("once_per")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decided:
+    """A decision ready to be committed."""
+
+    decision: Decision
+    step: Step
+    proposal: Proposal
+    approval: Approval | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What came of an allowed call: `ok`, `error` or `unknown`, with what is disclosed of it."""
+
+    state: StepState
+    value: Json
+    error: str = ""
+    attempts: int = 1
+    label: Label | None = None
+    how: str = ""  # e.g. "reconciled", "repeated-key"
+    is_free: bool = False  # nothing left the process: the fee is given back
+
+
+def reservation_id(call_id: str) -> ReservationId:
+    """The reservation of a call: found again after a crash without having been written down."""
+    return ReservationId("rsv_" + call_id.removeprefix("call_"))
+
+
+def decided(
+    ctx: RunContext, ask: Ask, loaded: Loaded, decision: Decision, expect: frozenset[StepState] | None
+) -> Decided:
+    """Turn a decision into its step, guards, changes and entries."""
+    sealed = ctx.seal("call", _recorded_inputs(ask, loaded, decision))
+    step = _step(ctx, ask, loaded, decision, args_ref=sealed[0].digest)
+    entry = _decision_entry(ctx, ask, loaded, decision, step, sealed)
+    guards: list[Guard] = [RunIs(run_id=ctx.run.run_id, state=RunState.OPEN)]
+    changes: list[Change] = []
+    entries = [entry]
+    approval: Approval | None = None
+    match decision:
+        case Allow():
+            guards += _allow_guards(ctx, ask, loaded, decision)
+            changes += _allow_changes(ctx, ask, decision)
+            entries += _allow_entries(ctx, ask, loaded, decision, step, entry)
+        case Hold():
+            spec, envelope = _frozen(ask, loaded)
+            approval = _approval(ctx, ask, loaded, decision, spec, envelope.digest)
+            step = replace(step, approval_id=approval.approval_id)
+            changes += [*_counted(ctx, ask, loaded), PutApproval(approval=approval)]
+            entries.append(requested_entry(ctx, approval, spec=spec, cause=entry.entry_id))
+        case Deny():
+            if ask.asker is Asker.AGENT:
+                changes.append(SettleDirect(window_id=ctx.window_id, unit=BudgetUnit.STEPS, amount=1))
+    changes += [PutStep(step=step, expect=expect), *_history_rows(ctx, ask, loaded)]
+    proposal = Proposal(
+        tenant=ctx.run.tenant,
+        guards=tuple(guards),
+        changes=tuple(changes),
+        entries=tuple(entries),
+        is_durable=step.state in {StepState.INTENDED, StepState.HELD},
+    )
+    return Decided(decision=decision, step=step, proposal=proposal, approval=approval)
+
+
+def settled(ctx: RunContext, step: Step, spec: ToolSpec, outcome: Outcome, *, at: datetime) -> tuple[Step, Proposal]:
+    """Turn an outcome into its step, settlement and entry."""
+    sealed = ctx.seal("result", outcome.value)
+    cost = MicroUsd(0) if outcome.is_free else spec.cost
+    done = replace(
+        step,
+        state=outcome.state,
+        attempts=step.attempts + outcome.attempts,
+        finished_at=at,
+        result_ref=sealed[0].digest,
+        cost=cost,
+        error=outcome.error,
+    )
+    word = {StepState.OK: "ok", StepState.ERROR: "error"}.get(outcome.state, "unknown")
+    entry = settled_entry(
+        ctx,
+        at=at,
+        step=done,
+        spec=spec,
+        outcome=word,
+        cost=cost,
+        labels=outcome.label,
+        disclosures=sealed,
+        detail=_settled_detail(done, outcome),
+    )
+    changes: tuple[Change, ...] = (
+        PutStep(step=done, expect=frozenset({step.state})),
+        SettleReserves(reservation_id=reservation_id(step.call_id), actual={(ctx.window_id, BudgetUnit.USD): cost}),
+        SettleDirect(window_id=ctx.window_id, unit=BudgetUnit.WALL_US, amount=ctx.take_active_us()),
+    )
+    return done, Proposal(tenant=ctx.run.tenant, changes=changes, entries=(entry,), is_durable=False)
+
+
+def _settled_detail(done: Step, outcome: Outcome) -> dict[str, DetailValue]:
+    detail: dict[str, DetailValue] = {"attempts": done.attempts}
+    if outcome.error:
+        detail["error"] = outcome.error
+    if outcome.how:
+        detail["how"] = outcome.how
+    return detail
+
+
+def _frozen(ask: Ask, loaded: Loaded) -> tuple[ToolSpec, Envelope]:
+    """A hold has a spec and an envelope: without a spec the answer was deny."""
+    if ask.spec is None or loaded.envelope is None:
+        msg = f"The unknown tool {ask.tool!r} was held, which policy never does"
+        raise AssertionError(msg)
+    return ask.spec, loaded.envelope
+
+
+def _step(ctx: RunContext, ask: Ask, loaded: Loaded, decision: Decision, *, args_ref: str) -> Step:
+    is_write = ask.spec is not None and ask.spec.effect.is_write
+    match decision:
+        case Allow():
+            state, word = (StepState.INTENDED if is_write else StepState.STARTED), Then.ALLOW
+        case Hold():
+            state, word = StepState.HELD, Then.HOLD
+        case Deny():
+            state, word = StepState.DENIED, Then.DENY
+    reason = decision.reasons[0]
+    return Step(
+        run_id=ctx.run.run_id,
+        path=ask.path,
+        kind=StepKind.FACT if ask.asker is Asker.DOOR else StepKind.TOOL,
+        name=ask.tool,
+        request_digest=ask.request_digest,
+        state=state,
+        started_at=loaded.now,
+        call_id=ask.call_id,
+        action_digest=loaded.envelope.digest if loaded.envelope is not None else Sha256(""),
+        decision=word.value,
+        rule=reason.rule,
+        rule_source=str(reason.source),
+        args_ref=args_ref,
+        idempotency_key=ask.idempotency_key if is_write else "",
+        approval_id=ask.approval.approval_id if ask.approval is not None else ApprovalId(""),
+        is_counted=ask.asker is not Asker.DOOR,
+        finished_at=loaded.now if state is StepState.DENIED else None,
+    )
+
+
+def _recorded_inputs(ask: Ask, loaded: Loaded, decision: Decision) -> Json:
+    """What the decision rested on, so that an auditor can decide it again (I9)."""
+    question = loaded.question
+    return {
+        "tool": ask.tool,
+        "envelope": loaded.envelope.value if loaded.envelope is not None else None,
+        "args": ask.args if loaded.envelope is None else None,
+        "schema_error": ask.schema_error,
+        "reasons": [_reason_json(reason) for reason in decision.reasons],
+        "history": [
+            {"query": _query_json(query), "answer": _plain(value)} for query, value in question.history.items()
+        ],
+        "windows": [
+            {"unit": window.unit.value, "limit": window.limit, "settled": window.settled, "reserved": window.reserved}
+            for window in question.windows
+        ],
+        "labels": {
+            name: {"integrity": label.integrity.word, "origin": label.origin}
+            for name, label in question.arg_labels.items()
+        },
+        "once_per_seen": question.once_per_seen,
+        "asker": question.asker.value,
+    }
+
+
+def _reason_json(reason: Reason) -> Json:
+    return {
+        "rule": reason.rule,
+        "then": reason.then.value,
+        "source": str(reason.source),
+        "text": reason.text,
+        "is_unknown": reason.is_unknown,
+    }
+
+
+def _query_json(query: HistoryQuery) -> Json:
+    return {"kind": query.kind, "tool": query.tool, "arg": query.arg, "window_s": query.window_s, "scope": query.scope}
+
+
+def _plain(value: object) -> Json:
+    return value if isinstance(value, bool | int | Decimal | str) else None
+
+
+def _decision_entry(
+    ctx: RunContext, ask: Ask, loaded: Loaded, decision: Decision, step: Step, sealed: tuple[Disclosure, ...]
+) -> EntryDraft:
+    rules = tuple(reason.rule for reason in decision.reasons[:16])
+    return decided_entry(
+        ctx,
+        at=loaded.now,
+        step=ask.path,
+        spec=ask.spec,
+        decision=step.decision,
+        reason=decision.reasons[0],
+        action_digest=step.action_digest or None,
+        arg_labels=loaded.question.arg_labels,
+        disclosures=sealed,
+        approval_id=step.approval_id or None,
+        detail={
+            "rules": rules,
+            "asker": ask.asker.value,
+            **(
+                {"stops_run": decision.stops_run.replace(" ", "=")}
+                if isinstance(decision, Deny) and decision.stops_run
+                else {}
+            ),
+        },
+    )
+
+
+def _allow_guards(ctx: RunContext, ask: Ask, loaded: Loaded, decision: Allow) -> list[Guard]:
+    guards: list[Guard] = []
+    if loaded.lookups:
+        question, policy = loaded.question, ctx.policy
+
+        def holds(values: HistoryValues) -> bool:
+            return history_still_allows(question, policy, values)
+
+        guards.append(HistoryStill(lookups=loaded.lookups, holds=holds))
+    granted = loaded.question.granted
+    if loaded.once is not None and (granted is None or ONCE_RULE not in granted.rules):
+        guards.append(loaded.once)
+    if decision.consumes is not None and loaded.envelope is not None:
+        guards.append(
+            ApprovalUsable(approval_id=decision.consumes, action_digest=loaded.envelope.digest, now=loaded.now)
+        )
+    return guards
+
+
+def _allow_changes(ctx: RunContext, ask: Ask, decision: Allow) -> list[Change]:
+    changes: list[Change] = []
+    if decision.reserves:
+        changes.append(
+            TakeReserves(
+                reservation_id=reservation_id(ask.call_id),
+                run_id=ctx.run.run_id,
+                path=ask.path,
+                reserves=decision.reserves,
+            )
+        )
+    if decision.consumes is not None:
+        changes.append(
+            MoveApproval(approval_id=decision.consumes, expect=ApprovalState.GRANTED, to=ApprovalState.CONSUMED)
+        )
+    return changes
+
+
+def _allow_entries(
+    ctx: RunContext, ask: Ask, loaded: Loaded, decision: Allow, step: Step, entry: EntryDraft
+) -> list[EntryDraft]:
+    entries: list[EntryDraft] = []
+    if decision.consumes is not None and ask.approval is not None:
+        entries.append(
+            approval_entry(
+                ask.approval,
+                ctx.run,
+                entry_id=ctx.services.mint.entry_id(),
+                at=loaded.now,
+                event=EventType.APPROVAL_CONSUMED,
+            )
+        )
+    if step.state is StepState.INTENDED and ask.spec is not None:
+        entries.append(
+            intended_entry(
+                ctx,
+                at=loaded.now,
+                step=ask.path,
+                spec=ask.spec,
+                action_digest=step.action_digest,
+                idempotency_key=step.idempotency_key,
+                approval_id=decision.consumes,
+                cause=entry.entry_id,
+            )
+        )
+    return entries
+
+
+def _approval(ctx: RunContext, ask: Ask, loaded: Loaded, decision: Hold, spec: ToolSpec, digest: Sha256) -> Approval:
+    rules = tuple(dict.fromkeys(reason.rule for reason in decision.reasons if reason.then is Then.HOLD))
+    return Approval(
+        approval_id=ctx.services.mint.approval_id(),
+        tenant=ctx.run.tenant,
+        run_id=ctx.run.run_id,
+        path=ask.path,
+        tool=ask.tool,
+        action_digest=digest,
+        rules=rules,
+        requirement=decision.requirement,
+        initiator=ctx.run.initiator,
+        launcher=ctx.run.launcher,
+        selector_digest=sticky_digest(ctx, spec, ask.args),
+        subject_digest=ctx.run.subject_digest,
+        asked_at=loaded.now,
+        decide_by=loaded.now + timedelta(seconds=decision.requirement.decide_within_s),
+    )
+
+
+def _counted(ctx: RunContext, ask: Ask, loaded: Loaded) -> tuple[Change, ...]:
+    """A hold keeps its count, but no money: the counts are taken and settled at once; re-entry reserves the rest."""
+    reserves = plan(loaded.question.windows, counts(loaded.question.cost))
+    if not reserves:
+        return ()
+    rid = ReservationId(reservation_id(ask.call_id) + "_count")
+    return (
+        TakeReserves(reservation_id=rid, run_id=ctx.run.run_id, path=ask.path, reserves=reserves),
+        SettleReserves(reservation_id=rid, actual={}),
+    )
+
+
+def _history_rows(ctx: RunContext, ask: Ask, loaded: Loaded) -> list[Change]:
+    """The values that rules may ask for later; of the agent's own calls only."""
+    if ask.spec is None or ask.schema_error or ask.asker is not Asker.AGENT:
+        return []
+    rows: list[Change] = [
+        PutValue(
+            run_id=ctx.run.run_id,
+            path=ask.path,
+            tool=ask.tool,
+            arg=arg,
+            amount=scaled_amount(ask.args[arg]),
+            value_digest=value_digest(ctx, ask.tool, arg, ask.args[arg]),
+        )
+        for arg in sorted(ask.args)
+        if arg in ask.spec.args or isinstance(ask.args[arg], str | int | Decimal)
+    ]
+    if loaded.once is not None:
+        rows.append(PutOnceKey(run_id=ctx.run.run_id, path=ask.path, tool=ask.tool, key_digest=loaded.once.key_digest))
+    return rows

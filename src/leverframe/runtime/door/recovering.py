@@ -1,0 +1,104 @@
+"""What to make of calls that an earlier process left behind, or whose answer was lost.
+
+Knows: what a crash between `call.intended` and the outcome allows for each effect class (docs/reference/effects.md).
+Never: sends a write; it says whether the door may.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+from leverframe.core.provenance import index_result, label_at, label_output
+from leverframe.domain.ids import StepPath, ToolName, child_path
+from leverframe.domain.json import Json, JsonObject
+from leverframe.domain.policy import Fact, Known
+from leverframe.domain.runs import Step, StepKind, StepState
+from leverframe.domain.tools import EffectClass, Reconcile, ToolSpec
+from leverframe.runtime.context import RunContext
+from leverframe.runtime.door.recording import Outcome
+from leverframe.runtime.paths import MISSING, resolve
+from leverframe.runtime.schemas import schema_error
+
+ReadTool = Callable[[RunContext, StepPath, ToolName, JsonObject], Awaitable[Fact]]
+
+
+async def after_crash(read: ReadTool, ctx: RunContext, spec: ToolSpec, step: Step, args: JsonObject) -> Outcome | None:
+    """Answer for a call that was sent, perhaps, by a process that is gone.
+
+    None: send it (again), with the same idempotency key.
+    """
+    match spec.effect:
+        case EffectClass.READ | EffectClass.IDEMPOTENT | EffectClass.KEYED:
+            return None
+        case EffectClass.RECONCILABLE:
+            await _let_pass(ctx, step, spec)
+            happened = await _happened(read, ctx, spec, step, args)
+            if happened is None:
+                return _unknown("the receiver could not be asked whether it happened")
+            found, answer = happened
+            return _found(ctx, spec, step, answer) if found else None
+        case EffectClass.IRREVERSIBLE:
+            return _unknown("the process stopped between sending and answer, and the tool cannot be asked")
+
+
+async def reconciled(read: ReadTool, ctx: RunContext, spec: ToolSpec, step: Step, args: JsonObject) -> Outcome | None:
+    """Ask the receiver after a lost answer.  Only a yes settles it: a no may be overtaken by the request itself."""
+    happened = await _happened(read, ctx, spec, step, args)
+    if happened is None or not happened[0]:
+        return None
+    return _found(ctx, spec, step, happened[1])
+
+
+async def _let_pass(ctx: RunContext, step: Step, spec: ToolSpec) -> None:
+    """Wait until the dead process's request can no longer arrive: its deadline, from when it was announced."""
+    until = step.started_at + timedelta(seconds=spec.timeout_s)
+    left_s = (until - ctx.services.clock.now()).total_seconds()
+    # A clock that jumped back must not make a run wait for hours.
+    await asyncio.sleep(max(0.0, min(left_s, spec.timeout_s)))
+
+
+async def _happened(
+    read: ReadTool, ctx: RunContext, spec: ToolSpec, step: Step, args: JsonObject
+) -> tuple[bool, Json] | None:
+    """Whether the receiver says that it happened, with its answer; None where it cannot be asked."""
+    how = spec.reconcile
+    if how is None:
+        return None
+    roots: dict[str, Json] = {"args": args}
+    asked = {name: resolve(path, roots) for name, path in how.args.items()}
+    if MISSING in asked.values():
+        return None
+    path = child_path(step.path, f"r{step.attempts + 1}")
+    fact = await read(ctx, path, how.tool, asked)  # type: ignore[arg-type]  # MISSING was ruled out above
+    if not isinstance(fact, Known):
+        return None
+    answer: Json = fact.value  # type: ignore[assignment]  # a tool's answer is Json
+    if how.done is not None:
+        return ctx.services.functions.call(how.done, [args, answer]) is True, answer
+    return _matches(how, args, answer), answer
+
+
+def _matches(how: Reconcile, args: JsonObject, answer: Json) -> bool:
+    roots: dict[str, Json] = {"args": args}
+    return all(
+        resolve(f"result.{field}", {"result": answer}) == resolve(path, roots) != MISSING
+        for field, path in how.match.items()
+    )
+
+
+def _found(ctx: RunContext, spec: ToolSpec, step: Step, answer: Json) -> Outcome:
+    value = answer if not schema_error(spec.output_schema, answer) else {"done": True, "confirmed_by": answer}
+    return ok_outcome(ctx, spec, step, value, how="reconciled")
+
+
+def ok_outcome(ctx: RunContext, spec: ToolSpec, step: Step, value: object, *, how: str = "") -> Outcome:
+    """A good answer that came another way than by sending: labelled, and indexed where the agent sees it."""
+    answer: Json = value  # type: ignore[assignment]  # a tool's answer is Json
+    labels = label_output(answer, spec, step=step.path)
+    if step.kind is StepKind.TOOL:
+        ctx.values = index_result(ctx.values, answer, labels, step=step.path)
+    return Outcome(state=StepState.OK, value=answer, label=label_at(labels, ""), how=how, attempts=0)
+
+
+def _unknown(why: str) -> Outcome:
+    return Outcome(state=StepState.UNKNOWN, value={"message": why}, error="effect-unknown", attempts=0)

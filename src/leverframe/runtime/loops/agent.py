@@ -1,0 +1,91 @@
+"""Kind `agent`: model and tools in a loop until the model is done, or something stops it."""
+
+from leverframe.core.canonical import decode, encode
+from leverframe.domain.calls import Message, OfferedTool, Role, ToolUse
+from leverframe.domain.errors import JsonInvalid
+from leverframe.domain.ids import StepPath, child_path
+from leverframe.domain.json import Json
+from leverframe.runtime.context import RunContext
+from leverframe.runtime.door import Door
+from leverframe.runtime.loops.ending import Advanced, fall_back, succeed, wait_for_person
+from leverframe.runtime.outcomes import Answered, Failed, HeldBack, Lost, ModelSaid, Refused, Stopped, ToolOutcome
+from leverframe.runtime.prompts import system_prompt, user_message
+from leverframe.runtime.schemas import schema_error
+
+
+async def run_agent(door: Door, ctx: RunContext) -> Advanced:
+    """Advance the run until it ends or must wait.  Turn `i` is step `i`; its tool calls are `i.0`, `i.1`, …"""
+    tools = offered_tools(ctx)
+    messages = [
+        Message(role=Role.SYSTEM, text=system_prompt(ctx)),
+        Message(role=Role.USER, text=user_message(ctx)),
+    ]
+    turn = 0
+    while True:
+        limit = over_total_time(ctx)
+        if limit:
+            return await fall_back(ctx, limit, "The run took longer than its contract allows.")
+        path = StepPath(str(turn))
+        said = await door.model_call(ctx, path, tuple(messages), tools=tools)
+        match said:
+            case Stopped():
+                return await fall_back(ctx, said.limit, said.message)
+            case Refused():
+                return await fall_back(ctx, "model-refused", said.message)
+            case Failed():
+                return await fall_back(ctx, said.error, said.message)
+            case ModelSaid(tool_uses=()):
+                return await _finish(ctx, said)
+            case ModelSaid():
+                messages.append(Message(role=Role.ASSISTANT, text=said.text, tool_uses=said.tool_uses))
+        for position, use in enumerate(said.tool_uses):
+            outcome = await door.tool_call(ctx, child_path(path, position), use.name, use.arguments)
+            match outcome:
+                case HeldBack() | Lost():
+                    return await wait_for_person(ctx, outcome)
+                case Stopped():
+                    return await fall_back(ctx, outcome.limit, outcome.message)
+                case _:
+                    messages.append(_answer_message(use, outcome))
+        turn += 1
+
+
+def offered_tools(ctx: RunContext) -> tuple[OfferedTool, ...]:
+    """The tools that the contract lets an agent ask for, in contract order."""
+    return tuple(
+        OfferedTool(name=name, description=spec.description, input_schema=spec.input_schema)
+        for name in ctx.contract.callable_tools()
+        if (spec := ctx.contract.tools.get(name)) is not None
+        and (not spec.environments or ctx.run.environment in spec.environments)
+    )
+
+
+def over_total_time(ctx: RunContext) -> str:
+    """`max_total_s 600` when the run is older than that, waits included; else empty."""
+    limit_s = ctx.contract.budget.max_total_s
+    if limit_s is None or ctx.total_seconds(ctx.services.mint.now()) <= limit_s:
+        return ""
+    return f"max_total_s {limit_s}"
+
+
+async def _finish(ctx: RunContext, said: ModelSaid) -> Advanced:
+    """The model asks for nothing more: its text is the output, typed where the contract says so."""
+    if ctx.contract.output_schema is None:
+        return await succeed(ctx, said.text)
+    try:
+        output = decode(said.text.encode())
+    except JsonInvalid as err:
+        return await fall_back(ctx, "invalid_output", f"The model's answer is not JSON: {err.message}")
+    complaint = schema_error(ctx.contract.output_schema, output)
+    if complaint:
+        return await fall_back(ctx, "invalid_output", f"The model's answer breaks `output:`: {complaint}")
+    return await succeed(ctx, output)
+
+
+def _answer_message(use: ToolUse, outcome: ToolOutcome) -> Message:
+    match outcome:
+        case Answered(value=value):
+            said: Json = value
+        case _:
+            said = {"error": outcome.message}
+    return Message(role=Role.TOOL, tool_use_id=use.id, text=encode(said).decode())

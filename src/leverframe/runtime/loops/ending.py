@@ -1,0 +1,79 @@
+"""How a loop comes to an end: done, parked, or stopped with the declared fallback."""
+
+from dataclasses import dataclass
+
+from leverframe.domain.errors import LeverframeError
+from leverframe.domain.ids import ApprovalId
+from leverframe.domain.json import Json
+from leverframe.domain.runs import Run, RunOutcome
+from leverframe.runtime.context import RunContext
+from leverframe.runtime.outcomes import HeldBack, Lost
+from leverframe.runtime.sessions import RunEnd, end_run, park
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """The run is over."""
+
+    run: Run
+    output: Json
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parked:
+    """The run waits for a person: to answer a hold, or to say whether a lost call happened."""
+
+    run: Run
+    approval_id: ApprovalId | None
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Busy:
+    """Someone else advances the run just now."""
+
+    run: Run
+
+
+Advanced = Ended | Parked | Busy
+
+
+async def succeed(ctx: RunContext, output: Json) -> Ended:
+    """The loop is done, and its output passed its schema."""
+    run = await end_run(ctx, RunEnd(outcome=RunOutcome.SUCCESS, output=output))
+    return Ended(run=run, output=output)
+
+
+async def fall_back(ctx: RunContext, reason: str, message: str) -> Ended:
+    """A stop condition: hand off with what was said, or stop; never silently.
+
+    Args:
+        ctx: the run.
+        reason: the limit or slug, e.g. `max_tool_calls 20` or `invalid_output`.
+        message: what happened, for the person who takes over.
+    """
+    fallback = ctx.contract.fallback
+    output: Json = {"stopped_by": reason, "message": message, "say": fallback.say if fallback else ""}
+    if fallback is not None and fallback.handoff_queue:
+        end = RunEnd(
+            outcome=RunOutcome.HANDOFF, output=output, stop_reason=reason, handoff_queue=fallback.handoff_queue
+        )
+    else:
+        end = RunEnd(outcome=RunOutcome.STOPPED, output=output, stop_reason=reason)
+    return Ended(run=await end_run(ctx, end), output=output)
+
+
+async def fail(ctx: RunContext, error: LeverframeError) -> Ended:
+    """A problem that no fallback answers: the run failed, with the problem's slug."""
+    output: Json = {"error": error.slug, "message": error.message}
+    run = await end_run(ctx, RunEnd(outcome=RunOutcome.FAILED, output=output, stop_reason=error.slug))
+    return Ended(run=run, output=output)
+
+
+async def wait_for_person(ctx: RunContext, outcome: HeldBack | Lost) -> Parked:
+    """Park the run until someone answers."""
+    if isinstance(outcome, HeldBack):
+        await park(ctx, "held")
+        return Parked(run=ctx.run, approval_id=outcome.approval_id, message=outcome.message)
+    await park(ctx, "effect-unknown")
+    return Parked(run=ctx.run, approval_id=None, message=outcome.message)

@@ -1,0 +1,84 @@
+"""What a call came to, as the loop or the surface that asked for it sees it."""
+
+from dataclasses import dataclass
+
+from leverframe.domain.calls import ToolUse
+from leverframe.domain.ids import ApprovalId, StepPath
+from leverframe.domain.json import Json
+from leverframe.domain.policy import Deny, Reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """The call ran, now or in an earlier life of this run (`is_repeat`)."""
+
+    path: StepPath
+    value: Json
+    is_repeat: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """Policy, contract or a person said no.  The run may go on with something else."""
+
+    path: StepPath
+    reasons: tuple[Reason, ...]
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldBack:
+    """A person must answer first."""
+
+    path: StepPath
+    approval_id: ApprovalId
+    reasons: tuple[Reason, ...]
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed:
+    """The receiver said no, or its answer could not be used; proven or declared to have had no effect."""
+
+    path: StepPath
+    error: str  # a slug: tool-refused | tool-unavailable | output-invalid
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lost:
+    """Nobody can tell whether it happened; a person resolves it."""
+
+    path: StepPath
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stopped:
+    """A limit of the run is used up: the run ends by its fallback.  `limit` reads `max_tool_calls 20`."""
+
+    path: StepPath
+    limit: str
+    message: str
+
+
+ToolOutcome = Answered | Refused | HeldBack | Failed | Lost | Stopped
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSaid:
+    """A model's answer."""
+
+    path: StepPath
+    text: str
+    tool_uses: tuple[ToolUse, ...]
+    finish_reason: str
+    is_recorded: bool
+
+
+ModelOutcome = ModelSaid | Failed | Stopped | Refused
+
+
+def deny_message(decision: Deny) -> str:
+    """What the agent is told of a refusal: the rules and why, never another customer's data."""
+    return "; ".join(f"{reason.rule}: {reason.text}" for reason in decision.reasons)

@@ -1,0 +1,357 @@
+"""Runs: opened, taken up again, parked, ended.
+
+Knows: how a run's row, windows and entries begin and end, and how its context is rebuilt from the journal.
+Never: decides about a call; that is the door's.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from leverframe.core.canonical import encode
+from leverframe.core.policy import CompiledPolicy, compile_contract
+from leverframe.core.provenance import index_input, index_result, label_output
+from leverframe.core.redaction import learn, redaction_of
+from leverframe.domain.budgets import BudgetUnit, Window
+from leverframe.domain.contracts import Contract
+from leverframe.domain.errors import Contended, InputInvalid, NotFound
+from leverframe.domain.evidence import DetailValue, EventType
+from leverframe.domain.ids import (
+    EnvironmentName,
+    PrincipalId,
+    RunId,
+    Sha256,
+    TenantId,
+    ToolName,
+    WindowId,
+)
+from leverframe.domain.json import Json, JsonObject
+from leverframe.domain.labels import Integrity
+from leverframe.domain.money import MicroUsd
+from leverframe.domain.policy import SourceRef
+from leverframe.domain.proposals import Change, Committed, GuardFailed, OpenRun, Proposal, PutArtifact, PutRun
+from leverframe.domain.runs import Run, RunOutcome, RunState, Step, StepKind, StepState
+from leverframe.ports.crash_points import crash_point
+from leverframe.runtime.context import RunContext, input_value
+from leverframe.runtime.entries import run_entry
+from leverframe.runtime.schemas import schema_error
+from leverframe.runtime.services import Services
+
+# A window without a limit of the contract's still counts; nothing real comes near this.
+UNLIMITED = 2**53
+DEFAULT_MAX_STEPS = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """Who opens a run, and on what.
+
+    `item` names the line of a file that a backfill works through; empty otherwise.  `is_outside`: the loop is not
+    ours, so a held call does not park the run.
+    """
+
+    tenant: TenantId
+    environment: EnvironmentName
+    initiator: PrincipalId
+    launcher: PrincipalId
+    input: JsonObject
+    subject: str | None = None  # given by whoever opens an outside agent's run; else read from the input
+    opener_integrity: Integrity = Integrity.USER
+    item: str = ""
+    is_outside: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunEnd:
+    """How a run ends.  `stop_reason` is a slug or a limit's name; `output` is disclosed."""
+
+    outcome: RunOutcome
+    output: Json
+    stop_reason: str = ""
+    handoff_queue: str = ""
+
+
+async def open_run(services: Services, contract: Contract, opening: Opening) -> RunContext:
+    """Open a run: its row, its windows, the bytes of its release, and `run.started`, in one transaction.
+
+    Raises:
+        InputInvalid: the input breaks the contract's schema, or lacks the subject that the contract names.
+    """
+    complaint = schema_error(contract.input_schema, opening.input)
+    if complaint:
+        raise InputInvalid(
+            f"The input of workflow {contract.workflow!r} is not what its contract asks for: {complaint}.",
+            next_move=f"The schema stands at `input:` in {contract.source.file}.",
+        )
+    if opening.environment not in contract.environments:
+        known = ", ".join(contract.environments)
+        raise InputInvalid(
+            f"Workflow {contract.workflow!r} has no environment {opening.environment!r}; it has {known}.",
+            next_move="Choose one with --environment.",
+        )
+    subject = opening.subject or _subject(contract, opening.input)
+    now = services.mint.now()
+    run = Run(
+        run_id=services.mint.run_id(),
+        tenant=opening.tenant,
+        environment=opening.environment,
+        workflow=contract.workflow,
+        kind=contract.kind.value,
+        release_digest=contract.release_digest,
+        policy_digest=contract.policy_digest,
+        initiator=opening.initiator,
+        launcher=opening.launcher,
+        opened_at=now,
+        subject_digest=_subject_digest(services, opening.tenant, subject),
+        item=opening.item,
+    )
+    ctx = _context(services, contract, run, opening.input, subject, opening.opener_integrity)
+    ctx.is_outside = opening.is_outside
+    # The opener's integrity is kept with the input: a resumed run labels its values alike.
+    sealed = ctx.seal(
+        "input",
+        {
+            "input": opening.input,
+            "subject": subject,
+            "opener": opening.opener_integrity.word,
+            "outside": opening.is_outside,
+        },
+    )
+    ctx.run = run = replace(run, input_ref=sealed[0].digest)
+    entry = run_entry(
+        run,
+        entry_id=services.mint.entry_id(),
+        at=now,
+        event=EventType.RUN_STARTED,
+        detail={
+            "workflow": run.workflow,
+            "kind": run.kind,
+            "launcher": run.launcher,
+            "release": tuple(
+                f"{name}={hashlib.sha256(data).hexdigest()}" for name, data in sorted(contract.artifacts.items())
+            ),
+        },
+        disclosures=sealed,
+    )
+    changes: tuple[Change, ...] = (
+        OpenRun(run=run, windows=_windows(contract, ctx.window_id)),
+        *_artifacts(contract),
+    )
+    await services.writer.commit(Proposal(tenant=run.tenant, changes=changes, entries=(entry,)))
+    crash_point("after_run_opened")
+    return ctx
+
+
+async def take_up(
+    services: Services, contract: Contract, run: Run, *, today: CompiledPolicy | None = None
+) -> RunContext:
+    """Rebuild a run's context from the journal, so that its loop can be run again from the start.
+
+    `contract` is the one of the run's release.  A parked run becomes open again.
+    """
+    payloads = {one.digest: one for one in await services.evidence.disclosures_of_run(run.tenant, run.run_id)}
+    shell = _context(services, contract, run, {}, None, Integrity.USER)
+    shell.payloads = payloads
+    opened = shell.payload(run.input_ref)
+    recorded = opened if isinstance(opened, dict) else {}
+    given = recorded.get("input")
+    opener = Integrity[str(recorded.get("opener", "third-party")).upper().replace("-", "_")]
+    subject = recorded.get("subject")
+    ctx = _context(
+        services, contract, run, given if isinstance(given, dict) else {}, str(subject) if subject else None, opener
+    )
+    ctx.payloads = payloads
+    ctx.today = today
+    ctx.is_outside = recorded.get("outside") is True
+    for step in await services.journal.steps(run.run_id):
+        ctx.steps[step.path] = step
+        _relearn(ctx, step)
+    if run.state is RunState.PARKED:
+        await _reopen(ctx)
+    return ctx
+
+
+async def park(ctx: RunContext, reason: str) -> None:
+    """Let go of a run that waits for a person: a row, no thread, no connection; its wall clock stands."""
+    waiting = replace(ctx.run, state=RunState.PARKED, stop_reason=reason)
+    await _put(ctx, waiting, expect=RunState.OPEN)
+
+
+async def end_run(ctx: RunContext, end: RunEnd) -> Run:
+    """End a run with its totals, and let every approval that still waits for it go."""
+    crash_point("before_run_ended")
+    now = ctx.services.mint.now()
+    sealed = ctx.seal("output", end.output)
+    windows = await ctx.services.journal.windows(ctx.run.run_id)
+    totals = {window.unit: window.settled for window in windows}
+    active_us = totals.get(BudgetUnit.WALL_US, 0) + ctx.take_active_us()
+    waited_us = max(0, int((now - ctx.run.opened_at) / timedelta(microseconds=1)) - active_us)
+    ended = replace(
+        ctx.run,
+        state=RunState.ENDED,
+        outcome=end.outcome,
+        stop_reason=end.stop_reason,
+        handoff_queue=end.handoff_queue,
+        ended_at=now,
+        active_us=active_us,
+        waited_us=waited_us,
+        output_ref=sealed[0].digest,
+    )
+    detail: dict[str, DetailValue] = {
+        **{f"total_{unit.value}": totals.get(unit, 0) for unit in BudgetUnit if unit is not BudgetUnit.WALL_US},
+        **{f"limit_{window.unit.value}": window.limit for window in windows if window.limit < UNLIMITED},
+        "steps": len(ctx.steps),
+    }
+    if end.stop_reason:
+        detail["stop_reason"] = end.stop_reason.replace(" ", "=")
+    if end.handoff_queue:
+        detail["handoff_queue"] = end.handoff_queue
+    entry = run_entry(
+        ended,
+        entry_id=ctx.services.mint.entry_id(),
+        at=now,
+        event=EventType.RUN_ENDED,
+        outcome=end.outcome.value,
+        detail=detail,
+        disclosures=sealed,
+        cost=MicroUsd(totals.get(BudgetUnit.USD, 0)),
+    )
+    result = await ctx.services.writer.commit(
+        Proposal(tenant=ended.tenant, changes=(PutRun(run=ended, expect=ctx.run.state),), entries=(entry,))
+    )
+    if isinstance(result, GuardFailed):
+        raise Contended(
+            f"Run {ctx.run.run_id} was ended or parked by someone else ({result.detail}).",
+            next_move=f"See: leverframe runs show {ctx.run.run_id}",
+        )
+    ctx.run = ended
+    return ended
+
+
+async def find_run(services: Services, run_id: RunId) -> Run:
+    """A run by its id.
+
+    Raises:
+        NotFound: there is none of that id.
+    """
+    run = await services.journal.run(run_id)
+    if run is None:
+        raise NotFound(f"There is no run {run_id!r} here.", next_move="List them: leverframe runs list")
+    return run
+
+
+def _context(
+    services: Services,
+    contract: Contract,
+    run: Run,
+    given: JsonObject,
+    subject: str | None,
+    opener: Integrity,
+) -> RunContext:
+    redaction = redaction_of(contract.logging.redact_fields)
+    return RunContext(
+        services=services,
+        run=run,
+        contract=contract,
+        policy=compile_contract(contract),
+        input=given,
+        subject=subject,
+        values=index_input(given, opener=opener, trust=contract.input_trust, types=services.types),
+        redaction=learn(redaction, given),
+        token_key=services.fingerprints.fingerprint(run.tenant, "redaction-token", run.run_id.encode()),
+        active_since=services.clock.monotonic(),
+    )
+
+
+def _relearn(ctx: RunContext, step: Step) -> None:
+    """What a recorded answer taught the run: where its values came from, and what in it is redacted."""
+    if step.kind is not StepKind.TOOL or step.state is not StepState.OK or step.result_ref not in ctx.payloads:
+        return
+    spec = ctx.contract.tools.get(ToolName(step.name))
+    if spec is None:
+        return
+    value = ctx.payload(step.result_ref)
+    ctx.redaction = learn(ctx.redaction, value)
+    if step.error != "output-invalid":
+        ctx.values = index_result(ctx.values, value, label_output(value, spec, step=step.path), step=step.path)
+
+
+async def _reopen(ctx: RunContext) -> None:
+    await _put(ctx, replace(ctx.run, state=RunState.OPEN, stop_reason=""), expect=RunState.PARKED)
+
+
+async def _put(ctx: RunContext, run: Run, *, expect: RunState) -> None:
+    result = await ctx.services.writer.commit(Proposal(tenant=run.tenant, changes=(PutRun(run=run, expect=expect),)))
+    match result:
+        case Committed():
+            ctx.run = run
+        case GuardFailed():
+            raise Contended(
+                f"Run {run.run_id} is no longer {expect.value}; someone else advanced it.",
+                next_move=f"See: leverframe runs show {run.run_id}",
+            )
+
+
+def _windows(contract: Contract, window_id: WindowId) -> tuple[Window, ...]:
+    """One window a unit: limited where the contract says so, else counting only; steps are always limited."""
+    limits: dict[BudgetUnit, int] = dict.fromkeys(BudgetUnit, UNLIMITED)
+    limits[BudgetUnit.STEPS] = DEFAULT_MAX_STEPS
+    limits.update(contract.budget.limits)
+    return tuple(
+        Window(
+            window_id=window_id,
+            unit=unit,
+            limit=limit,
+            source=contract.budget.sources.get(unit, SourceRef(file="(default)")),
+            key=_KEYS[unit],
+        )
+        for unit, limit in limits.items()
+    )
+
+
+_KEYS: Mapping[BudgetUnit, str] = {
+    BudgetUnit.USD: "max_usd",
+    BudgetUnit.INPUT_TOKENS: "max_input_tokens",
+    BudgetUnit.OUTPUT_TOKENS: "max_output_tokens",
+    BudgetUnit.MODEL_CALLS: "max_model_calls",
+    BudgetUnit.TOOL_CALLS: "max_tool_calls",
+    BudgetUnit.STEPS: "max_steps",
+    BudgetUnit.WALL_US: "max_wall_s",
+}
+
+
+def _artifacts(contract: Contract) -> tuple[PutArtifact, ...]:
+    """The files of the release, and the manifest that its digest is over."""
+    files = tuple(
+        PutArtifact(
+            release_digest=contract.release_digest,
+            sha256=Sha256(hashlib.sha256(data).hexdigest()),
+            name=name,
+            content=data,
+        )
+        for name, data in sorted(contract.artifacts.items())
+    )
+    manifest = encode([{"name": one.name, "sha256": one.sha256} for one in files])
+    return (
+        *files,
+        PutArtifact(
+            release_digest=contract.release_digest, sha256=contract.release_digest, name="manifest", content=manifest
+        ),
+    )
+
+
+def _subject(contract: Contract, given: JsonObject) -> str | None:
+    if not contract.subject:
+        return None
+    value = input_value(given, contract.subject)
+    if not isinstance(value, str | int) or isinstance(value, bool) or value == "":
+        raise InputInvalid(
+            f"Workflow {contract.workflow!r} takes its subject from {contract.subject!r}, which the input lacks.",
+            next_move="Give it, or drop `subject:` from the contract.",
+        )
+    return str(value)
+
+
+def _subject_digest(services: Services, tenant: TenantId, subject: str | None) -> bytes:
+    return services.fingerprints.fingerprint(tenant, "subject", subject.encode()) if subject else b""
