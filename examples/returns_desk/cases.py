@@ -17,7 +17,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, TextIO
 
-from examples.returns_desk.facts import refund_value
+from examples.returns_desk.facts import Order, refund_value
 from examples.returns_desk.shop_server import Shop, ShopError, pristine
 
 TASKS = files("tau2") / "data/tau2/domains/retail/tasks.json"
@@ -28,7 +28,7 @@ ONCE_PER_ORDER = GIVES_MONEY_BACK | {"exchange_delivered_order_items", "modify_p
 
 _USER_ID = re.compile(r"\b[a-z]+_[a-z]+_[0-9]{4}\b")
 _ZIP = re.compile(r"\b[0-9]{5}\b")
-_WORDS_OF_KIND = {
+_KIND_OF_TOOL = {
     "cancel_pending_order": "cancel",
     "return_delivered_order_items": "return",
     "exchange_delivered_order_items": "exchange",
@@ -65,10 +65,9 @@ class Case:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Replayed:
-    """What a case's calls did to a fresh shop: its hash, the calls it refused, and the value of what was given back."""
+class Played:
+    """What a fresh shop made of a case's calls: which it refused, and what its cancels and returns were worth."""
 
-    hash: str
     refused: Mapping[str, str]  # call id -> the shop's words
     values: Mapping[str, Decimal]  # call id -> US dollars, of every recorded cancel and return, refused ones included
 
@@ -100,7 +99,13 @@ def first_of_each_customer(count: int) -> tuple[Case, ...]:
     return tuple(by_customer.values())[:count]
 
 
-def direct_replay(case: Case) -> Replayed:
+def direct_replay(case: Case) -> str:
+    """The hash of the database after a case was played straight on a fresh shop."""
+    play(case)
+    return shop().hash()
+
+
+def play(case: Case) -> Played:
     """Play a case straight on a fresh shop.  A call that the shop refuses changes nothing and is left behind."""
     desk = shop()
     desk.open()
@@ -108,13 +113,19 @@ def direct_replay(case: Case) -> Replayed:
     values: dict[str, Decimal] = {}
     for call in case.calls:
         if call.tool in GIVES_MONEY_BACK:
-            order = _exact(desk.call("get_order_details", {"order_id": call.arguments["order_id"]}))
-            values[call.call_id] = refund_value(order, call.arguments.get("item_ids"))
+            values[call.call_id] = refund_value(order(call.arguments["order_id"]), call.arguments.get("item_ids"))
         try:
             desk.call(call.tool, call.arguments)
         except ShopError as error:
             refused[call.call_id] = str(error)
-    return Replayed(hash=desk.hash(), refused=refused, values=values)
+    return Played(refused=refused, values=values)
+
+
+def order(order_id: str) -> Order:
+    """An order of the open shop as a JSON client reads it: decimals, never floats.  Raises ShopError."""
+    answer = shop().call("get_order_details", {"order_id": order_id})
+    exact: Order = json.loads(json.dumps(answer), parse_float=Decimal)
+    return exact
 
 
 def is_write(call: RecordedCall) -> bool:
@@ -125,9 +136,9 @@ def is_write(call: RecordedCall) -> bool:
 def print_statistics(out: TextIO) -> None:
     """Say what the data is like, in a few lines."""
     cases = load()
-    replayed = [direct_replay(case) for case in cases]
+    plays = [play(case) for case in cases]
     calls = [call for case in cases for call in case.calls]
-    values = [value for played in replayed for value in played.values.values()]
+    values = [value for played in plays for value in played.values.values()]
     large = [value for value in values if value >= LARGE_USD]
     write = sum(map(is_write, calls))
     tenants = len({case.tenant for case in cases})
@@ -139,7 +150,7 @@ def print_statistics(out: TextIO) -> None:
         "refused by the shop itself:",
         *(
             f"  task {case.case_id:>3} {call.tool} {dict(call.arguments)}: {played.refused[call.call_id]}"
-            for case, played in zip(cases, replayed, strict=True)
+            for case, played in zip(cases, plays, strict=True)
             for call in case.calls
             if call.call_id in played.refused
         ),
@@ -160,7 +171,7 @@ def _case(task: Mapping[str, Any], taken: list[set[tuple[str, str]]]) -> Case:
         customer=_customer(words, calls),
         words=words,
         calls=calls,
-        kinds=frozenset(_WORDS_OF_KIND[call.tool] for call in calls if call.tool in _WORDS_OF_KIND)
+        kinds=frozenset(_KIND_OF_TOOL[call.tool] for call in calls if call.tool in _KIND_OF_TOOL)
         or frozenset({"other"}),
         tenant=f"shop-{_first_free(taken, calls)}",
     )
@@ -213,11 +224,6 @@ def _first_free(taken: list[set[tuple[str, str]]], calls: Sequence[RecordedCall]
             return number
     taken.append(acts)
     return len(taken)
-
-
-def _exact(answer: object) -> Any:
-    """The answer as a JSON client reads it: decimals, never floats."""
-    return json.loads(json.dumps(answer), parse_float=Decimal)
 
 
 if __name__ == "__main__":
