@@ -32,6 +32,7 @@ class ShopBench:
     # Any: the arguments are those of the shop's tools.
     def effects(self) -> list[dict[str, Any]]:
         """Every state change since `open`, as `{tool, arguments}`, the replayed ones first."""
+        # Any: as above.
         effects: list[dict[str, Any]] = self._ask("effects")
         return effects
 
