@@ -53,7 +53,7 @@ class ServerProcess:
         self._stderr: deque[str] = deque(maxlen=_STDERR_LINES)
         self._stderr_task = asyncio.create_task(self._read_stderr())
         self.fault = ""  # what the server did that ended the conversation, where it was not its own end
-        self.has_ended = False  # its output has ended: nothing that is sent from now on is answered
+        self._has_ended = False
 
     @classmethod
     async def start(cls, command: Sequence[str], root: Path) -> Self:
@@ -83,6 +83,12 @@ class ServerProcess:
         return cls(process)
 
     @property
+    def has_ended(self) -> bool:
+        """Nothing that is sent from now on is answered."""
+        stdin = self._process.stdin
+        return self._has_ended or self._process.returncode is not None or stdin is None or stdin.is_closing()
+
+    @property
     def last_words(self) -> str:
         """The end of what it wrote to its standard error, for messages; empty where it was silent."""
         return " | ".join(line for line in self._stderr if line)[-500:]
@@ -95,13 +101,13 @@ class ServerProcess:
 
     async def read_line(self) -> bytes:
         """The next message; empty at the end."""
-        if self.has_ended:
+        if self._has_ended:
             return b""
         assert self._process.stdout is not None  # noqa: S101 the pipe was asked for in start()
         try:
             return await self._process.stdout.readuntil(b"\n")
         except asyncio.IncompleteReadError:
-            self.has_ended = True
+            self._has_ended = True
         except asyncio.LimitOverrunError:
             self.end(f"a message of more than {MAX_LINE_BYTES:,} bytes")
         return b""
@@ -109,7 +115,7 @@ class ServerProcess:
     def end(self, fault: str) -> None:
         """Take no more from this server, since what follows cannot be told apart."""
         self.fault = self.fault or fault
-        self.has_ended = True
+        self._has_ended = True
 
     async def silence(self) -> None:
         """Wait a moment for the end of its standard error, where it has ended."""

@@ -204,6 +204,7 @@ class _Streams:
         try:
             await self._process.write_line(line)
         except OSError as err:
+            self._process.end("")
             raise self._sdk.closed from err
 
     async def receive(self) -> "SessionMessage | Exception":

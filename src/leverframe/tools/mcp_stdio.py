@@ -120,9 +120,9 @@ class _Upstream:
         try:
             async with asyncio.timeout(within_s):
                 async with self._starting:
+                    if self._session is None or not self._session.is_alive:
+                        self._session = await self._start()
                     session = self._session
-                    if session is None or not session.is_alive:
-                        session = self._session = await self._start()
                 await asyncio.shield(session.ready)
         except TimeoutError as err:
             raise ToolUnavailable(
@@ -130,6 +130,11 @@ class _Upstream:
                 next_move="Try again, or give its tools a longer timeout_s.",
             ) from err
         return session
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a request sent now may be answered without a start."""
+        return self._session is not None and self._session.is_alive
 
     def worked(self) -> None:
         """It answered: the next crash is a first one."""
@@ -146,11 +151,16 @@ class _Upstream:
             self._failures += 1
             await self._session.close()
             self._session = None
-            # The first restart comes at once; a server that crashes again is left alone for longer and longer.
-            wait_s = min(_MAX_BACK_OFF_S, _FIRST_BACK_OFF_S * 2 ** (self._failures - 2)) if self._failures > 1 else 0.0
-            self._not_before = loop.time() + wait_s
+            self._not_before = loop.time() + back_off_s(self._failures)
         await asyncio.sleep(max(self._not_before - loop.time(), 0.0))
         return ServerSession(self._server.name, self._server.command, self._root)
+
+
+def back_off_s(failures: int) -> float:
+    """Seconds before the next start: the first restart comes at once, later ones after 0.25, 0.5, 1, ... 30."""
+    if failures <= 1:
+        return 0.0
+    return min(_MAX_BACK_OFF_S, _FIRST_BACK_OFF_S * (1 << min(failures - 2, 20)))
 
 
 def _answer(result: JsonObject, origin: McpOrigin) -> ToolAnswer:
