@@ -1,0 +1,200 @@
+"""Random policies, and questions that are hostile to them."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, TypeVar
+
+from hypothesis import strategies as st
+
+from leverframe.core.policy import (
+    Asker,
+    CompiledPolicy,
+    GrantedApproval,
+    Question,
+    StickyDenial,
+    compile_policy,
+    needed_history,
+)
+from leverframe.domain.budgets import BudgetUnit, Window
+from leverframe.domain.conditions import Compare, Expr, Level, Number, Path, Text
+from leverframe.domain.contracts import ToolFact
+from leverframe.domain.ids import ApprovalId, EnvironmentName, PrincipalId, RuleId, ToolName
+from leverframe.domain.policy import ApprovalRequirement, Known, Rule, SourceRef, Then, Unreadable
+from leverframe.domain.tools import ArgRole, ArgSpec, EffectClass, OncePer, ToolSpec
+from tests.policy_samples import RUN, at, tool, window
+from tests.property.condition_strategies import ANSWERS, CONDITIONS, HOSTILE, KEYS, LABELS, LEVEL_WORDS, VALUES
+from tests.property.slow_policy import SlowPolicy
+
+T = TypeVar("T")
+
+NAMES = [ToolName(name) for name in ("refund", "read", "mail")]
+OTHER = ToolName("not-in-the-contract")
+FACT_NAMES = ["a", "b", "c"]
+LIMITS = st.sampled_from([Decimal(0), Decimal("0.01"), Decimal(50), Decimal("49.99"), Decimal("1E+20")])
+AMOUNTS = st.one_of(HOSTILE, st.sampled_from([0, 49, 50, 51, 4999, 5000, Decimal("49.99"), Decimal("50.00"), "50"]))
+
+
+def often(first: T, *others: T) -> st.SearchStrategy[T]:
+    """The first of these eight times as often as all others, so that most calls come as far as the rules."""
+    return st.integers(0, 8).flatmap(lambda roll: st.sampled_from(others) if roll == 5 else st.just(first))
+
+
+# Conditions that are often true or false, beside the wild ones that are mostly unknown.
+TAME: st.SearchStrategy[Expr] = st.one_of(
+    st.builds(
+        lambda op, number: Compare(op=op, left=Path(root="args", keys=("amount",)), right=Number(value=number)),
+        st.sampled_from(["<", ">=", "==", "!="]),
+        st.sampled_from([0, 50, Decimal("49.99")]),
+    ),
+    st.builds(
+        lambda op, word: Compare(op=op, left=Path(root="run", keys=("subject",)), right=Text(value=word)),
+        st.sampled_from(["==", "!="]),
+        st.sampled_from(["c_1", "c_2"]),
+    ),
+    st.builds(
+        lambda name, word: Compare(
+            op=">=", left=Level(kind="integrity", path=Path(root="args", keys=name)), right=Text(value=word)
+        ),
+        st.sampled_from([("amount",), ("a",), ("a", "b")]),
+        LEVEL_WORDS,
+    ),
+)
+REQUIREMENTS = st.builds(
+    ApprovalRequirement,
+    quorum=st.integers(1, 3),
+    distinct_from=st.sampled_from([frozenset({"initiator"}), frozenset({"initiator", "launcher"})]),
+    decide_within_s=st.sampled_from([60, 3_600]),
+    execute_within_s=st.sampled_from([60, 3_600]),
+    source=st.just(at(13)),
+)
+
+
+@st.composite
+def rules(draw: st.DrawFn, conditions: st.SearchStrategy[Expr]) -> tuple[Rule, ...]:
+    count = draw(st.integers(0, 6))
+    found = []
+    for index in range(count):
+        then = draw(st.sampled_from(Then))
+        found.append(
+            Rule(
+                id=RuleId(f"r{index}"),
+                then=then,
+                tools=draw(st.frozensets(st.sampled_from(NAMES), max_size=2)),
+                source=SourceRef(file="w.yaml", line=index + 1),
+                effects=draw(st.sampled_from([frozenset(), frozenset({"read"}), frozenset({"keyed", "irreversible"})])),
+                when=draw(st.one_of(st.none(), TAME, TAME, conditions)),
+                threshold_usd=draw(st.one_of(st.none(), LIMITS)),
+                approval=draw(st.one_of(st.none(), REQUIREMENTS)) if then is Then.HOLD else None,
+            )
+        )
+    return tuple(found)
+
+
+@st.composite
+def specs(draw: st.DrawFn, name: ToolName) -> ToolSpec:
+    amount = ArgSpec(
+        role=ArgRole.AMOUNT,
+        currency=draw(st.sampled_from(["", "USD", "EUR"])),
+        unit=draw(st.sampled_from(["major", "minor"])),
+    )
+    places = [{"amount": amount}, {"amount": amount, "a": ArgSpec(role=ArgRole.AMOUNT)}, {}]
+    return tool(
+        name,
+        draw(st.sampled_from(EffectClass)),
+        args=draw(st.sampled_from(places)),
+        amount_fact=draw(st.sampled_from(["", "facts.a", "facts.b.a"])),
+        environments=draw(
+            often(frozenset(), frozenset({EnvironmentName("prod")}), frozenset({EnvironmentName("test")}))
+        ),
+        once_per=draw(st.sampled_from([None, OncePer(keys=("a",), within_s=60)])),
+    )
+
+
+@st.composite
+def policies(draw: st.DrawFn, conditions: st.SearchStrategy[Expr] = CONDITIONS) -> tuple[CompiledPolicy, SlowPolicy]:
+    """One policy, compiled, and as it was written."""
+    tools = {name: draw(specs(name)) for name in NAMES}
+    every = draw(rules(conditions))
+    listed = {name: draw(often("allow", "allow", "held", "not")) for name in NAMES}
+    allow = tuple(name for name, how in listed.items() if how == "allow")
+    held = tuple(name for name, how in listed.items() if how == "held")
+    fact = ToolFact(name="a", tool=NAMES[1], args={}, source=at(20))
+    fast = compile_policy(every, allow, tools, held_tools=held, facts={"a": fact})
+    slow = SlowPolicy(rules=every, allow_tools=allow, held_tools=held, tools=tools, own_reads=frozenset({NAMES[1]}))
+    return fast, slow
+
+
+WINDOWS: st.SearchStrategy[tuple[Window, ...]] = st.lists(
+    st.builds(
+        lambda unit, limit, settled, reserved: window(unit, limit, settled=settled, reserved=reserved),
+        st.sampled_from([BudgetUnit.TOOL_CALLS, BudgetUnit.USD, BudgetUnit.STEPS]),
+        often(2**70, 0, 5, 100),
+        st.integers(0, 4),
+        st.integers(0, 4),
+    ),
+    max_size=3,
+    unique_by=lambda each: each.unit,
+).map(tuple)
+COSTS: st.SearchStrategy[Mapping[BudgetUnit, int]] = st.dictionaries(
+    st.sampled_from([BudgetUnit.TOOL_CALLS, BudgetUnit.USD, BudgetUnit.STEPS]), st.sampled_from([0, 1, 2, 2**64])
+)
+FACTS = st.dictionaries(
+    st.sampled_from(FACT_NAMES),
+    st.one_of(
+        st.builds(lambda value, label: Known(value=value, label=label), st.one_of(AMOUNTS, VALUES), LABELS),
+        st.just(Unreadable(why="timeout")),
+    ),
+)
+DENIALS = st.builds(
+    lambda is_same_run: StickyDenial(
+        approval_id=ApprovalId("apr_9"),
+        denied_by=PrincipalId("person:lena"),
+        denied_at=datetime(2030, 1, 1, tzinfo=UTC),
+        is_same_run=is_same_run,
+    ),
+    st.booleans(),
+)
+RULE_IDS = st.sampled_from(["r0", "r1", "r2", "r3", "once-per", "no-allow-rule", "denied-before/apr_9"]).map(RuleId)
+EVERY_RULE = frozenset(map(RuleId, ["r0", "r1", "r2", "r3", "r4", "r5", "once-per", "no-allow-rule"]))
+
+
+# Any: what no parser would let through, floats and NaN included, comes in as well.
+ARGS: st.SearchStrategy[Any] = st.builds(
+    lambda some, amount: {**some, **amount},
+    st.dictionaries(KEYS, VALUES, max_size=3),
+    st.dictionaries(st.just("amount"), AMOUNTS),
+)
+
+
+@st.composite
+def questions(draw: st.DrawFn, policy: CompiledPolicy) -> Question:
+    name = draw(st.one_of(st.sampled_from(NAMES), often(*NAMES, OTHER)))
+    plan = policy.plans.get(name)
+    args = draw(ARGS)
+    facts = draw(FACTS)
+    run = replace(RUN, subject=draw(st.sampled_from([None, "c_1", "c_2"])), input=draw(st.dictionaries(KEYS, VALUES)))
+    history = {
+        query: draw(ANSWERS) for query in needed_history(policy, name, args, facts, run) if draw(st.integers(0, 4))
+    }
+    granted = st.builds(
+        lambda ids: GrantedApproval(approval_id=ApprovalId("apr_1"), rules=ids),
+        st.one_of(st.just(EVERY_RULE), st.frozensets(RULE_IDS)),
+    )
+    return Question(
+        tool=name,
+        spec=None if plan is None else plan.spec,
+        args=args,
+        run=run,
+        schema_error=draw(often("", "/a: expected array, got string")),
+        facts=facts,
+        history=history,
+        windows=draw(st.one_of(st.just(()), WINDOWS)),
+        cost=draw(COSTS),
+        arg_labels=draw(st.dictionaries(st.sampled_from(["a", "amount"]), LABELS)),
+        granted=draw(st.one_of(st.none(), granted)),
+        once_per_seen=draw(often(False, True, None)),
+        denied_before=draw(st.one_of(st.none(), st.none(), st.none(), DENIALS)),
+        asker=draw(often(Asker.AGENT, Asker.REENTRY, Asker.DOOR)),
+    )
