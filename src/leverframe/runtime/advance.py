@@ -10,6 +10,7 @@ from leverframe.domain.runs import Run, RunState
 from leverframe.ports.releases import Releases
 from leverframe.runtime.context import RunContext
 from leverframe.runtime.door import Door
+from leverframe.runtime.door.recovering import abandon_own_reads
 from leverframe.runtime.loops.agent import run_agent
 from leverframe.runtime.loops.chain import run_chain
 from leverframe.runtime.loops.ending import Advanced, Busy, Ended, fail
@@ -49,7 +50,9 @@ class Runner:
     async def context(self, run: Run) -> RunContext:
         """The context of a recorded run, under the release it pinned and with today's denials."""
         contract, today = await self._pinned(run)
-        return await take_up(self.services, contract, run, today=today)
+        ctx = await take_up(self.services, contract, run, today=today)
+        await abandon_own_reads(ctx)
+        return ctx
 
     async def _pinned(self, run: Run) -> tuple[Contract, CompiledPolicy | None]:
         """The contract of the run's release; where the project has moved on, today's policy as well."""

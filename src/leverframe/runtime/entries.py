@@ -257,14 +257,13 @@ def model_entry(
     at: datetime,
     step: Step,
     event: EventType,
-    provider: str,
-    model: str,
     disclosures: tuple[Disclosure, ...],
     outcome: str = "",
     detail: Mapping[str, DetailValue],
 ) -> EntryDraft:
     """A model call was decided and is about to leave, or came back."""
     is_answer = event is EventType.MODEL_ANSWERED
+    provider, _, model = step.name.partition("/")
     return EntryDraft(
         entry_id=ctx.services.mint.entry_id(),
         at=at,

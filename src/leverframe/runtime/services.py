@@ -1,9 +1,11 @@
 """What the runtime needs of the world, built once by `wiring` and passed down."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from leverframe.core.token_types import TokenTypes
 from leverframe.domain.contracts import Project
+from leverframe.domain.ids import TenantId
 from leverframe.ports.claims import Claims
 from leverframe.ports.clock import Clock
 from leverframe.ports.fingerprints import Fingerprints
@@ -27,5 +29,5 @@ class Services:
     fingerprints: Fingerprints
     functions: ProjectFunctions
     claims: Claims
-    signer: Signer
+    signers: Mapping[TenantId, Signer]
     types: TokenTypes

@@ -106,7 +106,7 @@ async def open_run(services: Services, contract: Contract, opening: Opening) -> 
         subject_digest=_subject_digest(services, opening.tenant, subject),
         item=opening.item,
     )
-    ctx = _context(services, contract, run, opening.input, subject, opening.opener_integrity)
+    ctx = _context(services, contract, run, given=opening.input, subject=subject, opener=opening.opener_integrity)
     ctx.is_outside = opening.is_outside
     # The opener's integrity is kept with the input: a resumed run labels its values alike.
     sealed = ctx.seal(
@@ -151,7 +151,7 @@ async def take_up(
     `contract` is the one of the run's release.  A parked run becomes open again.
     """
     payloads = {one.digest: one for one in await services.evidence.disclosures_of_run(run.tenant, run.run_id)}
-    shell = _context(services, contract, run, {}, None, Integrity.USER)
+    shell = _context(services, contract, run, given={}, subject=None, opener=Integrity.USER)
     shell.payloads = payloads
     opened = shell.payload(run.input_ref)
     recorded = opened if isinstance(opened, dict) else {}
@@ -159,7 +159,12 @@ async def take_up(
     opener = Integrity[str(recorded.get("opener", "third-party")).upper().replace("-", "_")]
     subject = recorded.get("subject")
     ctx = _context(
-        services, contract, run, given if isinstance(given, dict) else {}, str(subject) if subject else None, opener
+        services,
+        contract,
+        run,
+        given=given if isinstance(given, dict) else {},
+        subject=str(subject) if subject else None,
+        opener=opener,
     )
     ctx.payloads = payloads
     ctx.today = today
@@ -245,6 +250,7 @@ def _context(
     services: Services,
     contract: Contract,
     run: Run,
+    *,
     given: JsonObject,
     subject: str | None,
     opener: Integrity,
@@ -323,21 +329,17 @@ _KEYS: Mapping[BudgetUnit, str] = {
 
 def _artifacts(contract: Contract) -> tuple[PutArtifact, ...]:
     """The files of the release, and the manifest that its digest is over."""
-    files = tuple(
+    digests = {name: Sha256(hashlib.sha256(data).hexdigest()) for name, data in sorted(contract.artifacts.items())}
+    manifest = encode([{"name": name, "sha256": digest} for name, digest in digests.items()])
+    files = {**{name: contract.artifacts[name] for name in digests}, "manifest": manifest}
+    return tuple(
         PutArtifact(
             release_digest=contract.release_digest,
-            sha256=Sha256(hashlib.sha256(data).hexdigest()),
+            sha256=digests.get(name, contract.release_digest),
             name=name,
-            content=data,
+            content=content,
         )
-        for name, data in sorted(contract.artifacts.items())
-    )
-    manifest = encode([{"name": one.name, "sha256": one.sha256} for one in files])
-    return (
-        *files,
-        PutArtifact(
-            release_digest=contract.release_digest, sha256=contract.release_digest, name="manifest", content=manifest
-        ),
+        for name, content in files.items()
     )
 
 

@@ -73,9 +73,9 @@ class Door:
         recorded = ctx.steps.get(path)
         if recorded is not None:
             if recorded.request_digest != digest:
-                return await self._other_request(ctx, path, recorded, tool, args, digest)
+                return await self._other_request(ctx, recorded, tool, args)
             return await self._resumed(ctx, recorded, args)
-        ask = self._ask(ctx, path, tool, args, digest, complaint)
+        ask = replace(self._ask(ctx, path, tool, args, complaint=complaint), request_digest=digest)
         return await self._pass(ctx, ask, expect=None)
 
     async def model_call(
@@ -95,8 +95,9 @@ class Door:
         await self._tools.close()
         await self._models.close()
 
-    def _ask(self, ctx: RunContext, path: StepPath, tool: str, args: JsonObject, digest: bytes, complaint: str) -> Ask:
+    def _ask(self, ctx: RunContext, path: StepPath, tool: str, args: JsonObject, *, complaint: str = "") -> Ask:
         spec = ctx.contract.tools.get(ToolName(tool))
+        digest = request_digest(ctx, tool, args)
         return Ask(
             path=path,
             tool=ToolName(tool),
@@ -135,8 +136,8 @@ class Door:
     async def _decide(self, ctx: RunContext, ask: Ask, expect: frozenset[StepState] | None) -> tuple[Decided, Loaded]:
         """Rooms 2 to 4, again as long as a guard fails, three times at most."""
         lost = ""
-        for number in range(_TRIES):
-            loaded = await load(ctx, ask, self._fact_reader(ctx, ask, number))
+        for _ in range(_TRIES):
+            loaded = await load(ctx, ask, self._fact_reader(ctx, ask))
             decision = decide(loaded.question, ctx.policy)
             if isinstance(decision, Allow) and ctx.today is not None:
                 today = decide(loaded.question, ctx.today)
@@ -216,57 +217,47 @@ class Door:
         spec = ctx.contract.tools[ToolName(step.name)]
         recorded = ctx.payload(step.args_ref)
         ask = replace(
-            self._ask(ctx, step.path, step.name, args, step.request_digest, ""),
+            self._ask(ctx, step.path, step.name, args),
             spec=spec,
             asker=Asker.REENTRY,
             nonce=holding.nonce_of(recorded),
-            idempotency_key=idempotency_key(ctx, step.path, step.request_digest),
             approval=approval,
         )
         return await self._pass(ctx, ask, expect=frozenset({StepState.HELD}))
 
-    async def _other_request(
-        self, ctx: RunContext, path: StepPath, recorded: Step, tool: str, args: JsonObject, digest: bytes
-    ) -> ToolOutcome:
+    async def _other_request(self, ctx: RunContext, recorded: Step, tool: str, args: JsonObject) -> ToolOutcome:
         """Another request where the journal has one: an outside agent that swaps bytes is refused; a loop is broken."""
         if not ctx.is_outside:
             raise NondeterministicRun(
-                f"Run {ctx.run.run_id} asks for {tool!r} at step {path}, where it recorded another request of"
+                f"Run {ctx.run.run_id} asks for {tool!r} at step {recorded.path}, where it recorded another request of"
                 f" {recorded.name!r}; the run is stopped rather than guessed at.",
                 next_move=f"See both: leverframe runs show {ctx.run.run_id}",
             )
-        ask = self._ask(ctx, holding.beside(ctx, path), tool, args, digest, "")
+        ask = self._ask(ctx, holding.free_path(ctx, recorded.path), tool, args)
         return await holding.refuse_other_bytes(ctx, ask, recorded)
 
-    async def _read_tool(self, ctx: RunContext, path: StepPath, tool: ToolName, args: JsonObject) -> Fact:
-        """A read on the door's own account: through the same rooms, counted nowhere."""
+    async def _read_tool(self, ctx: RunContext, base: StepPath, tool: ToolName, args: JsonObject) -> Fact:
+        """A read on the door's own account: through the same rooms, counted nowhere.
+
+        Always a new step, also in a resumed run: an answer from before a crash may be untrue by now, and a stale
+        "it did not happen" would send a write twice.
+        """
         spec = ctx.contract.tools.get(tool)
         if spec is None:
             return Unreadable(why=f"the contract knows no tool {tool!r}")
-        digest = request_digest(ctx, tool, args)
-        recorded = ctx.steps.get(path)
-        if recorded is not None and recorded.state is StepState.OK:
-            return _known(ctx, spec, recorded, ctx.payload(recorded.result_ref))
-        if recorded is not None and recorded.state is StepState.STARTED:
-            outcome = await self._act(ctx, recorded, spec, args)
-        else:
-            ask = replace(self._ask(ctx, path, tool, args, digest, ""), asker=Asker.DOOR)
-            outcome = await self._pass(ctx, ask, expect=frozenset(StepState) if recorded is not None else None)
+        path = holding.free_path(ctx, base)
+        outcome = await self._pass(ctx, replace(self._ask(ctx, path, tool, args), asker=Asker.DOOR), expect=None)
         match outcome:
             case Answered(value=value):
                 return _known(ctx, spec, ctx.steps[path], value)
             case _:
                 return Unreadable(why=outcome.message)
 
-    def _fact_reader(self, ctx: RunContext, ask: Ask, number: int) -> ReadFact:
-        """Reads the facts of one decision, each a step below the call; every new decision reads anew."""
-        generation = f"{'g' if ask.asker is Asker.REENTRY else 'f'}{number or ''}"
+    def _fact_reader(self, ctx: RunContext, ask: Ask) -> ReadFact:
+        """Reads the facts of one decision, each a step below the call."""
 
         async def read(fact: ToolFact, args: JsonObject) -> Fact:
-            base = child_path(ask.path, generation)
-            if ask.approval is not None:
-                base = child_path(base, ask.approval.approval_id[-8:])
-            return await self._read_tool(ctx, child_path(base, fact.name), fact.tool, args)
+            return await self._read_tool(ctx, child_path(ask.path, fact.name), fact.tool, args)
 
         return read
 

@@ -39,7 +39,7 @@ def idempotency_key(ctx: RunContext, path: StepPath, digest: bytes) -> str:
 def freeze(
     ctx: RunContext, spec: ToolSpec, args: JsonObject, *, facts: Mapping[str, Fact], key: str, nonce: str
 ) -> Envelope:
-    """Freeze a call.  The nonce keeps the digest from being guessed; facts are in it, so a changed one is a new hold."""
+    """Freeze a call: a nonce, so that nobody guesses the digest, and the facts, so that a changed one is a new hold."""
     value: JsonObject = {
         "tenant": ctx.run.tenant,
         "environment": ctx.run.environment,

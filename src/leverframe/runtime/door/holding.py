@@ -10,7 +10,7 @@ from leverframe.core.policy import Question
 from leverframe.domain.approvals import Answer, AnswerWord, Approval, ApprovalState
 from leverframe.domain.errors import EvidenceBroken
 from leverframe.domain.evidence import EventType
-from leverframe.domain.ids import RuleId, StepPath, ToolName, child_path
+from leverframe.domain.ids import RuleId, StepPath, ToolName
 from leverframe.domain.json import Json
 from leverframe.domain.policy import Deny, Reason, SourceRef, Then
 from leverframe.domain.proposals import Change, MoveApproval, Proposal, PutStep
@@ -143,9 +143,10 @@ def nonce_of(recorded: Json) -> str:
     return str(envelope["nonce"]) if isinstance(envelope, dict) else ""
 
 
-def beside(ctx: RunContext, path: StepPath) -> StepPath:
-    """A free place next to a step that is taken."""
-    number = 1
-    while child_path(path, f"x{number}") in ctx.steps:
+def free_path(ctx: RunContext, base: StepPath) -> StepPath:
+    """`base` itself where no step has it, else the first free place beside it: `3.order~1`."""
+    path, number = base, 0
+    while path in ctx.steps:
         number += 1
-    return child_path(path, f"x{number}")
+        path = StepPath(f"{base}~{number}")
+    return path

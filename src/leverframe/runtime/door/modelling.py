@@ -5,7 +5,6 @@ mid-call costs (its whole bound, since the vendor may bill for it).  Never: spea
 """
 
 from dataclasses import dataclass, replace
-from datetime import datetime
 
 from leverframe.core.canonical import decode, encode
 from leverframe.core.policy import ModelQuestion, decide
@@ -52,6 +51,17 @@ _TRIES = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Wanted:
+    """What the loop asks for, before it is clamped and sent to one candidate."""
+
+    path: StepPath
+    messages: tuple[Message, ...]
+    tools: tuple[OfferedTool, ...]
+    output_schema: JsonObject | None
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Asked:
     """A request with its worst case."""
 
@@ -70,6 +80,7 @@ async def model_call(
 ) -> ModelOutcome:
     """Ask the candidates of the workflow's tier in order until one answers."""
     digest = ctx.fingerprint("model", _logical(messages, tools, output_schema))
+    wanted = _Wanted(path=path, messages=messages, tools=tools, output_schema=output_schema, digest=digest)
     recorded = ctx.steps.get(path)
     if recorded is not None:
         if recorded.request_digest != digest:
@@ -82,7 +93,7 @@ async def model_call(
         await _settle_abandoned(ctx, recorded)
     outcome: ModelOutcome | None = None
     for model in ctx.services.project.tiers.get(ctx.contract.tier, ()):
-        outcome = await _one_candidate(models, ctx, path, model, messages, digest, tools, output_schema)
+        outcome = await _one_candidate(models, ctx, model, wanted)
         if not isinstance(outcome, Failed):
             break
     if outcome is None:
@@ -93,19 +104,11 @@ async def model_call(
     return outcome
 
 
-async def _one_candidate(
-    models: ModelCaller,
-    ctx: RunContext,
-    path: StepPath,
-    model: ModelRef,
-    messages: tuple[Message, ...],
-    digest: bytes,
-    tools: tuple[OfferedTool, ...],
-    output_schema: JsonObject | None,
-) -> ModelOutcome:
+async def _one_candidate(models: ModelCaller, ctx: RunContext, model: ModelRef, wanted: _Wanted) -> ModelOutcome:
+    path = wanted.path
     for _ in range(_TRIES):
         windows = await ctx.windows()
-        asked = _clamped(models, ctx, path, model, messages, tools, output_schema, windows)
+        asked = _clamped(models, ctx, model, wanted, windows)
         cost = {
             BudgetUnit.MODEL_CALLS: 1,
             BudgetUnit.STEPS: 1,
@@ -114,11 +117,10 @@ async def _one_candidate(
             BudgetUnit.USD: asked.bound.cost,
         }
         decision = _answer(ModelQuestion(model=str(model), run=ctx.facts, windows=windows, cost=cost), ctx)
-        now = ctx.services.mint.now()
-        step = _step(ctx, path, model, digest, asked.request, decision, now)
-        expect = frozenset({ctx.steps[path].state}) if path in ctx.steps else None
-        result = await ctx.services.writer.commit(_decided_proposal(ctx, step, model, decision, expect, now))
-        if not isinstance(result, Committed):
+        step = _step(ctx, wanted, asked.request, decision)
+        before = ctx.steps.get(path)
+        proposal = _decided_proposal(ctx, step, decision, None if before is None else frozenset({before.state}))
+        if not isinstance(await ctx.services.writer.commit(proposal), Committed):
             continue
         ctx.steps[path] = step
         if isinstance(decision, Deny):
@@ -126,11 +128,11 @@ async def _one_candidate(
             if decision.stops_run:
                 return Stopped(path=path, limit=decision.stops_run, message=message)
             return Refused(path=path, reasons=decision.reasons, message=message)
-        return await _ask(models, ctx, step, model, asked)
+        return await _ask(models, ctx, step, asked)
     return Failed(path=path, error="contended", message="others took the budget three times in a row")
 
 
-async def _ask(models: ModelCaller, ctx: RunContext, step: Step, model: ModelRef, asked: _Asked) -> ModelOutcome:
+async def _ask(models: ModelCaller, ctx: RunContext, step: Step, asked: _Asked) -> ModelOutcome:
     crash_point("before_send")
     answer = await models.answer(asked.request)
     crash_point("after_answer")
@@ -165,11 +167,12 @@ async def _ask(models: ModelCaller, ctx: RunContext, step: Step, model: ModelRef
                 output_tokens=spent.output_tokens,
                 error=f"model-{answer.kind}",
             )
-    done = await _settle(ctx, step, done, model, value, is_recorded=isinstance(answer, ModelOk) and answer.is_recorded)
+    is_recorded = isinstance(answer, ModelOk) and answer.is_recorded
+    done = await _settle(ctx, step, done, value, is_recorded=is_recorded)
     return _said(done, value)
 
 
-async def _settle(ctx: RunContext, step: Step, done: Step, model: ModelRef, value: Json, *, is_recorded: bool) -> Step:
+async def _settle(ctx: RunContext, step: Step, done: Step, value: Json, *, is_recorded: bool) -> Step:
     """Settle by what the vendor says it used, even beyond the bound: the books tell the truth."""
     sealed = ctx.seal("answer", value)
     done = replace(done, result_ref=sealed[0].digest)
@@ -195,8 +198,6 @@ async def _settle(ctx: RunContext, step: Step, done: Step, model: ModelRef, valu
         at=done.finished_at or done.started_at,
         step=done,
         event=EventType.MODEL_ANSWERED,
-        provider=model.provider,
-        model=model.model,
         disclosures=sealed,
         outcome="ok" if done.state is StepState.OK else "error",
         detail={"recorded": is_recorded, **({"error": done.error} if done.error else {})},
@@ -211,7 +212,6 @@ async def _settle(ctx: RunContext, step: Step, done: Step, model: ModelRef, valu
 
 async def _settle_abandoned(ctx: RunContext, step: Step) -> None:
     """A process died in mid-call: the vendor may bill, so the whole bound is spent; then the call is asked anew."""
-    provider, _, model = step.name.partition("/")
     lost = replace(step, state=StepState.ERROR, finished_at=ctx.services.mint.now(), error="model-abandoned")
     sealed = ctx.seal("answer", {"message": "the process stopped in mid-call", "kind": "abandoned"})
     entry = model_entry(
@@ -219,8 +219,6 @@ async def _settle_abandoned(ctx: RunContext, step: Step) -> None:
         at=lost.finished_at or lost.started_at,
         step=lost,
         event=EventType.MODEL_ANSWERED,
-        provider=provider,
-        model=model,
         disclosures=sealed,
         outcome="unknown",
         detail={"recorded": False},
@@ -240,30 +238,23 @@ async def _settle_abandoned(ctx: RunContext, step: Step) -> None:
 
 
 def _clamped(
-    models: ModelCaller,
-    ctx: RunContext,
-    path: StepPath,
-    model: ModelRef,
-    messages: tuple[Message, ...],
-    tools: tuple[OfferedTool, ...],
-    output_schema: JsonObject | None,
-    windows: tuple[Window, ...],
+    models: ModelCaller, ctx: RunContext, model: ModelRef, wanted: _Wanted, windows: tuple[Window, ...]
 ) -> _Asked:
     """The request with as many output tokens as tokens and money afford, never below what is useful."""
     left = {window.unit: window.left for window in windows}
     ceiling = ctx.contract.budget.per_step_output_tokens or DEFAULT_OUTPUT_TOKENS
-    wanted = max(USEFUL_OUTPUT_TOKENS, min(ceiling, left.get(BudgetUnit.OUTPUT_TOKENS, ceiling)))
+    tokens = max(USEFUL_OUTPUT_TOKENS, min(ceiling, left.get(BudgetUnit.OUTPUT_TOKENS, ceiling)))
     wall_s = left.get(BudgetUnit.WALL_US, int(_DEADLINE_S * 1_000_000)) / 1_000_000
     request = ModelRequest(
         call_id=ctx.services.mint.call_id(),
         tenant=ctx.run.tenant,
         model=model,
-        messages=messages,
-        max_output_tokens=wanted,
+        messages=wanted.messages,
+        max_output_tokens=tokens,
         deadline_s=max(0.05, min(_DEADLINE_S, wall_s)),
-        tools=tools,
-        output_schema=output_schema,
-        hints={"workflow": ctx.run.workflow, "step": path},
+        tools=wanted.tools,
+        output_schema=wanted.output_schema,
+        hints={"workflow": ctx.run.workflow, "step": wanted.path},
     )
     bound = models.bound(request)
     money = left.get(BudgetUnit.USD)
@@ -274,7 +265,7 @@ def _clamped(
     if floor_bound.cost > money or bound.cost == floor_bound.cost:
         return _Asked(request=floor, bound=floor_bound)
     # The price is linear in the output, so the largest affordable answer is found without asking again and again.
-    share = (money - floor_bound.cost) * (wanted - USEFUL_OUTPUT_TOKENS) // (bound.cost - floor_bound.cost)
+    share = (money - floor_bound.cost) * (tokens - USEFUL_OUTPUT_TOKENS) // (bound.cost - floor_bound.cost)
     affordable = replace(request, max_output_tokens=USEFUL_OUTPUT_TOKENS + share)
     return _Asked(request=affordable, bound=models.bound(affordable))
 
@@ -282,31 +273,25 @@ def _clamped(
 def _answer(question: ModelQuestion, ctx: RunContext) -> Allow | Deny:
     """Policy's answer; a model call is never held."""
     decision = decide(question, ctx.policy)
-    if isinstance(decision, Hold):
-        msg = f"The model call {question.model!r} was held, which policy never does"
-        raise AssertionError(msg)
-    return decision
+    match decision:
+        case Hold():
+            msg = f"The model call {question.model!r} was held, which policy never does"
+            raise AssertionError(msg)
+        case _:
+            return decision
 
 
-def _step(
-    ctx: RunContext,
-    path: StepPath,
-    model: ModelRef,
-    digest: bytes,
-    request: ModelRequest,
-    decision: Allow | Deny,
-    now: datetime,
-) -> Step:
+def _step(ctx: RunContext, wanted: _Wanted, request: ModelRequest, decision: Allow | Deny) -> Step:
     reason = decision.reasons[0]
-    before = ctx.steps.get(path)
+    before = ctx.steps.get(wanted.path)
     return Step(
         run_id=ctx.run.run_id,
-        path=path,
+        path=wanted.path,
         kind=StepKind.MODEL,
-        name=str(model),
-        request_digest=digest,
+        name=str(request.model),
+        request_digest=wanted.digest,
         state=StepState.STARTED if isinstance(decision, Allow) else StepState.DENIED,
-        started_at=now,
+        started_at=ctx.services.mint.now(),
         call_id=request.call_id,
         attempts=before.attempts if before is not None else 0,
         decision="allow" if isinstance(decision, Allow) else "deny",
@@ -317,12 +302,7 @@ def _step(
 
 
 def _decided_proposal(
-    ctx: RunContext,
-    step: Step,
-    model: ModelRef,
-    decision: Allow | Deny,
-    expect: frozenset[StepState] | None,
-    now: datetime,
+    ctx: RunContext, step: Step, decision: Allow | Deny, expect: frozenset[StepState] | None
 ) -> Proposal:
     changes: list[Change] = [PutStep(step=step, expect=expect)]
     match decision:
@@ -340,11 +320,9 @@ def _decided_proposal(
     reasons: Json = [{"rule": one.rule, "source": str(one.source), "text": one.text} for one in decision.reasons]
     entry = model_entry(
         ctx,
-        at=now,
+        at=step.started_at,
         step=step,
         event=EventType.MODEL_CALLED,
-        provider=model.provider,
-        model=model.model,
         disclosures=ctx.seal("reasons", reasons),
         detail={"rule_source": step.rule_source},
     )

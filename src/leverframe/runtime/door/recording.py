@@ -79,19 +79,19 @@ def decided(
     """Turn a decision into its step, guards, changes and entries."""
     sealed = ctx.seal("call", _recorded_inputs(ask, loaded, decision))
     step = _step(ctx, ask, loaded, decision, args_ref=sealed[0].digest)
-    entry = _decision_entry(ctx, ask, loaded, decision, step, sealed)
+    entry = _decision_entry(ctx, ask, loaded, decision, step=step, sealed=sealed)
     guards: list[Guard] = [RunIs(run_id=ctx.run.run_id, state=RunState.OPEN)]
     changes: list[Change] = []
     entries = [entry]
     approval: Approval | None = None
     match decision:
         case Allow():
-            guards += _allow_guards(ctx, ask, loaded, decision)
+            guards += _allow_guards(ctx, loaded, decision)
             changes += _allow_changes(ctx, ask, decision)
-            entries += _allow_entries(ctx, ask, loaded, decision, step, entry)
+            entries += _allow_entries(ctx, ask, decision, step, entry)
         case Hold():
             spec, envelope = _frozen(ask, loaded)
-            approval = _approval(ctx, ask, loaded, decision, spec, envelope.digest)
+            approval = _approval(ctx, ask, loaded.now, decision, envelope.digest)
             step = replace(step, approval_id=approval.approval_id)
             changes += [*_counted(ctx, ask, loaded), PutApproval(approval=approval)]
             entries.append(requested_entry(ctx, approval, spec=spec, cause=entry.entry_id))
@@ -234,7 +234,7 @@ def _plain(value: object) -> Json:
 
 
 def _decision_entry(
-    ctx: RunContext, ask: Ask, loaded: Loaded, decision: Decision, step: Step, sealed: tuple[Disclosure, ...]
+    ctx: RunContext, ask: Ask, loaded: Loaded, decision: Decision, *, step: Step, sealed: tuple[Disclosure, ...]
 ) -> EntryDraft:
     rules = tuple(reason.rule for reason in decision.reasons[:16])
     return decided_entry(
@@ -260,7 +260,7 @@ def _decision_entry(
     )
 
 
-def _allow_guards(ctx: RunContext, ask: Ask, loaded: Loaded, decision: Allow) -> list[Guard]:
+def _allow_guards(ctx: RunContext, loaded: Loaded, decision: Allow) -> list[Guard]:
     guards: list[Guard] = []
     if loaded.lookups:
         question, policy = loaded.question, ctx.policy
@@ -297,9 +297,7 @@ def _allow_changes(ctx: RunContext, ask: Ask, decision: Allow) -> list[Change]:
     return changes
 
 
-def _allow_entries(
-    ctx: RunContext, ask: Ask, loaded: Loaded, decision: Allow, step: Step, entry: EntryDraft
-) -> list[EntryDraft]:
+def _allow_entries(ctx: RunContext, ask: Ask, decision: Allow, step: Step, entry: EntryDraft) -> list[EntryDraft]:
     entries: list[EntryDraft] = []
     if decision.consumes is not None and ask.approval is not None:
         entries.append(
@@ -307,7 +305,7 @@ def _allow_entries(
                 ask.approval,
                 ctx.run,
                 entry_id=ctx.services.mint.entry_id(),
-                at=loaded.now,
+                at=step.started_at,
                 event=EventType.APPROVAL_CONSUMED,
             )
         )
@@ -315,7 +313,7 @@ def _allow_entries(
         entries.append(
             intended_entry(
                 ctx,
-                at=loaded.now,
+                at=step.started_at,
                 step=ask.path,
                 spec=ask.spec,
                 action_digest=step.action_digest,
@@ -327,7 +325,7 @@ def _allow_entries(
     return entries
 
 
-def _approval(ctx: RunContext, ask: Ask, loaded: Loaded, decision: Hold, spec: ToolSpec, digest: Sha256) -> Approval:
+def _approval(ctx: RunContext, ask: Ask, now: datetime, decision: Hold, digest: Sha256) -> Approval:
     rules = tuple(dict.fromkeys(reason.rule for reason in decision.reasons if reason.then is Then.HOLD))
     return Approval(
         approval_id=ctx.services.mint.approval_id(),
@@ -340,10 +338,10 @@ def _approval(ctx: RunContext, ask: Ask, loaded: Loaded, decision: Hold, spec: T
         requirement=decision.requirement,
         initiator=ctx.run.initiator,
         launcher=ctx.run.launcher,
-        selector_digest=sticky_digest(ctx, spec, ask.args),
+        selector_digest=sticky_digest(ctx, ask.spec, ask.args) if ask.spec is not None else b"",
         subject_digest=ctx.run.subject_digest,
-        asked_at=loaded.now,
-        decide_by=loaded.now + timedelta(seconds=decision.requirement.decide_within_s),
+        asked_at=now,
+        decide_by=now + timedelta(seconds=decision.requirement.decide_within_s),
     )
 
 

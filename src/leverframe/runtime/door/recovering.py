@@ -15,7 +15,7 @@ from leverframe.domain.policy import Fact, Known
 from leverframe.domain.runs import Step, StepKind, StepState
 from leverframe.domain.tools import EffectClass, Reconcile, ToolSpec
 from leverframe.runtime.context import RunContext
-from leverframe.runtime.door.recording import Outcome
+from leverframe.runtime.door.recording import Outcome, settled
 from leverframe.runtime.paths import MISSING, resolve
 from leverframe.runtime.schemas import schema_error
 
@@ -49,6 +49,24 @@ async def reconciled(read: ReadTool, ctx: RunContext, spec: ToolSpec, step: Step
     return _found(ctx, spec, step, happened[1])
 
 
+async def abandon_own_reads(ctx: RunContext) -> None:
+    """Close the door's own reads that a process left unanswered: they are made anew, and what they reserved is spent."""
+    left = [one for one in ctx.steps.values() if one.kind is StepKind.FACT and one.state is StepState.STARTED]
+    for step in left:
+        spec = ctx.contract.tools.get(ToolName(step.name))
+        if spec is None:
+            continue
+        outcome = Outcome(
+            state=StepState.ERROR,
+            value={"message": "the process stopped before the answer"},
+            error="abandoned",
+            attempts=0,
+        )
+        done, proposal = settled(ctx, step, spec, outcome, at=ctx.services.mint.now())
+        await ctx.services.writer.commit(proposal)
+        ctx.steps[step.path] = done
+
+
 async def _let_pass(ctx: RunContext, step: Step, spec: ToolSpec) -> None:
     """Wait until the dead process's request can no longer arrive: its deadline, from when it was announced."""
     until = step.started_at + timedelta(seconds=spec.timeout_s)
@@ -68,8 +86,7 @@ async def _happened(
     asked = {name: resolve(path, roots) for name, path in how.args.items()}
     if MISSING in asked.values():
         return None
-    path = child_path(step.path, f"r{step.attempts + 1}")
-    fact = await read(ctx, path, how.tool, asked)  # type: ignore[arg-type]  # MISSING was ruled out above
+    fact = await read(ctx, child_path(step.path, "reconcile"), how.tool, asked)  # type: ignore[arg-type]  # MISSING was ruled out above
     if not isinstance(fact, Known):
         return None
     answer: Json = fact.value  # type: ignore[assignment]  # a tool's answer is Json

@@ -7,14 +7,14 @@ from leverframe.domain.ids import StepPath, child_path
 from leverframe.domain.json import Json
 from leverframe.runtime.context import RunContext
 from leverframe.runtime.door import Door
-from leverframe.runtime.loops.ending import Advanced, fall_back, succeed, wait_for_person
-from leverframe.runtime.outcomes import Answered, Failed, HeldBack, Lost, ModelSaid, Refused, Stopped, ToolOutcome
+from leverframe.runtime.loops.ending import Advanced, fall_back, model_stopped, succeed, wait_for_person
+from leverframe.runtime.outcomes import Answered, HeldBack, Lost, ModelSaid, Stopped, ToolOutcome
 from leverframe.runtime.prompts import system_prompt, user_message
 from leverframe.runtime.schemas import schema_error
 
 
 async def run_agent(door: Door, ctx: RunContext) -> Advanced:
-    """Advance the run until it ends or must wait.  Turn `i` is step `i`; its tool calls are `i.0`, `i.1`, …"""
+    """Advance the run until it ends or must wait.  Turn `i` is step `i`, its tool calls `i.0`, `i.1` and so on."""
     tools = offered_tools(ctx)
     messages = [
         Message(role=Role.SYSTEM, text=system_prompt(ctx)),
@@ -27,17 +27,11 @@ async def run_agent(door: Door, ctx: RunContext) -> Advanced:
             return await fall_back(ctx, limit, "The run took longer than its contract allows.")
         path = StepPath(str(turn))
         said = await door.model_call(ctx, path, tuple(messages), tools=tools)
-        match said:
-            case Stopped():
-                return await fall_back(ctx, said.limit, said.message)
-            case Refused():
-                return await fall_back(ctx, "model-refused", said.message)
-            case Failed():
-                return await fall_back(ctx, said.error, said.message)
-            case ModelSaid(tool_uses=()):
-                return await _finish(ctx, said)
-            case ModelSaid():
-                messages.append(Message(role=Role.ASSISTANT, text=said.text, tool_uses=said.tool_uses))
+        if not isinstance(said, ModelSaid):
+            return await model_stopped(ctx, said)
+        if not said.tool_uses:
+            return await _finish(ctx, said)
+        messages.append(Message(role=Role.ASSISTANT, text=said.text, tool_uses=said.tool_uses))
         for position, use in enumerate(said.tool_uses):
             outcome = await door.tool_call(ctx, child_path(path, position), use.name, use.arguments)
             match outcome:

@@ -18,7 +18,7 @@ from leverframe.domain.json import Json, JsonObject
 from leverframe.runtime.context import RunContext
 from leverframe.runtime.door import Door
 from leverframe.runtime.loops.agent import over_total_time
-from leverframe.runtime.loops.ending import Advanced, fall_back, succeed, wait_for_person
+from leverframe.runtime.loops.ending import Advanced, fall_back, model_stopped, succeed, wait_for_person
 from leverframe.runtime.outcomes import Answered, Failed, HeldBack, Lost, ModelSaid, Refused, Stopped
 from leverframe.runtime.paths import MISSING, resolve
 from leverframe.runtime.prompts import chain_prompt
@@ -80,15 +80,9 @@ async def _model(
         Message(role=Role.USER, text=chain_prompt(ctx, roots)),
     )
     said = await door.model_call(ctx, path, messages, output_schema=step.output_schema)
-    match said:
-        case Stopped():
-            return await fall_back(ctx, said.limit, said.message)
-        case Refused():
-            return await fall_back(ctx, "model-refused", said.message)
-        case Failed():
-            return await fall_back(ctx, said.error, said.message)
-        case ModelSaid():
-            return await _typed(ctx, step, said)
+    if not isinstance(said, ModelSaid):
+        return await model_stopped(ctx, said)
+    return await _typed(ctx, step, said)
 
 
 async def _typed(ctx: RunContext, step: ModelStep, said: ModelSaid) -> "_Value | Advanced":

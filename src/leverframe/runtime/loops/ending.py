@@ -7,7 +7,7 @@ from leverframe.domain.ids import ApprovalId
 from leverframe.domain.json import Json
 from leverframe.domain.runs import Run, RunOutcome
 from leverframe.runtime.context import RunContext
-from leverframe.runtime.outcomes import HeldBack, Lost
+from leverframe.runtime.outcomes import Failed, HeldBack, Lost, Refused, Stopped
 from leverframe.runtime.sessions import RunEnd, end_run, park
 
 
@@ -61,6 +61,17 @@ async def fall_back(ctx: RunContext, reason: str, message: str) -> Ended:
     else:
         end = RunEnd(outcome=RunOutcome.STOPPED, output=output, stop_reason=reason)
     return Ended(run=await end_run(ctx, end), output=output)
+
+
+async def model_stopped(ctx: RunContext, outcome: Stopped | Refused | Failed) -> Ended:
+    """No model answer: by a limit, by policy, or since no candidate could be reached."""
+    match outcome:
+        case Stopped():
+            return await fall_back(ctx, outcome.limit, outcome.message)
+        case Refused():
+            return await fall_back(ctx, "model-refused", outcome.message)
+        case Failed():
+            return await fall_back(ctx, outcome.error, outcome.message)
 
 
 async def fail(ctx: RunContext, error: LeverframeError) -> Ended:

@@ -1,0 +1,42 @@
+"""Room 5, built from the project file: one executor a kind of tool, one caller a provider."""
+
+from pathlib import Path
+from typing import assert_never
+
+from leverframe.domain.contracts import Project, Provider, Wire
+from leverframe.models.recorded import RecordedModels
+from leverframe.models.router import ModelRouter
+from leverframe.ports.acting import ModelCaller, ToolExecutor
+from leverframe.ports.secrets import Secrets
+from leverframe.tools.functions import PythonFunctions
+from leverframe.tools.mcp_stdio import McpStdioTools
+from leverframe.tools.python_tools import PythonTools
+from leverframe.tools.router import ToolRouter
+
+
+def build_tools(project: Project, functions: PythonFunctions, secrets: Secrets) -> ToolExecutor:
+    """The executors of every tool of the project; servers start at their first call."""
+    return ToolRouter(
+        python=PythonTools(functions, secrets),
+        mcp=McpStdioTools(project.servers, Path(project.root)),
+        secrets=secrets,
+    )
+
+
+def build_models(project: Project, secrets: Secrets) -> ModelCaller:
+    """The callers of every provider of the project; nothing connects or loads before its first call."""
+    root = Path(project.root)
+    callers = {name: _caller(provider, root, secrets) for name, provider in project.providers.items()}
+    return ModelRouter(callers, secrets)
+
+
+def _caller(provider: Provider, root: Path, secrets: Secrets) -> ModelCaller:
+    match provider.wire:
+        case Wire.RECORDED:
+            return RecordedModels(root / provider.file)
+        case Wire.LOCAL:
+            return LocalModel()
+        case Wire.OPENAI:
+            return OpenAiModels(provider, secrets)
+        case _:
+            assert_never(provider.wire)

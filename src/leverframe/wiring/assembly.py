@@ -1,0 +1,103 @@
+"""A project with everything it needs to run, opened and closed as one."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from leverframe.config.releases import ReleaseFiles
+from leverframe.core.token_types import compile_types
+from leverframe.domain.contracts import Project
+from leverframe.domain.errors import StoreUnavailable
+from leverframe.domain.ids import TenantId
+from leverframe.identity.keys import TenantKeys
+from leverframe.identity.secrets import ProjectSecrets
+from leverframe.ports.signing import Signer
+from leverframe.runtime.advance import Runner
+from leverframe.runtime.door import Door
+from leverframe.runtime.mint import Mint
+from leverframe.runtime.services import Services
+from leverframe.signing.ed25519 import Ed25519FileSigner
+from leverframe.store import Store, open_sqlite
+from leverframe.store.claims import FileClaims
+from leverframe.tools.functions import PythonFunctions
+from leverframe.wiring.acting import build_models, build_tools
+from leverframe.wiring.clock import SystemClock, SystemEntropy
+
+STATE_FOLDER = ".leverframe"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assembly:
+    """What an entry point works with."""
+
+    project: Project
+    services: Services
+    door: Door
+    runner: Runner
+    store: Store
+    state: Path
+
+
+@asynccontextmanager
+async def open_assembly(project: Project, *, create: bool) -> AsyncIterator[Assembly]:
+    """Open the project's store and adapters; close them in the end, whatever happens.
+
+    Args:
+        project: loaded and checked.
+        create: make the database and keys where they are missing (`run`, `demo`); reading commands do not.
+
+    Raises:
+        StoreUnavailable: there is no database and `create` is false, or it cannot be used.
+    """
+    root = Path(project.root)
+    state = root / STATE_FOLDER
+    database = database_path(project)
+    if not create and not database.exists():
+        raise StoreUnavailable(
+            f"There is no database at {str(database)!r}; nothing has run in this project yet.",
+            next_move="Start a run: leverframe run WORKFLOW --input FILE",
+        )
+    signers = open_signers(project, state, create=create)
+    store = open_sqlite(database, create=create, signers=signers)
+    clock = SystemClock()
+    secrets = ProjectSecrets(root)
+    functions = PythonFunctions(root)
+    door = Door(build_tools(project, functions, secrets), build_models(project, secrets))
+    services = Services(
+        project=project,
+        writer=store.writer,
+        journal=store.journal,
+        approvals=store.approvals,
+        evidence=store.evidence,
+        clock=clock,
+        mint=Mint(clock=clock, entropy=SystemEntropy()),
+        fingerprints=TenantKeys(state / "keys"),
+        functions=functions,
+        claims=FileClaims(state / "claims.lock"),
+        signers=signers,
+        types=compile_types(project.types),
+    )
+    runner = Runner(services=services, door=door, releases=ReleaseFiles())
+    try:
+        yield Assembly(project=project, services=services, door=door, runner=runner, store=store, state=state)
+    finally:
+        await door.close()
+        await store.close()
+
+
+def open_signers(project: Project, state: Path, *, create: bool) -> Mapping[TenantId, Signer]:
+    """The key of each tenant's log, made at its first use; reading commands never make one."""
+    signers: dict[TenantId, Signer] = {}
+    for tenant in project.tenants:
+        path = state / "keys" / f"{tenant}.log.key"
+        if path.exists():
+            signers[tenant] = Ed25519FileSigner.load(path)
+        elif create:
+            signers[tenant] = Ed25519FileSigner.create(path, f"leverframe/{tenant}")
+    return signers
+
+
+def database_path(project: Project) -> Path:
+    """Where the project's SQLite database is."""
+    return Path(project.root) / project.storage_url.removeprefix("sqlite:")
