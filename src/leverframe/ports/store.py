@@ -16,7 +16,7 @@ from typing import Protocol
 
 from leverframe.domain.approvals import Approval, ApprovalState
 from leverframe.domain.budgets import Window
-from leverframe.domain.evidence import Disclosure
+from leverframe.domain.evidence import Disclosure, TreeState
 from leverframe.domain.ids import ApprovalId, EntryId, RunId, Sha256, TenantId, WorkflowName
 from leverframe.domain.proposals import CommitResult, HistoryLookup, HistoryValues, OnceFree, Proposal
 from leverframe.domain.runs import Run, RunState, Step
@@ -114,6 +114,10 @@ class EvidenceLog(Protocol):
 
     async def node_hash(self, tenant: TenantId, level: int, index: int) -> bytes:
         """The hash of a complete subtree of 2**level leaves; level 0 is a leaf's hash."""
+        ...
+
+    async def tree(self, tenant: TenantId) -> TreeState:
+        """The head of the tree as it stands, signed or not; empty before the first entry."""
         ...
 
     async def checkpoint(self, tenant: TenantId) -> bytes | None:

@@ -23,7 +23,7 @@ INSERT INTO approvals (
     asked_us, decide_by_us, state, execute_by_us, decided_us, subject_digest
 ) VALUES (
     :approval_id, :tenant, :run_id, :path, :tool, :action_digest, :rules, :requirement, :initiator, :launcher,
-    :selector_digest, :asked_us, :decide_by_us, :state, :execute_by_us, NULL, :subject_digest
+    :selector_digest, :asked_us, :decide_by_us, :state, :execute_by_us, :decided_us, :subject_digest
 )
 """
 
@@ -77,6 +77,7 @@ SELECT principal, word, at_us, reason, proof, viewed_us
 
 def insert(tx: sqlite3.Connection, approval: Approval) -> None:
     """Write a new approval, with the answers that it has."""
+    is_decided = approval.state is not ApprovalState.PENDING and approval.answers
     params = {
         "approval_id": approval.approval_id,
         "tenant": approval.tenant,
@@ -93,6 +94,7 @@ def insert(tx: sqlite3.Connection, approval: Approval) -> None:
         "decide_by_us": to_us(approval.decide_by),
         "state": approval.state.value,
         "execute_by_us": None if approval.execute_by is None else to_us(approval.execute_by),
+        "decided_us": to_us(approval.answers[-1].at) if is_decided else None,
         "subject_digest": approval.subject_digest,
     }
     tx.execute(_INSERT, params)

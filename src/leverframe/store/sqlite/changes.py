@@ -41,8 +41,15 @@ def carry_out(tx: sqlite3.Connection, log: Appender, proposal: Proposal) -> Comm
 
     Raises:
         ValueError: the proposal is malformed, a bug of ours; the caller rolls back as well.
-        sqlite3.Error: a row breaks a constraint, or the database failed.
+        sqlite3.Error: the database failed.
     """
+    try:
+        return _carry_out(tx, log, proposal)
+    except sqlite3.IntegrityError as err:
+        raise ValueError("A row of a proposal is there already, or refers to one that is not there") from err
+
+
+def _carry_out(tx: sqlite3.Connection, log: Appender, proposal: Proposal) -> CommitResult:
     for guard in proposal.guards:
         failed = _check(tx, guard)
         if failed is not None:

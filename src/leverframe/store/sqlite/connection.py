@@ -43,18 +43,16 @@ def create_file(path: Path) -> None:
 
 
 def check_file(path: Path) -> None:
-    """Find out what SQLite would only say at its first write.
-
-    Raises:
-        StoreUnavailable: the file is missing, or we may not write to it or its folder.
-    """
-    if not path.is_file():
+    """Raises StoreUnavailable where the file is missing, naming what makes one, or its folder is closed to us."""
+    try:
+        is_there = path.is_file()
+    except OSError as err:
+        raise cannot_write(path) from err
+    if not is_there:
         raise StoreUnavailable(
             f"There is no database at {str(path)!r}.",
             next_move="Make one with `leverframe init`, or let the first `leverframe run` of a project make it.",
         )
-    if not all(os.access(place, os.R_OK | os.W_OK) for place in (path, path.parent)):
-        raise cannot_write(path)
 
 
 def open_writer(path: Path) -> sqlite3.Connection:
@@ -69,7 +67,15 @@ def open_writer(path: Path) -> sqlite3.Connection:
             next_move="Use a Python that is built with a newer SQLite.",
         )
     with said_plainly(path):
-        return _open(path, _WRITER_PRAGMAS)
+        connection = _open(path, _WRITER_PRAGMAS)
+        # SQLite opens a file that it may not write for reading, and says so at the first write only.
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("ROLLBACK")
+        except sqlite3.Error:
+            connection.close()
+            raise
+        return connection
 
 
 def open_reader(path: Path) -> sqlite3.Connection:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from leverframe.domain.approvals import Approval, ApprovalState
 from leverframe.domain.budgets import Window
-from leverframe.domain.evidence import Disclosure
+from leverframe.domain.evidence import Disclosure, TreeState
 from leverframe.domain.ids import ApprovalId, RunId, Sha256, TenantId, WorkflowName
 from leverframe.domain.proposals import HistoryLookup, HistoryValues, OnceFree
 from leverframe.domain.runs import Run, Step
@@ -135,6 +135,11 @@ class SqliteEvidenceLog:
         """The hash of a complete subtree; ValueError where there is none."""
         with self._readers.snapshot() as tx:
             return evidence.node_hash(tx, tenant, level, index)
+
+    async def tree(self, tenant: TenantId) -> TreeState:
+        """The head of the tree as it stands."""
+        with self._readers.snapshot() as tx:
+            return evidence.tree_of(tx, tenant)
 
     async def checkpoint(self, tenant: TenantId) -> bytes | None:
         """The newest signed note."""

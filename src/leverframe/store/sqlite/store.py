@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -70,13 +71,17 @@ def open_sqlite(
         lock = FileLock(path.with_name(path.name + ".lock"))
     except OSError as err:
         raise cannot_write(path) from err
-    lock.acquire_within(patience_s)
-    with said_plainly(path):
+    with ExitStack() as undo:
+        undo.callback(lock.close)
+        lock.acquire_within(patience_s)
         connection = open_writer(path)
-        migrate(connection, path, create=create)
-        heads = HeadKeeper(connection, path, signers)
-        heads.check()
-    lock.release()
+        undo.callback(connection.close)
+        with said_plainly(path):
+            migrate(connection, path, create=create)
+            heads = HeadKeeper(connection, path, signers)
+            heads.check()
+        lock.release()
+        undo.pop_all()
     readers = Readers(path)
     return Store(
         writer=SqliteWriter(connection=connection, path=path, lock=lock, heads=heads, patience_s=patience_s),
