@@ -1,6 +1,6 @@
 """Starting runs and taking them up again: one claim, one loop, until the run ends or must wait."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from leverframe.core.policy import CompiledPolicy, compile_contract
 from leverframe.domain.contracts import Contract, WorkflowKind
@@ -13,7 +13,8 @@ from leverframe.runtime.door import Door
 from leverframe.runtime.door.recovering import abandon_own_reads
 from leverframe.runtime.loops.agent import run_agent
 from leverframe.runtime.loops.chain import run_chain
-from leverframe.runtime.loops.ending import Advanced, Busy, Ended, fail
+from leverframe.runtime.loops.ending import Advanced, Busy, Collected, Ended, fail
+from leverframe.runtime.outside import OutsideRun, take_up_calls
 from leverframe.runtime.services import Services
 from leverframe.runtime.sessions import Opening, find_run, open_run, take_up
 
@@ -47,6 +48,19 @@ class Runner:
             ctx = await self.context(run)
             return await self._advance(ctx)
 
+    async def open_outside(self, contract: Contract, opening: Opening) -> OutsideRun:
+        """Open a run for an outside agent, which then asks the door by itself."""
+        ctx = await open_run(self.services, contract, replace(opening, is_outside=True))
+        return OutsideRun(self.door, ctx)
+
+    async def reopen_outside(self, run_id: RunId) -> OutsideRun:
+        """The same run in another process.
+
+        Raises:
+            NotFound: there is no such run.
+        """
+        return OutsideRun(self.door, await self.context(await find_run(self.services, run_id)))
+
     async def context(self, run: Run) -> RunContext:
         """The context of a recorded run, under the release it pinned and with today's denials."""
         contract, today = await self._pinned(run)
@@ -65,6 +79,8 @@ class Runner:
 
     async def _advance(self, ctx: RunContext) -> Advanced:
         try:
+            if ctx.is_outside:
+                return Collected(run=ctx.run, calls=await take_up_calls(self.door, ctx))
             match ctx.contract.kind:
                 case WorkflowKind.AGENT:
                     return await run_agent(self.door, ctx)

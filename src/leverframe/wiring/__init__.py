@@ -2,7 +2,3 @@
 
 The only place that knows adapters: store, models, tools, identity, signing.
 """
-
-from leverframe.wiring.assembly import Assembly, open_assembly
-
-__all__ = ["Assembly", "open_assembly"]

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from leverframe.domain.errors import LeverframeError
 from leverframe.domain.ids import ApprovalId
 from leverframe.domain.json import Json
-from leverframe.domain.runs import Run, RunOutcome
+from leverframe.domain.runs import Run, RunOutcome, Step
 from leverframe.runtime.context import RunContext
-from leverframe.runtime.outcomes import Failed, HeldBack, Lost, Refused, Stopped
+from leverframe.runtime.outcomes import Failed, HeldBack, Lost, Refused, Stopped, ToolOutcome
 from leverframe.runtime.sessions import RunEnd, end_run, park
 
 
@@ -35,7 +35,15 @@ class Busy:
     run: Run
 
 
-Advanced = Ended | Parked | Busy
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collected:
+    """An outside agent's run: its unfinished calls were carried on; the agent goes on by itself."""
+
+    run: Run
+    calls: tuple[tuple[Step, ToolOutcome], ...]
+
+
+Advanced = Ended | Parked | Busy | Collected
 
 
 async def succeed(ctx: RunContext, output: Json) -> Ended:
