@@ -9,10 +9,11 @@ def pages() -> dict[str, str]:
     """The text of each page under docs/reference, as the code is now."""
     wanted = {"events.md": events.render(), "findings.md": findings.render(), "problems.md": problems.render()}
     wanted |= {f"{file}.md": config.render(file) for file in config.TITLES}
+    # The page of the command line appears with the command line.
     if find_spec("leverframe.cli") and find_spec("leverframe.cli.main"):
-        from leverframe.cli.main import build_parser
+        from leverframe.cli.main import build_parser  # noqa: PLC0415 - see above, like the line below
 
-        from scripts.reference import cli
+        from scripts.reference import cli  # noqa: PLC0415
 
         wanted["cli.md"] = cli.render(build_parser())
     return wanted

@@ -17,7 +17,6 @@ IMPURE_MODULES = {
     "aiohttp",
     "asyncio",
     "httpx",
-    "io",
     "jinja2",
     "logging",
     "os",

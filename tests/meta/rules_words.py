@@ -94,7 +94,7 @@ def unreasoned_ignore(source: Source) -> Iterator[str]:
 
 
 def unreasoned_any(source: Source) -> Iterator[str]:
-    """Each `Any` and `cast` has its reason on the line above."""
+    """Each `Any` and `cast` has its reason in a comment above, or on its line as `# Any: why`."""
     for statement in ast.walk(source.tree):
         if isinstance(statement, ast.stmt) and not isinstance(statement, ast.ClassDef | ast.Import | ast.ImportFrom):
             for node in _own_expressions(statement):
@@ -118,7 +118,8 @@ def _own_expressions(statement: ast.stmt) -> Iterator[ast.Name | ast.Call]:
 def _has_reason(source: Source, statement: ast.stmt, line: int) -> bool:
     decorators = getattr(statement, "decorator_list", [])
     first = min([statement.lineno, *(decorator.lineno for decorator in decorators)])
-    return any(source.line_above(number).startswith("#") for number in {line, statement.lineno, first})
+    is_above = any(source.line_above(number).startswith("#") for number in {line, statement.lineno, first})
+    return is_above or re.search(r"#\s*(Any|cast): \w", source.lines[line - 1]) is not None
 
 
 def undocumented_module(source: Source) -> Iterator[str]:

@@ -57,6 +57,7 @@ KEEPS = [
     ("unreasoned_ignore", CORE, "x = f()  # no" + "qa: S603 - a fixed command\n"),
     ("unreasoned_ignore", CORE, "import a  # no" + "qa: E402 - like all below\nimport b  # no" + "qa: E402\n"),
     ("unreasoned_any", CORE, "# argparse hands out Any\ndef f(x: Any) -> int: ...\n"),
+    ("unreasoned_any", CORE, "def f(x: Any) -> int: ...  # Any: what argparse hands out\n"),
     ("unreasoned_any", CORE, "from typing import Any, cast\n"),
     ("impure_core", CORE, "def f(now: datetime) -> str:\n    return now.isoformat()\n"),
     ("vague_name", "src/leverframe/tools/mcp_stdio.py", DOC),
