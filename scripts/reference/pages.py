@@ -11,9 +11,9 @@ def pages() -> dict[str, str]:
     wanted |= {f"{file}.md": config.render(file) for file in config.TITLES}
     # The page of the command line appears with the command line.
     if find_spec("leverframe.cli") and find_spec("leverframe.cli.main"):
-        from leverframe.cli.main import build_parser  # noqa: PLC0415 - see above, like the line below
+        from leverframe.cli.main import build_parser
 
-        from scripts.reference import cli  # noqa: PLC0415
+        from scripts.reference import cli
 
         wanted["cli.md"] = cli.render(build_parser())
     return wanted
