@@ -34,7 +34,7 @@ def shown(value: object) -> str:
         case Decimal():
             return _decimal(value)
         case Mapping():
-            return f"an object of {len(value)} keys"
+            return f"an object of {len(value)}"
         case list() | tuple():
             return f"a list of {len(value)}"
         case _:

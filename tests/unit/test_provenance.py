@@ -1,0 +1,218 @@
+"""Where an argument's value comes from."""
+
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+
+from leverframe.core.provenance import (
+    ValueIndex,
+    index_input,
+    index_result,
+    label_args,
+    label_at,
+    label_output,
+    run_union,
+)
+from leverframe.core.token_types import compile_types, normal_value
+from leverframe.domain.json import Json
+from leverframe.domain.labels import UNTRACED, Confidentiality, Integrity, Label
+from leverframe.domain.tools import ArgSpec
+from tests.policy_samples import LOOKUP, tool
+
+TYPES = compile_types({"order_id": r"#W\d{7}", "email": r"[\w.+-]+@[\w-]+\.[\w.]+"})
+MESSAGE = "Refund #W1234567 (not #W12345678), tell Ann.Lee@Example.com"
+RESULT: Json = {
+    "order_id": "#W7654321",
+    "note": "#W5555555",
+    "total": Decimal("49.90"),
+    "count": 3,
+    "paid": True,
+    "items": [{"item_id": "i1"}, {"item_id": "i2"}],
+    "customer": {"name": "Ann", "id": "c_1"},
+}
+SHOP = tool(
+    LOOKUP,
+    output_trust={
+        "": Integrity.TENANT_RECORD,
+        "/note": Integrity.THIRD_PARTY,
+        "/customer/name": Integrity.THIRD_PARTY,
+        "/items/*/item_id": Integrity.THIRD_PARTY,
+    },
+)
+
+
+def user_index(message: str = MESSAGE, opener: Integrity = Integrity.USER, **fields: Json) -> ValueIndex:
+    return index_input(
+        {"message": message, **fields}, opener=opener, trust={"attachment": Integrity.THIRD_PARTY}, types=TYPES
+    )
+
+
+def after_read() -> ValueIndex:
+    return index_result(user_index(), RESULT, label_output(RESULT, SHOP, step="2"), step="2")
+
+
+def integrity(index: ValueIndex, specs: dict[str, ArgSpec] | None = None, /, **args: Json) -> Integrity:
+    labels = label_args(args, specs or {}, index)
+    return min(label.integrity for label in labels.values())
+
+
+@pytest.mark.parametrize(
+    ("args", "expected"),
+    [
+        ({"order_id": "#W1234567"}, Integrity.USER),
+        ({"order_id": " #W1234567\n"}, Integrity.USER),
+        ({"email": "ann.lee@example.COM"}, Integrity.USER),
+        ({"message": MESSAGE}, Integrity.USER),
+        ({"order_id": "#w1234567"}, Integrity.THIRD_PARTY),
+        ({"order_id": "#W12345678"}, Integrity.THIRD_PARTY),
+        ({"order_id": "1234567"}, Integrity.THIRD_PARTY),
+        ({"reference": "#W1234567"}, Integrity.THIRD_PARTY),
+        ({"order_id": "#W7654321"}, Integrity.TENANT_RECORD),
+        ({"order_id": "#W5555555"}, Integrity.THIRD_PARTY),
+        ({"total": Decimal("49.9")}, Integrity.TENANT_RECORD),
+        ({"total": Decimal("49.91")}, Integrity.THIRD_PARTY),
+        ({"count": 3}, Integrity.THIRD_PARTY),
+        ({"count": Decimal("3.0")}, Integrity.THIRD_PARTY),
+        ({"paid": True}, Integrity.THIRD_PARTY),
+        ({"paid": None}, Integrity.THIRD_PARTY),
+        ({"item_id": "i1"}, Integrity.THIRD_PARTY),
+        ({"id": "c_1"}, Integrity.TENANT_RECORD),
+        ({"name": "Ann"}, Integrity.THIRD_PARTY),
+        ({"order_id": ""}, Integrity.THIRD_PARTY),
+    ],
+)
+def test_an_argument_has_the_label_of_the_equal_typed_value(args: dict[str, Json], expected: Integrity) -> None:
+    assert integrity(after_read(), None, **args) is expected
+
+
+def test_both_sides_need_the_same_semantic_type() -> None:
+    as_order = {"reference": ArgSpec(type="order_id")}
+
+    assert integrity(after_read(), reference="#W1234567") is Integrity.THIRD_PARTY
+    assert integrity(after_read(), as_order, reference="#W1234567") is Integrity.USER
+
+
+def test_the_users_own_text_wins_over_a_planted_copy() -> None:
+    planted: Json = {"order_id": "#W1234567"}
+    index = index_result(user_index(), planted, label_output(planted, tool(LOOKUP), step="2"), step="2")
+
+    assert integrity(index, order_id="#W1234567") is Integrity.USER
+
+
+def test_several_records_give_the_lowest_of_them() -> None:
+    copy: Json = {"note": "#W7654321"}
+    index = index_result(after_read(), copy, label_output(copy, SHOP, step="3"), step="3")
+
+    assert integrity(index, order_id="#W7654321") is Integrity.THIRD_PARTY
+
+
+def test_nested_values_take_the_lowest() -> None:
+    item_ids = {"ids": ArgSpec(type="order_id")}
+
+    assert integrity(after_read(), item_ids, ids=["#W1234567", "#W1234567"]) is Integrity.USER
+    assert integrity(after_read(), item_ids, ids=["#W1234567", "#W7654321"]) is Integrity.TENANT_RECORD
+    assert integrity(after_read(), item_ids, ids=["#W1234567", "made up"]) is Integrity.THIRD_PARTY
+    assert integrity(after_read(), item_ids, ids=[]) is Integrity.THIRD_PARTY
+    assert integrity(after_read(), what={"order_id": "#W1234567", "email": "ann.lee@example.com"}) is Integrity.USER
+
+
+def test_an_enum_never_matches() -> None:
+    schema: Json = {
+        "properties": {"message": {"enum": [MESSAGE]}, "list": {"items": {"properties": {"id": {"const": 1}}}}}
+    }
+
+    labels = label_args({"message": MESSAGE, "list": [{"id": "c_1"}], "id": "c_1"}, {}, after_read(), schema)
+
+    assert {name: label.integrity for name, label in labels.items()} == {
+        "message": Integrity.THIRD_PARTY,
+        "list": Integrity.THIRD_PARTY,
+        "id": Integrity.TENANT_RECORD,
+    }
+
+
+def test_tokens_are_lifted_from_the_users_own_text_only() -> None:
+    pasted = user_index("see the attachment", attachment="order #W1111111", quoted={"email": "a@b.cd"})
+    foreign = user_index(opener=Integrity.THIRD_PARTY)
+
+    assert integrity(pasted, order_id="#W1111111") is Integrity.THIRD_PARTY
+    assert integrity(pasted, email="A@B.cd") is Integrity.USER
+    assert integrity(foreign, order_id="#W1234567") is Integrity.THIRD_PARTY
+    assert integrity(foreign, message=MESSAGE) is Integrity.THIRD_PARTY
+
+
+def test_a_record_is_matched_whole_and_never_by_a_token_inside_it() -> None:
+    text: Json = {"comment": "please cancel #W2222222"}
+    index = index_result(user_index(), text, label_output(text, SHOP, step="2"), step="2")
+
+    assert integrity(index, order_id="#W2222222") is Integrity.THIRD_PARTY
+    assert integrity(index, comment="please cancel #W2222222") is Integrity.TENANT_RECORD
+
+
+def test_a_label_names_where_the_value_entered() -> None:
+    labels = label_args({"order_id": "#W1234567", "id": "c_1", "made": "up"}, {}, after_read())
+
+    assert {name: label.origin for name, label in labels.items()} == {
+        "order_id": "input/message",
+        "id": "2/customer/id",
+        "made": "",
+    }
+
+
+def test_confidentiality_is_that_of_all_that_the_run_saw() -> None:
+    secret = replace(SHOP, output_confidentiality=Confidentiality.SECRET)
+    index = index_result(user_index(), {"key": "k"}, label_output({"key": "k"}, secret), step="2")
+
+    labels = label_args({"order_id": "#W1234567", "other": "x"}, {}, index)
+
+    assert {label.confidentiality for label in labels.values()} == {Confidentiality.SECRET}
+    assert run_union(index) == Label(integrity=Integrity.TENANT_RECORD, confidentiality=Confidentiality.SECRET)
+
+
+def test_an_answer_is_labelled_by_the_longest_pointer() -> None:
+    labels = label_output(RESULT, SHOP, step="2")
+
+    assert label_at(labels, "/order_id").integrity is Integrity.TENANT_RECORD
+    assert label_at(labels, "/note").integrity is Integrity.THIRD_PARTY
+    assert label_at(labels, "/customer").integrity is Integrity.TENANT_RECORD
+    assert label_at(labels, "/customer/name/first").integrity is Integrity.THIRD_PARTY
+    assert label_at(labels, "/items/1/item_id").integrity is Integrity.THIRD_PARTY
+    assert labels["/items/0/item_id"].origin == "2/items/0/item_id"
+    assert label_at({}, "/anything") == UNTRACED
+
+
+def test_an_answer_without_a_declared_trust_is_third_party() -> None:
+    assert label_at(label_output(RESULT, tool(LOOKUP)), "/order_id").integrity is Integrity.THIRD_PARTY
+
+
+def test_keys_with_slashes_are_escaped_in_pointers() -> None:
+    spec = tool(LOOKUP, output_trust={"/a~1b": Integrity.TENANT_RECORD})
+
+    index = index_result(user_index(), {"a/b": "v"}, label_output({"a/b": "v"}, spec), step="2")
+
+    assert label_args({"a/b": "v"}, {}, index)["a/b"].integrity is Integrity.TENANT_RECORD
+
+
+def test_a_pattern_outside_re2_is_named() -> None:
+    with pytest.raises(ValueError, match="'order_id'"):
+        compile_types({"order_id": r"(?=x)"})
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (Decimal("50.00"), 50),
+        (Decimal("5E+1"), 50),
+        (Decimal("0E+9"), 0),
+        (Decimal("-0.0"), 0),
+        (Decimal("49.90"), Decimal("49.9")),
+        (Decimal("1E+999999"), Decimal("1E+999999")),
+        ([" a ", Decimal("1.0")], ["a", 1]),
+        (True, True),
+        (None, None),
+    ],
+)
+def test_equal_values_have_one_spelling(value: Json, expected: Json) -> None:
+    normal = normal_value("order_id", value)
+
+    assert (normal, type(normal)) == (expected, type(expected))
