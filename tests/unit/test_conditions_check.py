@@ -142,6 +142,20 @@ def test_a_condition_that_makes_sense_has_no_problem(text: str) -> None:
         ("null", 0, "`null` is a value beside `==` and `!=` only."),
         ("size([1]) > 1", 5, "A list stands to the right of `in` only."),
         ('args.kind == ["full"]', 13, "A list stands to the right of `in` only."),
+        ('args.items == ["full"]', 14, "A list stands to the right of `in` only."),
+        (
+            "facts.value < true",
+            14,
+            "`facts.value` is of any type and `true` true or false; they cannot be put in order.",
+        ),
+        (
+            "integrity(args.kind) == confidentiality(args.kind)",
+            24,
+            (
+                "`integrity(args.kind)` is a level of integrity and `confidentiality(args.kind)` a level of "
+                "confidentiality; they cannot be compared."
+            ),
+        ),
         ("args.kind in []", 13, "Nothing is in an empty list."),
         ("args.kind in args.order_id", 13, "`args.order_id` is a string where a list or an object is needed."),
         ("3 in args.items", 0, "`3` is a number, which `args.items` never contains."),

@@ -171,6 +171,25 @@ def with_history(history: dict[HistoryQuery, int | Decimal | bool | None]) -> Co
     return ConditionEnv(args=ENV.args, history=history)
 
 
+@pytest.mark.parametrize(
+    ("question", "wrong_answers"),
+    [
+        ('history.count("t", "1h", "run") == 1', [True, Decimal(1), None, Decimal("NaN")]),
+        ('history.sum("t", "a", "1h", "run") == 1', [True, None, Decimal("NaN"), Decimal("Infinity")]),
+        ('history.sum("t", "a", "1h", "run") == true', [True]),
+        ('history.seen("t", "a", 1, "1h", "run")', [1, Decimal(1), None]),
+        ('(history.seen("t", "a", 1, "1h", "run")) == null', [1, None]),
+    ],
+)
+def test_an_answer_of_the_wrong_type_is_unknown(
+    question: str, wrong_answers: list[int | Decimal | bool | None]
+) -> None:
+    compiled = compile_condition(parse(question))
+    (query,) = compiled.history_queries(ENV)
+
+    assert [compiled.evaluate(with_history({query: answer})) for answer in wrong_answers] == [None] * len(wrong_answers)
+
+
 def test_true_and_one_are_two_questions_to_history() -> None:
     compiled = compile_condition(
         parse('history.seen("t", "a", args.flag, "1h", "run") || history.seen("t", "a", args.one, "1h", "run")')

@@ -209,6 +209,8 @@ def test_the_worst_texts_take_no_time(text: str) -> None:
     [
         ("((args.a))&&!(args.b>1)", "args.a && !(args.b > 1)"),
         ("(args.a+1)-(2-args.b)>0", "(args.a + 1) - (2 - args.b) > 0"),
+        ("!(args.a+1) == -1", "!(args.a + 1) == -1"),
+        ("!(args.a in args.b) && !(args.a)", "!(args.a in args.b) && !args.a"),
         ("args['order-id']=='x'", 'args["order-id"] == "x"'),
         ('history.count("a","60m","run")>1', 'history.count("a", "1h", "run") > 1'),
         ("args.a == 1.50", "args.a == 1.50"),

@@ -233,21 +233,21 @@ def _compare(expr: Compare) -> Test:
     if op in {"==", "!="}:
         if isinstance(left, Null) or isinstance(right, Null):
             test = _is_null(right if isinstance(left, Null) else left)
-        else:
-            test = _equal(_beside(right, left), _beside(left, right))
-        return test if op == "==" else _not(test)
+            return test if op == "==" else _not(test)
+        return _equal(_beside(right, left), _beside(left, right), is_wanted=op == "==")
     ordering = ORDERINGS[op]
     read_left, read_right = _beside(right, left), _beside(left, right)
     return lambda env: ordered(ordering, read_left(env), read_right(env))
 
 
-def _equal(read_left: Value, read_right: Value) -> Test:
+def _equal(read_left: Value, read_right: Value, *, is_wanted: bool) -> Test:
     def evaluate(env: ConditionEnv) -> Truth:
         left, right = read_left(env), read_right(env)
         # The commonest pair, without a second call.
         if type(left) is str and type(right) is str:
-            return left == right
-        return equal(left, right)
+            return (left == right) is is_wanted
+        truth = equal(left, right)
+        return None if truth is None else truth is is_wanted
 
     return evaluate
 
