@@ -37,13 +37,16 @@ def create_file(path: Path) -> None:
     """
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        # O_EXCL: closing a file that this process has open elsewhere would drop SQLite's locks on it.
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError:
+        return
     except OSError as err:
         raise cannot_write(path) from err
 
 
 def check_file(path: Path) -> None:
-    """Raises StoreUnavailable where the file is missing, naming what makes one, or its folder is closed to us."""
+    """Raises StoreUnavailable where the file is missing, naming what makes one, or is closed to us."""
     try:
         is_there = path.is_file()
     except OSError as err:
@@ -53,6 +56,9 @@ def check_file(path: Path) -> None:
             f"There is no database at {str(path)!r}.",
             next_move="Make one with `leverframe init`, or let the first `leverframe run` of a project make it.",
         )
+    # SQLite opens a file that it may not write for reading, and would say so at the first change only.
+    if not os.access(path, os.R_OK | os.W_OK, effective_ids=os.access in os.supports_effective_ids):
+        raise cannot_write(path)
 
 
 def open_writer(path: Path) -> sqlite3.Connection:
@@ -68,7 +74,7 @@ def open_writer(path: Path) -> sqlite3.Connection:
         )
     with said_plainly(path):
         connection = _open(path, _WRITER_PRAGMAS)
-        # SQLite opens a file that it may not write for reading, and says so at the first write only.
+        # Takes the write lock once, so that a folder that cannot hold the log beside the file is found now.
         try:
             connection.execute("BEGIN IMMEDIATE")
             connection.execute("ROLLBACK")

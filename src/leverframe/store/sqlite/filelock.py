@@ -44,8 +44,10 @@ class FileLock:
         fcntl.flock(self._file, fcntl.LOCK_UN)
 
     def close(self) -> None:
-        """Give the file back; lets go of the lock too."""
-        os.close(self._file)
+        """Give the file back; lets go of the lock too.  Safe to call twice."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
 
     def __enter__(self) -> None:
         fcntl.flock(self._file, fcntl.LOCK_EX)

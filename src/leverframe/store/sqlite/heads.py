@@ -23,6 +23,7 @@ from leverframe.domain.time import from_us
 from leverframe.ports.crash_points import crash_point
 from leverframe.ports.signing import Signer
 from leverframe.store.sqlite import evidence
+from leverframe.store.sqlite.connection import cannot_write
 
 
 class KeptHead(msgspec.Struct, frozen=True):
@@ -49,8 +50,12 @@ class HeadKeeper:
 
         Raises:
             EvidenceBroken: the log is shorter than that head, or its entries are others.
+        StoreUnavailable: the head file cannot be read.
         """
-        kept = self._kept()
+        try:
+            kept = self._kept()
+        except OSError as err:
+            raise cannot_write(self._file) from err
         unsigned: dict[TenantId, tuple[TreeState, int]] = {}
         for tenant in self._signers:
             tree = evidence.tree_of(self._connection, tenant)
