@@ -1,0 +1,11 @@
+"""Fakes for tests of workflows: a model that answers by script, a receiver that counts effects, a clock that stands.
+
+Only what is outside is faked: clocks, models and receivers.  Real servers on a loopback port, so that what is tested
+is what runs.
+"""
+
+from leverframe.testing.clock import FakeClock, FakeEntropy
+from leverframe.testing.receiver import CountingReceiver
+from leverframe.testing.scripted_model import ScriptedModel, say, stumble, use_tool
+
+__all__ = ["CountingReceiver", "FakeClock", "FakeEntropy", "ScriptedModel", "say", "stumble", "use_tool"]
