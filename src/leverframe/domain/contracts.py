@@ -198,7 +198,11 @@ class McpServer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Project:
-    """The project file and all contracts, loaded and checked.  `root` is the folder, absolute."""
+    """The project file and all contracts, loaded and checked.  `root` is the folder, absolute.
+
+    `contracts` holds each workflow's contract for its default environment; `environments` all of them, narrowed by
+    the overlay of each environment.
+    """
 
     root: str
     contracts: Mapping[WorkflowName, Contract]
@@ -211,3 +215,10 @@ class Project:
     storage_url: str = "sqlite:.leverframe/leverframe.db"
     durability: str = "strict"
     subject_keys: Mapping[TenantId, bool] = field(default_factory=dict)
+    environments: Mapping[WorkflowName, Mapping[EnvironmentName, Contract]] = field(default_factory=dict)
+
+    def contract_in(self, workflow: WorkflowName, environment: EnvironmentName | None = None) -> Contract | None:
+        """The contract as an environment narrows it; None without a name: the default one.  None: not there."""
+        if environment is None:
+            return self.contracts.get(workflow)
+        return self.environments.get(workflow, {}).get(environment)

@@ -1,0 +1,1 @@
+"""The files a user writes, parsed strictly into domain values; every error has its file, line and column."""

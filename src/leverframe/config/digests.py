@@ -1,0 +1,64 @@
+"""Digests of what a run pins: its policy, and every file that it was made of.
+
+The policy digest is over meaning and not over text: comments, spaces and line numbers are not in it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from decimal import Decimal
+from enum import Enum
+from hashlib import sha256
+
+from leverframe.core import canonical
+from leverframe.domain.budgets import BudgetLimits
+from leverframe.domain.ids import Sha256, ToolName
+from leverframe.domain.json import Json, JsonObject
+from leverframe.domain.policy import Rule
+
+_NOT_MEANING = frozenset({"source", "sources", "at", "keys_at", "names_at", "ignored"})
+
+
+def policy_digest(
+    rules: tuple[Rule, ...], allow_tools: tuple[ToolName, ...], deny_tools: tuple[ToolName, ...], budget: BudgetLimits
+) -> Sha256:
+    """The digest of what is allowed, held and denied, and of the budget."""
+    value: JsonObject = {
+        "allow_tools": sorted(allow_tools),
+        "deny_tools": sorted(deny_tools),
+        "rules": [_plain(rule) for rule in rules],
+        "budget": _plain(budget),
+    }
+    return Sha256(sha256(canonical.encode(value)).hexdigest())
+
+
+def release_digest(artifacts: Mapping[str, bytes]) -> Sha256:
+    """The digest of the manifest `[{"name": ..., "sha256": ...}]`, sorted by name."""
+    manifest: list[Json] = [
+        {"name": name, "sha256": sha256(content).hexdigest()} for name, content in sorted(artifacts.items())
+    ]
+    return Sha256(sha256(canonical.encode(manifest)).hexdigest())
+
+
+def _plain(value: object) -> Json:
+    """A frozen value as JSON; sets are sorted, and 50 and 50.00 are one amount."""
+    match value:
+        case Enum():
+            return str(value.value)
+        case Decimal():
+            return f"{value.normalize():f}"
+        case None | bool() | int() | str():
+            return value
+        case frozenset() | set():
+            return sorted(str(_plain(item)) for item in value)
+        case tuple() | list():
+            return [_plain(item) for item in value]
+        case Mapping():
+            return {str(_plain(key)): _plain(item) for key, item in value.items()}
+        case _ if is_dataclass(value):
+            kept = {
+                each.name: _plain(getattr(value, each.name)) for each in fields(value) if each.name not in _NOT_MEANING
+            }
+            return {"": type(value).__name__, **kept}
+        case _:
+            msg = f"A rule holds a value of type {type(value).__name__!r}, which has no canonical form"
+            raise TypeError(msg)

@@ -1,0 +1,60 @@
+"""The keys of the project file, `leverframe.yaml`."""
+
+# ruff: noqa: E501 - a table: one key a row reads better than one over eight lines
+from leverframe.config import registry
+from leverframe.config.registry import Key, Tier
+from leverframe.config.value_types import AnyValue, Group, ListOf, MapOf, Text, ValueType, Words
+
+
+def _key(
+    path: str, value: ValueType, doc: str, example: str, by: str, *, default: str = "", tier: Tier = "first month"
+) -> Key:
+    return Key(
+        file="project", path=path, value=value, doc=doc, example=example, default=default, enforced_by=by, tier=tier
+    )
+
+
+def _later(path: str, doc: str, example: str) -> Key:
+    return Key(file="project", path=path, value=AnyValue(), doc=doc, example=example, status="not-in-this-version")
+
+
+_MODEL = Text(
+    form="a model, written PROVIDER/MODEL",
+    pattern=r"[A-Za-z][A-Za-z0-9_-]{0,63}/[A-Za-z0-9][A-Za-z0-9_.:/@-]{0,127}",
+    max_chars=200,
+)
+_URL = Text(
+    form="the base address, such as https://api.example.com/v1",
+    pattern=r"https?://[^\s/?#@]+(?:/[^\s?#]*)?",
+    max_chars=500,
+)
+
+PROJECT_KEYS: tuple[Key, ...] = (
+    _key("tenants", MapOf(item=Group(may_be_empty=True), key=registry.NAME), "The customers whose data and money are at stake.", "{acme: {}}", "runtime", default="{default: {}}"),
+    _key("people", MapOf(item=Group(may_be_empty=True), key=registry.PRINCIPAL), "Who may answer holds. Without it the operating-system user of this machine is the approver.", "{lena: {groups: [payments-leads], roles: [approver]}}", "identity"),
+    _key("people.*.groups", ListOf(item=registry.NAME), "The sets of people that `from` of an approval row names.", "[payments-leads]", "identity", default="[]"),
+    _key("people.*.tenants", ListOf(item=registry.NAME), "The tenants that the person works for.", "[acme]", "identity", default="every tenant"),
+    _key("people.*.roles", ListOf(item=Words(known=("approver", "operator"))), "What the person may do.", "[approver]", "identity", default="[]"),
+    _key("providers", MapOf(item=Group(needs=("wire",)), key=registry.NAME), "Model vendors and local stand-ins.", "{openai: {wire: openai, key: secret://env/OPENAI_API_KEY}}", "models", tier="first day"),
+    _key("providers.*.wire", Words(known=("openai", "local", "recorded")), "How the provider is spoken to.", "openai", "models", tier="first day"),
+    _key("providers.*.url", _URL, "The base address, for any that is not the vendor's own.", "http://10.0.0.7:8000/v1", "models"),
+    _key("providers.*.key", registry.SECRET, "Where its key is; never the key itself.", "secret://env/OPENAI_API_KEY", "models", tier="first day"),
+    _key("providers.*.private", Words(known=("allowed",)), "Admits a host in a private network, and plain HTTP to it.", "allowed", "net"),
+    _key("providers.*.file", registry.PROJECT_FILE, "For `wire: recorded`: the answers, one JSON object a line.", "recordings/refund_request.jsonl", "models", tier="first day"),
+    _key("models", MapOf(item=ListOf(item=_MODEL, at_least=1), key=registry.NAME), "Tiers: an ordered list of models under one name. The first tier is the default.", "{fast: [openai/gpt-5-mini, local/smollm2]}", "runtime.loops", tier="first day"),
+    _key("servers", MapOf(item=Group(needs=("mcp",)), key=registry.NAME), "Tool servers.", '{shop: {mcp: [python, -m, shop_server], trusted_process: {because: "our own code"}}}', "tools"),
+    _key("servers.*.mcp", ListOf(item=Text(form="a word of the command", max_chars=1000), at_least=1), "The command that starts an MCP server over stdio.", "[python, -m, shop_server]", "tools"),
+    _key("servers.*.trusted_process", Group(needs=("because",)), "Why this server may run as a process of yours. It has no sandbox in this version, so it does not start without.", '{because: "our own code"}', "config.project_file"),
+    _key("servers.*.trusted_process.because", registry.SENTENCE, "The reason, shown on every page.", "our own code", "config.project_file"),
+    _key("types", MapOf(item=Group(needs=("pattern",)), key=registry.NAME), "Typed tokens, lifted from the user's own text.", '{order_id: {pattern: "#W\\\\d{7}"}}', "core.token_types"),
+    _key("types.*.pattern", Text(form="a linear-time regular expression (RE2)", max_chars=1000), "What a token of the type looks like.", '"#W\\\\d{7}"', "core.token_types"),
+    _key("storage", Group(), "Where state is kept.", '{url: "sqlite:.leverframe/leverframe.db"}', "store"),
+    _key("storage.url", Text(form="sqlite:PATH", pattern=r"sqlite:[^\s?#]+", max_chars=500), "The database; a path is relative to the project.", "sqlite:.leverframe/leverframe.db", "store", default="sqlite:.leverframe/leverframe.db"),
+    _key("storage.durability", Words(known=("strict",), later=("grouped",)), "When a commit is flushed.", "strict", "store", default="strict"),
+    _later("tenants.*.timezone", "The tenant's time zone, for calendar windows.", "Europe/Berlin"),
+    _later("tenants.*.subject_keys", "Encryption of payloads under a key of their subject.", "on"),
+    _later("providers.*.region", "Where the provider processes data.", "eu"),
+    _later("providers.*.retention", "How long the provider keeps data.", "none"),
+    _later("providers.*.subprocessor", "The legal entity.", "OpenAI Ireland Ltd"),
+    _later("budgets", "Windows of money and counts across runs.", "[{tenant: acme, window: month, max_usd: 200}]"),
+)  # fmt: skip

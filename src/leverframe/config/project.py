@@ -1,0 +1,138 @@
+"""A project folder to a frozen `Project`, or to everything that is wrong with it.
+
+Loading runs `tools/*.py`, which are the project's own code.  Nothing is written.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from leverframe.config.contract import ContractDraft, read_contract
+from leverframe.config.findings import Findings, Mark
+from leverframe.config.lints import lint_contract
+from leverframe.config.overlays import Overlays
+from leverframe.config.project_file import PROJECT_FILE, ProjectFile, read_project_file
+from leverframe.config.project_files import ProjectFiles
+from leverframe.config.python_source import PythonSources
+from leverframe.config.surroundings import Surroundings
+from leverframe.config.tool_files import ToolFiles
+from leverframe.domain.contracts import Contract, Project
+from leverframe.domain.errors import ConfigInvalid, NotFound, Problem
+from leverframe.domain.ids import EnvironmentName, WorkflowName
+
+
+def load_project(root: Path) -> Project:
+    """Load a project that has no errors; its warnings and notes are for `load_project_lenient`.
+
+    Raises:
+        NotFound: there is no project in the folder.
+        ConfigInvalid: some file of it does not load; every error is inside.
+    """
+    project, problems = load_project_lenient(root)
+    errors = [problem for problem in problems if problem.severity == "error"]
+    if project is None or errors:
+        raise ConfigInvalid(errors)
+    return project
+
+
+def load_project_lenient(root: Path) -> tuple[Project | None, tuple[Problem, ...]]:
+    """Load a project with all its problems; the project is None where any of them is an error.
+
+    Raises:
+        NotFound: there is no project in the folder.
+    """
+    files = ProjectFiles(root)
+    if not files.exists(PROJECT_FILE):
+        raise NotFound(
+            f"There is no project in {str(files.root)!r}: it has no {PROJECT_FILE}.",
+            next_move="Make one with: leverframe init FOLDER, or name another folder with -C.",
+        )
+    findings = Findings()
+    project = read_project_file(files, findings)
+    if project is None:
+        return None, findings.problems
+    sources = PythonSources(files=files, findings=findings)
+    tools = ToolFiles(files=files, sources=sources, servers=project.servers, findings=findings).read()
+    around = Surroundings(files=files, sources=sources, tools=tools, project=project, findings=findings)
+    contracts = _contracts(around)
+    if findings.has_errors:
+        return None, findings.problems
+    return _project(files, project, contracts), findings.problems
+
+
+def check_contract_file(path: Path) -> tuple[Problem, ...]:
+    """Judge one contract on its own: what cannot be seen from its file alone becomes a note.
+
+    Raises:
+        NotFound: there is no such file.
+    """
+    if not path.is_file():
+        raise NotFound(
+            f"There is no file {str(path)!r}.", next_move="Name a contract, such as workflows/refund_request.yaml."
+        )
+    root, name = _root_and_name(path)
+    findings = Findings()
+    files = ProjectFiles(root)
+    around = Surroundings(
+        files=files,
+        sources=PythonSources(files=files, findings=findings),
+        tools=None,
+        project=None,
+        findings=findings,
+    )
+    draft = read_contract(name, around)
+    if draft is not None:
+        lint_contract(draft, around)
+    return findings.problems
+
+
+def _root_and_name(path: Path) -> tuple[Path, str]:
+    """The folder that the file's prompts and functions are named from: its project's, else its own."""
+    folder = path.resolve().parent
+    root = next((each for each in (folder, *folder.parents) if (each / PROJECT_FILE).is_file()), folder)
+    return root, path.resolve().relative_to(root).as_posix()
+
+
+def _contracts(around: Surroundings) -> Mapping[WorkflowName, Mapping[EnvironmentName, Contract]]:
+    drafts: dict[WorkflowName, ContractDraft] = {}
+    for name in around.files.names("workflows", ".yaml", ".yml"):
+        draft = read_contract(name, around)
+        if draft is None:
+            continue
+        first = drafts.setdefault(draft.workflow, draft)
+        if first is not draft:
+            around.findings.error(
+                draft.at,
+                "duplicate-workflow",
+                f"The workflow {draft.workflow!r} already stands at {first.at.ref}.",
+                "Give one of them another name.",
+            )
+            continue
+        lint_contract(draft, around)
+    if not drafts and not around.findings.has_errors:
+        around.findings.warning(
+            Mark("workflows"), "no-workflow", "The project has no contract.", "Write workflows/NAME.yaml."
+        )
+    overlays = Overlays(around=around)
+    overlays.check_names(drafts)
+    return {name: overlays.by_environment(draft) for name, draft in drafts.items()}
+
+
+def _project(
+    files: ProjectFiles,
+    project: ProjectFile,
+    contracts: Mapping[WorkflowName, Mapping[EnvironmentName, Contract]],
+) -> Project:
+    return Project(
+        root=str(files.root),
+        # Narrowed for the default environment: whoever does not ask for one must not get the wider contract.
+        contracts={name: next(iter(each.values())) for name, each in contracts.items()},
+        environments=contracts,
+        tenants=project.tenants,
+        people=project.people,
+        providers=project.providers,
+        tiers=project.tiers,
+        servers=project.servers,
+        types=project.types,
+        storage_url=project.storage_url,
+        durability=project.durability,
+    )

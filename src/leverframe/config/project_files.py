@@ -1,0 +1,92 @@
+"""The files of a project folder: read within bounds, and never from outside the folder.
+
+Knows: names relative to the project, with `/`.  Never: follows a name or a link out of the folder, writes anything.
+"""
+
+from pathlib import Path
+
+from leverframe.config.findings import Findings, Mark, did_you_mean
+from leverframe.config.yaml_nodes import Node
+from leverframe.config.yaml_source import MAX_FILE_BYTES, read_yaml
+from leverframe.domain.tools import PythonOrigin
+
+
+class ProjectFiles:
+    """One project folder.  What was read once is answered from memory, so that one load sees one state of a file."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.resolve()
+        self._read: dict[str, bytes] = {}
+
+    def names(self, folder: str, *suffixes: str) -> tuple[str, ...]:
+        """The files of one folder that end so, sorted; hidden ones and those that start with `_` are left out."""
+        try:
+            found = sorted(self.root.joinpath(folder).iterdir())
+        except OSError:
+            return ()
+        names = (path.name for path in found if path.suffix in suffixes and path.is_file())
+        return tuple(f"{folder}/{name}" if folder != "." else name for name in names if name[0] not in "._")
+
+    def folders(self, folder: str) -> tuple[str, ...]:
+        """The names of the folders below one folder, sorted; hidden ones are left out."""
+        try:
+            return tuple(sorted(path.name for path in self.root.joinpath(folder).iterdir() if path.is_dir()))
+        except OSError:
+            return ()
+
+    def exists(self, name: str) -> bool:
+        """Whether there is such a file within the project."""
+        path = self.root / name
+        return path.resolve().is_relative_to(self.root) and path.is_file()
+
+    def read(self, name: str, at: Mark, findings: Findings) -> bytes | None:
+        """The bytes of a file that is named at `at`; None with the reason in `findings`."""
+        if name in self._read:
+            return self._read[name]
+        path = self.root / name
+        try:
+            if not path.resolve().is_relative_to(self.root):
+                findings.error(
+                    at, "outside-project", f"The file {name!r} is outside the project folder.", "Keep it inside."
+                )
+                return None
+            with path.open("rb") as file:
+                content = file.read(MAX_FILE_BYTES + 1)
+        except FileNotFoundError:
+            parent = path.parent
+            near = [each.name for each in parent.iterdir()] if parent.is_dir() else []
+            findings.error(at, "missing-file", f"The file {name!r} is not there.", did_you_mean(path.name, near))
+            return None
+        except (OSError, ValueError) as err:
+            reason = err.strerror if isinstance(err, OSError) and err.strerror else str(err)
+            findings.error(at, "unreadable-file", f"The file {name!r} cannot be read: {reason}.")
+            return None
+        if len(content) > MAX_FILE_BYTES:
+            findings.error(
+                at, "file-too-large", f"The file {name!r} is larger than {MAX_FILE_BYTES:,} bytes.", "Split it."
+            )
+            return None
+        self._read[name] = content
+        return content
+
+    def text(self, name: str, at: Mark, findings: Findings) -> str | None:
+        """A file of UTF-8 text; None with the reason in `findings`."""
+        content = self.read(name, at, findings)
+        if content is None:
+            return None
+        try:
+            return content.decode("utf-8").removeprefix("\ufeff")
+        except UnicodeDecodeError as err:
+            findings.error(Mark(name), "not-utf8", f"Byte {err.start} is not UTF-8 text.", "Save the file as UTF-8.")
+            return None
+
+    def yaml(self, name: str, findings: Findings) -> Node | None:
+        """A YAML file as a tree; None with the reason in `findings`."""
+        content = self.read(name, Mark(name), findings)
+        return None if content is None else read_yaml(name, content, findings)
+
+
+def python_origin(text: str) -> PythonOrigin:
+    """`facts.py:refund_value` as a file and a function; the registry has checked its form."""
+    file, _, function = text.rpartition(":")
+    return PythonOrigin(file=file, function=function)
