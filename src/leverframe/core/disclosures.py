@@ -20,7 +20,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from leverframe.core.canonical import decode, encode
-from leverframe.core.redaction import Redaction, Span, fold, is_redacted_key, learn, rewrite, spans
+from leverframe.core.redaction import Redaction, Span, fold, is_redacted_key, learn, redaction_of, rewrite, spans
 from leverframe.domain.evidence import Disclosure, Withheld
 from leverframe.domain.json import Json
 
@@ -71,6 +71,15 @@ def open_(top: Disclosure, parts: Mapping[str, Disclosure], shown: Mapping[str, 
         shown: for those withheld the text to show instead, by digest, as `placeholders` writes it.
     """
     return _opened(decode(top.value_bytes), parts, shown)
+
+
+def redaction_from(redaction: Redaction, parts: Iterable[Disclosure]) -> Redaction:
+    """What a run has learned to redact, out of its stored redacted disclosures."""
+    for part in parts:
+        if part.is_redacted:
+            keyed = redaction_of([*redaction.keys, part.name], redaction.values)
+            redaction = learn(keyed, {part.name: decode(part.value_bytes)})
+    return redaction
 
 
 def placeholders(withheld: Iterable[Disclosure | Withheld]) -> dict[str, str]:
