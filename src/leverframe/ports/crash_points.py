@@ -38,7 +38,7 @@ def parse_target(text: str) -> tuple[str, int]:
     if not text:
         return "", 0
     name, _, times = text.partition(":")
-    passing = int(times or "1")
+    passing = int(times) if times.isdigit() else int(not times)
     if name not in CRASH_POINTS or passing < 1:
         names = ", ".join(CRASH_POINTS)
         raise ValueError(f"LEVERFRAME_CRASH_AT is {text!r}; expected <name> or <name>:<n> with a name of {names}")
