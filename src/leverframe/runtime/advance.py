@@ -70,7 +70,7 @@ class Runner:
 
     async def _pinned(self, run: Run) -> tuple[Contract, CompiledPolicy | None]:
         """The contract of the run's release; where the project has moved on, today's policy as well."""
-        present = self.services.project.contracts.get(run.workflow)
+        present = self.services.project.environments.get(run.workflow, {}).get(run.environment)
         if present is not None and present.release_digest == run.release_digest:
             return present, None
         kept = await self.services.journal.artifacts(run.release_digest)

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import assert_never
 
 from leverframe.domain.contracts import Project, Provider, Wire
-from leverframe.models.recorded import RecordedModels
+from leverframe.models.recorded import RecordedModel
 from leverframe.models.router import ModelRouter
 from leverframe.ports.acting import ModelCaller, ToolExecutor
 from leverframe.ports.secrets import Secrets
@@ -26,17 +26,15 @@ def build_tools(project: Project, functions: PythonFunctions, secrets: Secrets) 
 def build_models(project: Project, secrets: Secrets) -> ModelCaller:
     """The callers of every provider of the project; nothing connects or loads before its first call."""
     root = Path(project.root)
-    callers = {name: _caller(provider, root, secrets) for name, provider in project.providers.items()}
+    callers = {name: _caller(provider, root, secrets) for name, provider in project.providers.items() if provider.wire is Wire.RECORDED}
     return ModelRouter(callers, secrets)
 
 
 def _caller(provider: Provider, root: Path, secrets: Secrets) -> ModelCaller:
     match provider.wire:
         case Wire.RECORDED:
-            return RecordedModels(root / provider.file)
-        case Wire.LOCAL:
-            return LocalModel()
-        case Wire.OPENAI:
-            return OpenAiModels(provider, secrets)
+            return RecordedModel(provider, root)
+        case Wire.LOCAL | Wire.OPENAI:
+            raise AssertionError(provider.wire)
         case _:
             assert_never(provider.wire)

@@ -12,6 +12,8 @@ from leverframe.domain.errors import StoreUnavailable
 from leverframe.domain.ids import TenantId
 from leverframe.identity.keys import TenantKeys
 from leverframe.identity.secrets import ProjectSecrets
+from leverframe.domain.tools import ToolSpec
+from leverframe.ports.acting import ToolExecutor
 from leverframe.ports.signing import Signer
 from leverframe.runtime.advance import Runner
 from leverframe.runtime.door import Door
@@ -37,6 +39,11 @@ class Assembly:
     runner: Runner
     store: Store
     state: Path
+    tools: ToolExecutor
+
+    async def ready(self, spec: ToolSpec) -> str:
+        """Say why a tool cannot be called now; empty when it can.  Starts its server, and calls nothing."""
+        return await self.tools.ready(spec)
 
 
 @asynccontextmanager
@@ -63,7 +70,8 @@ async def open_assembly(project: Project, *, create: bool) -> AsyncIterator[Asse
     clock = SystemClock()
     secrets = ProjectSecrets(root)
     functions = PythonFunctions(root)
-    door = Door(build_tools(project, functions, secrets), build_models(project, secrets))
+    tools = build_tools(project, functions, secrets)
+    door = Door(tools, build_models(project, secrets))
     services = Services(
         project=project,
         writer=store.writer,
@@ -78,9 +86,11 @@ async def open_assembly(project: Project, *, create: bool) -> AsyncIterator[Asse
         signers=signers,
         types=compile_types(project.types),
     )
-    runner = Runner(services=services, door=door, releases=ReleaseFiles())
+    runner = Runner(services=services, door=door, releases=ReleaseFiles(root))
     try:
-        yield Assembly(project=project, services=services, door=door, runner=runner, store=store, state=state)
+        yield Assembly(
+            project=project, services=services, door=door, runner=runner, store=store, state=state, tools=tools
+        )
     finally:
         await door.close()
         await store.close()

@@ -71,7 +71,8 @@ async def load(ctx: RunContext, ask: Ask, read: ReadFact) -> Loaded:
     now = ctx.services.mint.now()
     facts: dict[str, Fact] = {}
     own_read: Known | None = None
-    if ask.spec is not None and not ask.schema_error:
+    # The door's own reads rest on no facts: a fact that needed itself would never be read.
+    if ask.spec is not None and not ask.schema_error and ask.asker is not Asker.DOOR:
         for name in needed_facts(ctx.policy, ask.tool):
             fact, is_own = await _fact(ctx, ask, name, facts, read)
             facts[name] = fact

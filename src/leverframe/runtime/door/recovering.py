@@ -50,7 +50,7 @@ async def reconciled(read: ReadTool, ctx: RunContext, spec: ToolSpec, step: Step
 
 
 async def abandon_own_reads(ctx: RunContext) -> None:
-    """Close the door's own reads that a process left unanswered: what they reserved is spent, and they are made anew."""
+    """Close the door's own reads that a process left unanswered: their fees are spent, and they are made anew."""
     left = [one for one in ctx.steps.values() if one.kind is StepKind.FACT and one.state is StepState.STARTED]
     for step in left:
         spec = ctx.contract.tools.get(ToolName(step.name))

@@ -1,0 +1,72 @@
+"""The demo's project: a fresh copy of the returns desk with a state of its own, and the shop within reach of a bench.
+
+Never: touches a folder that it did not make.
+"""
+
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Self
+
+from examples.returns_desk.bench import ShopBench
+from leverframe.config.project import load_project
+from leverframe.domain.contracts import Project
+
+SOURCE: Final = Path(__file__).parent
+_MARK: Final = "made-by-the-returns-desk-demo"
+_SERVER: Final = "[python, shop_server.py]"
+_NOT_COPIED: Final = ("__pycache__", ".leverframe", "__main__.py", "*.pyc")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """Where the demo plays.  `sockets` is a short folder: a socket's path has at most 107 bytes."""
+
+    root: Path
+    sockets: Path
+    project: Project
+
+    @classmethod
+    def fresh(cls, root: Path) -> Self:
+        """Make the demo's folder anew.
+
+        Raises:
+            FileExistsError: there is a folder of somebody else's.
+        """
+        if root.exists():
+            if not (root / _MARK).exists():
+                raise FileExistsError(f"{root} is not a folder of this demo; move it away, or run it elsewhere.")
+            shutil.rmtree(root)
+        root.parent.mkdir(parents=True, exist_ok=True)
+        stage = cls._at(root)
+        (root / _MARK).touch()
+        return stage
+
+    @classmethod
+    def second(cls, root: Path, name: str) -> Self:
+        """The same project and state for another process, with a shop of its own: two processes never share one."""
+        home = root / name
+        if home.exists():
+            shutil.rmtree(home)
+        stage = cls._at(home)
+        (home / ".leverframe").symlink_to(root / ".leverframe")
+        return stage
+
+    @classmethod
+    def _at(cls, home: Path) -> Self:
+        sockets = Path(tempfile.mkdtemp(prefix="desk-"))
+        shutil.copytree(SOURCE, home, ignore=shutil.ignore_patterns(*_NOT_COPIED))
+        project_file = home / "leverframe.yaml"
+        server = f'[python, shop_server.py, --control, "{sockets / "shop.sock"}"]'
+        project_file.write_text(project_file.read_text(encoding="utf-8").replace(_SERVER, server), encoding="utf-8")
+        return cls(root=home, sockets=sockets, project=load_project(home))
+
+    @property
+    def bench(self) -> ShopBench:
+        """The way to the shop that does not lead through the door."""
+        return ShopBench(control=self.sockets / "shop.sock")
+
+    def close(self) -> None:
+        """Remove the sockets; the project and its state stay, to be asked."""
+        shutil.rmtree(self.sockets, ignore_errors=True)
