@@ -71,7 +71,7 @@ EVENT_DOCS: Mapping[EventType, str] = MappingProxyType(
         EventType.HEARTBEAT: "Nothing else happened for a while; the log was alive.",
         EventType.CONFIG_CHANGED: "Other files of the project are in force from here on; names their digests.",
         EventType.RUN_STARTED: "A run was opened: its release, its policy and everyone who counts as its initiator.",
-        EventType.RUN_ENDED: "A run ended, with its outcome and its totals; no entry of that run follows.",
+        EventType.RUN_ENDED: "A run ended, with its outcome and its totals; no new call of that run follows.",
         EventType.RUN_GAP: "A crash lost entries of a run that were not flushed; written when it is recovered.",
         EventType.MODEL_CALLED: "A model call was allowed, by which rule, and is about to be sent.",
         EventType.MODEL_ANSWERED: "A model call came back or failed: its outcome, tokens and cost.",

@@ -178,7 +178,8 @@ class Story:
 
     def action_of(self, leaf: Leaf) -> Action:
         """The action of an entry, made where it is new."""
-        return self.actions.setdefault((leaf.get("run_id", ""), leaf["action_digest"]), Action())
+        key = leaf.get("run_id", ""), leaf["action_digest"]
+        return self.actions.get(key) or self.actions.setdefault(key, Action())
 
     def effect(self, leaf: Leaf, action: Action) -> None:
         """An effect is about to happen, or, of a read, has happened."""

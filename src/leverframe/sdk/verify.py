@@ -35,6 +35,7 @@ _NAME = re.compile(r"(?:policy/)?[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _PLACE = re.compile(rb'"\.\.\.":"([A-Za-z0-9_-]{43})"')
 _UNFORMED = (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
 _sha256 = hashlib.sha256
+_decode = json.JSONDecoder().decode  # of a str, which spares it to guess an encoding
 
 
 class Unreadable(Exception):
@@ -96,7 +97,7 @@ class Sealed:
         """Take in disclosures.jsonl."""
         for number, line in enumerate(data.splitlines(), start=1):
             try:
-                item = json.loads(line)
+                item = _decode(line.decode())
                 if "disclosure" in item:
                     encoded = item["disclosure"].encode("ascii")
                     digest = base64.urlsafe_b64encode(_sha256(encoded).digest())[:-1].decode()
@@ -182,7 +183,7 @@ def _tell(lines: list[bytes], indexes: list[int], story: Story, sealed: Sealed |
         try:
             if len(raw) > MAX_LEAF_BYTES:
                 check.fail(f"has {len(raw)} bytes, an entry at most {MAX_LEAF_BYTES}", index)
-            leaf = json.loads(raw)
+            leaf = _decode(raw.decode())
             story.tell(index, leaf)
             if sealed is not None:
                 sealed.match(index, leaf)
