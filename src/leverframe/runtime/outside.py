@@ -5,27 +5,27 @@ whose request equals an earlier one of the run *is* that step, and a read is a n
 Source: docs/reference/runs.md, "Outside agents".
 """
 
-from dataclasses import dataclass
-
 from leverframe.domain.errors import CallDenied
 from leverframe.domain.ids import RunId, StepPath, ToolName
 from leverframe.domain.json import Json, JsonObject
 from leverframe.domain.runs import Run, RunOutcome, RunState, Step, StepKind, StepState
+from leverframe.runtime.closing import RunEnd, end_run
 from leverframe.runtime.context import RunContext
 from leverframe.runtime.door import Door
 from leverframe.runtime.door.envelopes import request_digest
 from leverframe.runtime.outcomes import ToolOutcome
-from leverframe.runtime.sessions import RunEnd, end_run
 
 _UNFINISHED = frozenset({StepState.HELD, StepState.STARTED, StepState.INTENDED})
 
 
-@dataclass(slots=True)
 class OutsideRun:
-    """An open run whose loop is somebody else's.  The caller holds its claim."""
+    """An open run whose loop is somebody else's; its calls may be asked at once."""
 
-    door: Door
-    ctx: RunContext
+    def __init__(self, door: Door, ctx: RunContext) -> None:
+        self.door = door
+        self.ctx = ctx
+        # Handed out before anything is awaited, so that two calls at once never get one path.
+        self._next = 1 + max((int(path) for path in ctx.steps if path.isdigit()), default=-1)
 
     @property
     def run_id(self) -> RunId:
@@ -62,7 +62,8 @@ class OutsideRun:
             for step in self.ctx.steps.values():
                 if step.kind is StepKind.TOOL and step.request_digest == digest and _is_same_act(step):
                     return step.path
-        return StepPath(str(sum(1 for path in self.ctx.steps if path.isdigit())))
+        self._next += 1
+        return StepPath(str(self._next - 1))
 
 
 async def take_up_calls(door: Door, ctx: RunContext) -> tuple[tuple[Step, ToolOutcome], ...]:

@@ -7,7 +7,6 @@ Never: decides about a call; that is the door's.
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import timedelta
 
 from leverframe.core.canonical import encode
 from leverframe.core.policy import CompiledPolicy, compile_contract
@@ -15,8 +14,8 @@ from leverframe.core.provenance import index_input, index_result, label_output
 from leverframe.core.redaction import learn, redaction_of
 from leverframe.domain.budgets import BudgetUnit, Window
 from leverframe.domain.contracts import Contract
-from leverframe.domain.errors import Contended, InputInvalid, NotFound
-from leverframe.domain.evidence import DetailValue, EventType
+from leverframe.domain.errors import InputInvalid, NotFound
+from leverframe.domain.evidence import EventType
 from leverframe.domain.ids import (
     EnvironmentName,
     PrincipalId,
@@ -26,20 +25,23 @@ from leverframe.domain.ids import (
     ToolName,
     WindowId,
 )
-from leverframe.domain.json import Json, JsonObject
+from leverframe.domain.json import JsonObject
 from leverframe.domain.labels import Integrity
-from leverframe.domain.money import MicroUsd
 from leverframe.domain.policy import SourceRef
-from leverframe.domain.proposals import Change, Committed, GuardFailed, OpenRun, Proposal, PutArtifact, PutRun
-from leverframe.domain.runs import Run, RunOutcome, RunState, Step, StepKind, StepState
+from leverframe.domain.proposals import (
+    Change,
+    OpenRun,
+    Proposal,
+    PutArtifact,
+)
+from leverframe.domain.runs import Run, RunState, Step, StepKind, StepState
 from leverframe.ports.crash_points import crash_point
+from leverframe.runtime.closing import UNLIMITED, put_run
 from leverframe.runtime.context import RunContext, input_value
 from leverframe.runtime.entries import run_entry
 from leverframe.runtime.schemas import schema_error
 from leverframe.runtime.services import Services
 
-# A window without a limit of the contract's still counts; nothing real comes near this.
-UNLIMITED = 2**53
 DEFAULT_MAX_STEPS = 50
 
 
@@ -62,34 +64,13 @@ class Opening:
     is_outside: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunEnd:
-    """How a run ends.  `stop_reason` is a slug or a limit's name; `output` is disclosed."""
-
-    outcome: RunOutcome
-    output: Json
-    stop_reason: str = ""
-    handoff_queue: str = ""
-
-
 async def open_run(services: Services, contract: Contract, opening: Opening) -> RunContext:
     """Open a run: its row, its windows, the bytes of its release, and `run.started`, in one transaction.
 
     Raises:
         InputInvalid: the input breaks the contract's schema, or lacks the subject that the contract names.
     """
-    complaint = schema_error(contract.input_schema, opening.input)
-    if complaint:
-        raise InputInvalid(
-            f"The input of workflow {contract.workflow!r} is not what its contract asks for: {complaint}.",
-            next_move=f"The schema stands at `input:` in {contract.source.file}.",
-        )
-    if opening.environment not in contract.environments:
-        known = ", ".join(contract.environments)
-        raise InputInvalid(
-            f"Workflow {contract.workflow!r} has no environment {opening.environment!r}; it has {known}.",
-            next_move="Choose one with --environment.",
-        )
+    _check_opening(contract, opening)
     subject = opening.subject or _subject(contract, opening.input)
     now = services.mint.now()
     run = Run(
@@ -124,14 +105,7 @@ async def open_run(services: Services, contract: Contract, opening: Opening) -> 
         entry_id=services.mint.entry_id(),
         at=now,
         event=EventType.RUN_STARTED,
-        detail={
-            "workflow": run.workflow,
-            "kind": run.kind,
-            "launcher": run.launcher,
-            "release": tuple(
-                f"{name}={hashlib.sha256(data).hexdigest()}" for name, data in sorted(contract.artifacts.items())
-            ),
-        },
+        detail={"workflow": run.workflow, "kind": run.kind, "launcher": run.launcher},
         disclosures=sealed,
     )
     changes: tuple[Change, ...] = (
@@ -141,6 +115,21 @@ async def open_run(services: Services, contract: Contract, opening: Opening) -> 
     await services.writer.commit(Proposal(tenant=run.tenant, changes=changes, entries=(entry,)))
     crash_point("after_run_opened")
     return ctx
+
+
+def _check_opening(contract: Contract, opening: Opening) -> None:
+    complaint = schema_error(contract.input_schema, opening.input)
+    if complaint:
+        raise InputInvalid(
+            f"The input of workflow {contract.workflow!r} is not what its contract asks for: {complaint}.",
+            next_move=f"The schema stands at `input:` in {contract.source.file}.",
+        )
+    if opening.environment not in contract.environments:
+        known = ", ".join(contract.environments)
+        raise InputInvalid(
+            f"Workflow {contract.workflow!r} has no environment {opening.environment!r}; it has {known}.",
+            next_move="Choose one with --environment.",
+        )
 
 
 async def take_up(
@@ -175,63 +164,6 @@ async def take_up(
     if run.state is RunState.PARKED:
         await _reopen(ctx)
     return ctx
-
-
-async def park(ctx: RunContext, reason: str) -> None:
-    """Let go of a run that waits for a person: a row, no thread, no connection; its wall clock stands."""
-    waiting = replace(ctx.run, state=RunState.PARKED, stop_reason=reason)
-    await _put(ctx, waiting, expect=RunState.OPEN)
-
-
-async def end_run(ctx: RunContext, end: RunEnd) -> Run:
-    """End a run with its totals, and let every approval that still waits for it go."""
-    crash_point("before_run_ended")
-    now = ctx.services.mint.now()
-    sealed = ctx.seal("output", end.output)
-    windows = await ctx.services.journal.windows(ctx.run.run_id)
-    totals = {window.unit: window.settled for window in windows}
-    active_us = totals.get(BudgetUnit.WALL_US, 0) + ctx.take_active_us()
-    waited_us = max(0, int((now - ctx.run.opened_at) / timedelta(microseconds=1)) - active_us)
-    ended = replace(
-        ctx.run,
-        state=RunState.ENDED,
-        outcome=end.outcome,
-        stop_reason=end.stop_reason,
-        handoff_queue=end.handoff_queue,
-        ended_at=now,
-        active_us=active_us,
-        waited_us=waited_us,
-        output_ref=sealed[0].digest,
-    )
-    detail: dict[str, DetailValue] = {
-        **{f"total_{unit.value}": totals.get(unit, 0) for unit in BudgetUnit if unit is not BudgetUnit.WALL_US},
-        **{f"limit_{window.unit.value}": window.limit for window in windows if window.limit < UNLIMITED},
-        "steps": len(ctx.steps),
-    }
-    if end.stop_reason:
-        detail["stop_reason"] = end.stop_reason.replace(" ", "=")
-    if end.handoff_queue:
-        detail["handoff_queue"] = end.handoff_queue
-    entry = run_entry(
-        ended,
-        entry_id=ctx.services.mint.entry_id(),
-        at=now,
-        event=EventType.RUN_ENDED,
-        outcome=end.outcome.value,
-        detail=detail,
-        disclosures=sealed,
-        cost=MicroUsd(totals.get(BudgetUnit.USD, 0)),
-    )
-    result = await ctx.services.writer.commit(
-        Proposal(tenant=ended.tenant, changes=(PutRun(run=ended, expect=ctx.run.state),), entries=(entry,))
-    )
-    if isinstance(result, GuardFailed):
-        raise Contended(
-            f"Run {ctx.run.run_id} was ended or parked by someone else ({result.detail}).",
-            next_move=f"See: leverframe runs show {ctx.run.run_id}",
-        )
-    ctx.run = ended
-    return ended
 
 
 async def find_run(services: Services, run_id: RunId) -> Run:
@@ -284,19 +216,7 @@ def _relearn(ctx: RunContext, step: Step) -> None:
 
 
 async def _reopen(ctx: RunContext) -> None:
-    await _put(ctx, replace(ctx.run, state=RunState.OPEN, stop_reason=""), expect=RunState.PARKED)
-
-
-async def _put(ctx: RunContext, run: Run, *, expect: RunState) -> None:
-    result = await ctx.services.writer.commit(Proposal(tenant=run.tenant, changes=(PutRun(run=run, expect=expect),)))
-    match result:
-        case Committed():
-            ctx.run = run
-        case GuardFailed():
-            raise Contended(
-                f"Run {run.run_id} is no longer {expect.value}; someone else advanced it.",
-                next_move=f"See: leverframe runs show {run.run_id}",
-            )
+    await put_run(ctx, replace(ctx.run, state=RunState.OPEN, stop_reason=""), expect=RunState.PARKED)
 
 
 def _windows(contract: Contract, window_id: WindowId) -> tuple[Window, ...]:

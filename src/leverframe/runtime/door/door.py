@@ -7,13 +7,13 @@ from dataclasses import replace
 
 from leverframe.core.canonical import decode
 from leverframe.core.policy import Asker, decide
+from leverframe.core.provenance import label_at, label_output
 from leverframe.domain.approvals import Approval
 from leverframe.domain.calls import Message, OfferedTool
 from leverframe.domain.contracts import ToolFact
 from leverframe.domain.errors import Contended, JsonInvalid, NondeterministicRun
 from leverframe.domain.ids import StepPath, ToolName, child_path
 from leverframe.domain.json import Json, JsonObject
-from leverframe.domain.labels import Label
 from leverframe.domain.policy import Allow, Deny, Fact, Hold, Known, SourceRef, Unreadable
 from leverframe.domain.proposals import Committed, GuardFailed
 from leverframe.domain.runs import Step, StepState
@@ -249,7 +249,7 @@ class Door:
         outcome = await self._pass(ctx, replace(self._ask(ctx, path, tool, args), asker=Asker.DOOR), expect=None)
         match outcome:
             case Answered(value=value):
-                return _known(ctx, spec, ctx.steps[path], value)
+                return _known(spec, ctx.steps[path], value)
             case _:
                 return Unreadable(why=outcome.message)
 
@@ -291,9 +291,8 @@ def _held(made: Decided, hold: Hold) -> HeldBack:
     )
 
 
-def _known(ctx: RunContext, spec: ToolSpec, step: Step, value: Json) -> Known:
-    label = recovering.ok_outcome(ctx, spec, step, value).label
-    return Known(value=value, label=label or Label(integrity=spec.output_trust.get("", 0)))  # type: ignore[arg-type]
+def _known(spec: ToolSpec, step: Step, value: Json) -> Known:
+    return Known(value=value, label=label_at(label_output(value, spec, step=step.path), ""))
 
 
 def _told(step: Step, value: Json) -> ToolOutcome:

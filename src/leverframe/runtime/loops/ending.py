@@ -6,9 +6,9 @@ from leverframe.domain.errors import LeverframeError
 from leverframe.domain.ids import ApprovalId
 from leverframe.domain.json import Json
 from leverframe.domain.runs import Run, RunOutcome, Step
+from leverframe.runtime.closing import RunEnd, end_run, park
 from leverframe.runtime.context import RunContext
 from leverframe.runtime.outcomes import Failed, HeldBack, Lost, Refused, Stopped, ToolOutcome
-from leverframe.runtime.sessions import RunEnd, end_run, park
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

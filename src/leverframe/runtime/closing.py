@@ -1,0 +1,133 @@
+"""How a run is let go of: parked until a person answers, or ended with its totals.
+
+Knows: the row, the totals and the entries of an end, and what becomes of approvals that nobody needs any more.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from leverframe.domain.approvals import ApprovalState
+from leverframe.domain.budgets import BudgetUnit
+from leverframe.domain.errors import Contended
+from leverframe.domain.evidence import DetailValue, EntryDraft, EventType
+from leverframe.domain.json import Json
+from leverframe.domain.money import MicroUsd
+from leverframe.domain.proposals import Committed, GuardFailed, MoveApproval, Proposal, PutRun
+from leverframe.domain.runs import Run, RunOutcome, RunState, StepState
+from leverframe.ports.crash_points import crash_point
+from leverframe.runtime.context import RunContext
+from leverframe.runtime.entries import approval_entry, run_entry
+
+# A window without a limit of the contract's still counts; nothing real comes near this.
+UNLIMITED = 2**53
+# What becomes of an approval whose run ends without it.
+_LET_GO = {
+    ApprovalState.PENDING: (ApprovalState.CANCELLED, EventType.APPROVAL_CANCELLED),
+    ApprovalState.GRANTED: (ApprovalState.REVOKED, EventType.APPROVAL_REVOKED),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunEnd:
+    """How a run ends.  `stop_reason` is a slug or a limit's name; `output` is disclosed."""
+
+    outcome: RunOutcome
+    output: Json
+    stop_reason: str = ""
+    handoff_queue: str = ""
+
+
+async def park(ctx: RunContext, reason: str) -> None:
+    """Let go of a run that waits for a person: a row, no thread, no connection; its wall clock stands."""
+    waiting = replace(ctx.run, state=RunState.PARKED, stop_reason=reason)
+    await put_run(ctx, waiting, expect=RunState.OPEN)
+
+
+async def put_run(ctx: RunContext, run: Run, *, expect: RunState) -> None:
+    """Replace a run's row.
+
+    Raises:
+        Contended: it is no longer in `expect`.
+    """
+    result = await ctx.services.writer.commit(Proposal(tenant=run.tenant, changes=(PutRun(run=run, expect=expect),)))
+    match result:
+        case Committed():
+            ctx.run = run
+        case GuardFailed():
+            raise Contended(
+                f"Run {run.run_id} is no longer {expect.value}; someone else advanced it.",
+                next_move=f"See: leverframe runs show {run.run_id}",
+            )
+
+
+async def end_run(ctx: RunContext, end: RunEnd) -> Run:
+    """End a run with its totals, and let every approval that still waits for it go."""
+    crash_point("before_run_ended")
+    now = ctx.services.mint.now()
+    sealed = ctx.seal("output", end.output)
+    windows = await ctx.services.journal.windows(ctx.run.run_id)
+    totals = {window.unit: window.settled for window in windows}
+    active_us = totals.get(BudgetUnit.WALL_US, 0) + ctx.take_active_us()
+    waited_us = max(0, int((now - ctx.run.opened_at) / timedelta(microseconds=1)) - active_us)
+    ended = replace(
+        ctx.run,
+        state=RunState.ENDED,
+        outcome=end.outcome,
+        stop_reason=end.stop_reason,
+        handoff_queue=end.handoff_queue,
+        ended_at=now,
+        active_us=active_us,
+        waited_us=waited_us,
+        output_ref=sealed[0].digest,
+    )
+    detail: dict[str, DetailValue] = {
+        **{f"total_{unit.value}": totals.get(unit, 0) for unit in BudgetUnit if unit is not BudgetUnit.WALL_US},
+        **{f"limit_{window.unit.value}": window.limit for window in windows if window.limit < UNLIMITED},
+        "steps": len(ctx.steps),
+    }
+    if end.stop_reason:
+        detail["stop_reason"] = end.stop_reason.replace(" ", "=")
+    if end.handoff_queue:
+        detail["handoff_queue"] = end.handoff_queue
+    entry = run_entry(
+        ended,
+        entry_id=ctx.services.mint.entry_id(),
+        at=now,
+        event=EventType.RUN_ENDED,
+        outcome=end.outcome.value,
+        detail=detail,
+        disclosures=sealed,
+        cost=MicroUsd(totals.get(BudgetUnit.USD, 0)),
+    )
+    moves, cancelled = await _let_go(ctx)
+    result = await ctx.services.writer.commit(
+        Proposal(
+            tenant=ended.tenant,
+            changes=(PutRun(run=ended, expect=ctx.run.state), *moves),
+            entries=(*cancelled, entry),
+        )
+    )
+    if isinstance(result, GuardFailed):
+        raise Contended(
+            f"Run {ctx.run.run_id} was ended or parked by someone else ({result.detail}).",
+            next_move=f"See: leverframe runs show {ctx.run.run_id}",
+        )
+    ctx.run = ended
+    return ended
+
+
+async def _let_go(ctx: RunContext) -> tuple[tuple[MoveApproval, ...], tuple[EntryDraft, ...]]:
+    """The approvals that nobody needs any more: pending ones are cancelled, unused grants revoked."""
+    moves: list[MoveApproval] = []
+    entries: list[EntryDraft] = []
+    now = ctx.services.mint.now()
+    for step in ctx.steps.values():
+        if step.state is not StepState.HELD:
+            continue
+        approval = await ctx.services.approvals.approval(step.approval_id)
+        if approval is None or approval.state not in _LET_GO:
+            continue
+        to, event = _LET_GO[approval.state]
+        moves.append(MoveApproval(approval_id=approval.approval_id, expect=approval.state, to=to))
+        entries.append(approval_entry(approval, ctx.run, entry_id=ctx.services.mint.entry_id(), at=now, event=event))
+    return tuple(moves), tuple(entries)
