@@ -18,7 +18,7 @@ from leverframe.core.policy import (
     needed_history,
 )
 from leverframe.domain.budgets import BudgetUnit, Window
-from leverframe.domain.conditions import Compare, Expr, Level, Number, Path, Text
+from leverframe.domain.conditions import And, Compare, Expr, In, Items, Level, Number, Path, StartsWith, Text
 from leverframe.domain.contracts import ToolFact
 from leverframe.domain.ids import ApprovalId, EnvironmentName, PrincipalId, RuleId, ToolName
 from leverframe.domain.policy import ApprovalRequirement, Known, Rule, SourceRef, Then, Unreadable
@@ -33,7 +33,9 @@ NAMES = [ToolName(name) for name in ("refund", "read", "mail")]
 OTHER = ToolName("not-in-the-contract")
 FACT_NAMES = ["a", "b", "c"]
 LIMITS = st.sampled_from([Decimal(0), Decimal("0.01"), Decimal(50), Decimal("49.99"), Decimal("1E+20")])
-AMOUNTS = st.one_of(HOSTILE, st.sampled_from([0, 49, 50, 51, 4999, 5000, Decimal("49.99"), Decimal("50.00"), "50"]))
+AMOUNTS = st.one_of(
+    HOSTILE, st.sampled_from([0, 49, 50, 51, 4999, 5000, Decimal("49.99"), Decimal("50.00"), "50", "a", "ab", "abc"])
+)
 
 
 def often(first: T, *others: T) -> st.SearchStrategy[T]:
@@ -60,6 +62,34 @@ TAME: st.SearchStrategy[Expr] = st.one_of(
         st.sampled_from([("amount",), ("a",), ("a", "b")]),
         LEVEL_WORDS,
     ),
+)
+# Conditions that a table can look up, on few fields: many rules meet in one table.
+FIELDS = st.sampled_from([Path(root="args", keys=("amount",)), Path(root="args", keys=("a",))])
+TABLE_WORDS = st.sampled_from(["", "a", "ab", "b", "50"])
+TABLE_NUMBERS = st.sampled_from([-1, 0, 50, Decimal("50.0"), Decimal("49.99"), 10**40])
+LOOKED_UP: st.SearchStrategy[Expr] = st.one_of(
+    st.builds(lambda path, word: Compare(op="==", left=path, right=Text(value=word)), FIELDS, TABLE_WORDS),
+    st.builds(lambda path, word: Compare(op="==", left=Text(value=word), right=path), FIELDS, TABLE_WORDS),
+    st.builds(lambda path, word: StartsWith(subject=path, prefix=Text(value=word)), FIELDS, TABLE_WORDS),
+    st.builds(
+        lambda path, words: In(item=path, container=Items(items=tuple(Text(value=word) for word in words))),
+        FIELDS,
+        st.lists(TABLE_WORDS, max_size=3),
+    ),
+    st.builds(
+        lambda op, path, limit, is_left: Compare(
+            op=op, left=path if is_left else Number(value=limit), right=Number(value=limit) if is_left else path
+        ),
+        st.sampled_from(["<", "<=", ">", ">="]),
+        FIELDS,
+        TABLE_NUMBERS,
+        st.booleans(),
+    ),
+)
+TABLE_CONDITIONS: st.SearchStrategy[Expr] = st.one_of(
+    LOOKED_UP,
+    LOOKED_UP,
+    st.lists(st.one_of(LOOKED_UP, TAME), min_size=2, max_size=3).map(lambda each: And(operands=tuple(each))),
 )
 REQUIREMENTS = st.builds(
     ApprovalRequirement,

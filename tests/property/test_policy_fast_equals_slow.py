@@ -5,12 +5,16 @@ from dataclasses import replace
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
+from leverframe.core.conditions import ConditionEnv, compile_condition
 from leverframe.core.explain import explain, render
 from leverframe.core.policy import Question, decide, history_still_allows, needed_history
-from leverframe.domain.policy import Allow, Decision, Deny, Hold
+from leverframe.core.policy.matching import RuleTest, index_rules
+from leverframe.domain.conditions import Expr
+from leverframe.domain.policy import Allow, Decision, Deny, Hold, Then
+from tests.policy_samples import rule
 from tests.property.condition_strategies import ANSWERS, BLIND_CONDITIONS
-from tests.property.policy_strategies import policies, questions
-from tests.property.slow_conditions import slow_queries
+from tests.property.policy_strategies import AMOUNTS, TABLE_CONDITIONS, policies, questions
+from tests.property.slow_conditions import slow_evaluate, slow_queries
 from tests.property.slow_policy import SlowDecision, SlowPolicy, slow_decide, slow_environment
 
 
@@ -43,6 +47,31 @@ def test_the_fast_policy_equals_the_slow_one(data: st.DataObject) -> None:
 
     event(type(decision).__name__)
     assert without_words(decision) == slow_decide(question, slow)
+
+
+@given(
+    conditions=st.lists(TABLE_CONDITIONS, max_size=24),
+    args=st.dictionaries(st.sampled_from(["amount", "a"]), AMOUNTS),
+    subject=st.sampled_from([None, "c_1", "c_2"]),
+)
+@settings(max_examples=settings().max_examples * 4)
+def test_tables_leave_out_only_rules_that_are_false(
+    conditions: list[Expr], args: dict[str, object], subject: str | None
+) -> None:
+    """As many rules on few fields as a table needs, against evaluating them one by one."""
+    compiled = [compile_condition(condition) for condition in conditions]
+    rules = [rule(f"r{place}", Then.HOLD) for place in range(len(conditions))]
+    index = index_rules(
+        RuleTest(rule=replace(each, when=condition.expr), test=condition.evaluate, condition=condition)
+        for each, condition in zip(rules, compiled, strict=True)
+    )
+    env = ConditionEnv(args=args, run={"subject": subject})
+
+    found = [(test.rule.id, truth) for test, truth in index.matching(env)]
+
+    event(f"{len(index.tables)} tables")
+    truths = [(each.id, slow_evaluate(condition, env)) for each, condition in zip(rules, conditions, strict=True)]
+    assert found == [(rule_id, truth) for rule_id, truth in truths if truth is not False]
 
 
 @given(data=st.data())

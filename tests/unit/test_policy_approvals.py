@@ -38,7 +38,7 @@ PENDING = Approval(
 
 
 def require(**changes: object) -> Approval:
-    return replace(PENDING, requirement=replace(PENDING.requirement, **changes))  # type: ignore[arg-type]
+    return replace(PENDING, requirement=replace(PENDING.requirement, **changes))  # type: ignore[arg-type]  # fields by name
 
 
 def answer(person: Person = LENA, word: AnswerWord = AnswerWord.GRANT, at_s: float = 10) -> Answer:

@@ -1,5 +1,6 @@
 """The order of a decision, what it reserves, and what it asks the door to read."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -19,13 +20,13 @@ from leverframe.core.policy import (
     needed_history,
     once_per_values,
 )
-from leverframe.domain.budgets import BudgetUnit
+from leverframe.domain.budgets import BudgetUnit, Window
 from leverframe.domain.conditions import HistoryQuery
 from leverframe.domain.contracts import FactSpec, PythonFact, ToolFact
-from leverframe.domain.ids import ApprovalId, EnvironmentName, PrincipalId, RuleId
+from leverframe.domain.ids import ApprovalId, EnvironmentName, PrincipalId, RuleId, ToolName
 from leverframe.domain.labels import UNTRACED
 from leverframe.domain.policy import Allow, Decision, Deny, Hold, Reserve, Then, Unreadable
-from leverframe.domain.tools import EffectClass, OncePer, PythonOrigin, Reconcile
+from leverframe.domain.tools import EffectClass, OncePer, PythonOrigin, Reconcile, ToolSpec
 from tests.policy_samples import (
     DRAFT,
     LOOKUP,
@@ -79,12 +80,14 @@ def test_everything_against_a_call_is_said_in_the_order_of_the_page() -> None:
         cost=ONE_CALL,
     )
 
-    def said(question: Question, *, tools: object = TOOLS, with_rule: bool = True, listed: bool = True) -> list[str]:
+    def said(
+        question: Question, *, tools: Mapping[ToolName, ToolSpec] = TOOLS, with_rule: bool = True, listed: bool = True
+    ) -> list[str]:
         compiled = policy(
             *([never] if with_rule else []),
             allow=(LOOKUP, REFUND) if listed else (LOOKUP,),
             rows=(row(),),
-            tools=tools,  # type: ignore[arg-type]
+            tools=tools,
         )
         return rules(decide(question, compiled))
 
@@ -175,8 +178,8 @@ def test_a_reentry_reserves_its_money_and_is_not_counted_again() -> None:
         (window(BudgetUnit.WALL_US, 90_000_000, settled=90_000_001, key="max_wall_s"), "max_wall_s 90"),
     ],
 )
-def test_a_window_without_room_denies_and_stops_the_run(full: object, stops: str) -> None:
-    decision = decide(replace(refund(1), windows=(full,), cost=ONE_CALL), policy())  # type: ignore[arg-type]
+def test_a_window_without_room_denies_and_stops_the_run(full: Window, stops: str) -> None:
+    decision = decide(replace(refund(1), windows=(full,), cost=ONE_CALL), policy())
 
     assert isinstance(decision, Deny)
     assert decision.stops_run == stops
@@ -367,8 +370,8 @@ def test_the_doors_own_read_stands_outside_the_agents_rules_and_counts() -> None
 
 
 @pytest.mark.parametrize("name", [REFUND, DRAFT])
-def test_the_door_reads_nothing_that_is_undeclared_or_writes(name: object) -> None:
-    question = replace(ask(name), asker=Asker.DOOR)  # type: ignore[arg-type]
+def test_the_door_reads_nothing_that_is_undeclared_or_writes(name: ToolName) -> None:
+    question = replace(ask(name), asker=Asker.DOOR)
 
     assert rules(decide(question, own_reads_policy())) == ["not-an-own-read"]
 

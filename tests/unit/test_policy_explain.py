@@ -4,7 +4,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 from leverframe.core.explain import Took, explain, render
-from leverframe.core.policy import GrantedApproval
+from leverframe.core.policy import CompiledPolicy, GrantedApproval, Question
 from leverframe.core.policy.wording import shown
 from leverframe.domain.ids import ApprovalId, RuleId, ToolName
 from leverframe.domain.policy import Then
@@ -14,8 +14,8 @@ OWN = rule("own-orders-only", Then.DENY, "facts.order.customer_id != run.subject
 VELOCITY = rule("velocity", Then.HOLD, "args.amount_usd > 200", line=36)
 
 
-def took(question: object, compiled: object) -> dict[str, Took]:
-    return {line.rule: line.took for line in explain(question, compiled).lines}  # type: ignore[arg-type]
+def took(question: Question, compiled: CompiledPolicy) -> dict[str, Took]:
+    return {line.rule: line.took for line in explain(question, compiled).lines}
 
 
 def test_a_trace_shows_the_ignored_threshold_of_the_seed_contract() -> None:

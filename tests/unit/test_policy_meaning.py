@@ -8,7 +8,7 @@ import pytest
 from leverframe.core.policy import GrantedApproval, decide
 from leverframe.core.policy.compiled import CompiledPolicy
 from leverframe.domain.ids import ApprovalId, RuleId, ToolName
-from leverframe.domain.policy import Allow, Decision, Deny, Hold, Then, Unreadable
+from leverframe.domain.policy import Allow, Decision, Deny, Fact, Hold, Then, Unreadable
 from leverframe.domain.tools import ArgRole, ArgSpec, EffectClass
 from tests.policy_samples import (
     DRAFT,
@@ -115,7 +115,7 @@ def test_an_absent_amount_is_held_as_unknown() -> None:
 
 
 def priced(**arg: str) -> CompiledPolicy:
-    spec = replace(REFUND_SPEC, args={"amount_usd": ArgSpec(role=ArgRole.AMOUNT, **arg)})  # type: ignore[arg-type]
+    spec = replace(REFUND_SPEC, args={"amount_usd": ArgSpec(role=ArgRole.AMOUNT, **arg)})  # type: ignore[arg-type]  # text fields only
     return policy(rows=(row(),), tools={**TOOLS, REFUND: spec})
 
 
@@ -145,11 +145,11 @@ def test_a_minor_unit_counts_cents(amount: object, expected: str) -> None:
         ({}, "hold"),
     ],
 )
-def test_a_threshold_reads_the_fact_that_the_spec_names(facts: dict[str, object], expected: str) -> None:
+def test_a_threshold_reads_the_fact_that_the_spec_names(facts: dict[str, Fact], expected: str) -> None:
     spec = tool(REFUND, EffectClass.RECONCILABLE, amount_fact="facts.value")
     compiled = policy(rows=(row(),), tools={**TOOLS, REFUND: spec})
 
-    decision = decide(replace(ask(REFUND, spec), facts=facts), compiled)  # type: ignore[arg-type]
+    decision = decide(replace(ask(REFUND, spec), facts=facts), compiled)
 
     assert word(decision) == expected
 
@@ -258,7 +258,7 @@ def test_a_rule_speaks_about_the_tools_and_effects_that_it_names(
 
 
 def test_the_ignored_threshold_is_kept_with_its_line() -> None:
-    (held,) = (test.rule for test in seed_policy().plans[REFUND].holds)
+    (held,) = (test.rule for test in seed_policy().plans[REFUND].holds.tests)
 
     assert held.id == RuleId("issue_refund/approval")
     assert held.ignored is not None

@@ -8,8 +8,10 @@ every settled amount was at most its reservation; a larger one is settled in ful
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
+from functools import lru_cache
 
 from leverframe.domain.budgets import BudgetUnit, Window
+from leverframe.domain.ids import WindowId
 from leverframe.domain.money import MICRO
 from leverframe.domain.policy import Reserve
 
@@ -37,9 +39,7 @@ def plan(windows: Iterable[Window], cost: Mapping[BudgetUnit, int]) -> tuple[Res
     """
     _refuse_negative(cost)
     return tuple(
-        Reserve(window_id=window.window_id, unit=window.unit.value, amount=cost[window.unit])
-        for window in windows
-        if cost.get(window.unit)
+        [_part(window.window_id, window.unit, cost[window.unit]) for window in windows if cost.get(window.unit)]
     )
 
 
@@ -48,7 +48,8 @@ def lacking(windows: Iterable[Window], cost: Mapping[BudgetUnit, int]) -> tuple[
 
     An overrun window has room for nothing, not even for a call that asks nothing of it.
     """
-    return tuple(window for window in windows if not fits(window, cost.get(window.unit, 0)))
+    # Written out, since it is asked for every call: `fits` for each window.
+    return tuple([each for each in windows if each.settled + each.reserved + cost.get(each.unit, 0) > each.limit])
 
 
 def fits(window: Window, amount: int) -> bool:
@@ -105,6 +106,12 @@ def left_text(window: Window) -> str:
     return _as_written(window.unit, window.left)
 
 
+# The calls of a run ask its windows for the same amounts again and again, and a frozen value takes long to build.
+@lru_cache(maxsize=1_024)
+def _part(window_id: WindowId, unit: BudgetUnit, amount: int) -> Reserve:
+    return Reserve(window_id=window_id, unit=unit.value, amount=amount)
+
+
 def _as_written(unit: BudgetUnit, amount: int) -> str:
     if unit in {BudgetUnit.USD, BudgetUnit.WALL_US}:
         return format((Decimal(amount) / MICRO).normalize(), "f")
@@ -112,7 +119,6 @@ def _as_written(unit: BudgetUnit, amount: int) -> str:
 
 
 def _refuse_negative(cost: Mapping[BudgetUnit, int]) -> None:
-    for unit, amount in cost.items():
-        if amount < 0:
-            msg = f"A worst case is zero or more, got {amount!r} {unit}"
-            raise ValueError(msg)
+    if cost and min(cost.values()) < 0:
+        msg = f"A worst case is zero or more of each unit, got {dict(cost)!r}"
+        raise ValueError(msg)

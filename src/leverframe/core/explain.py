@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from leverframe.core.conditions import ConditionEnv
-from leverframe.core.policy.compiled import BUILT_IN, CompiledPolicy, RuleTest, ToolPlan
+from leverframe.core.policy.compiled import BUILT_IN, CompiledPolicy, ToolPlan
 from leverframe.core.policy.decide import decide
 from leverframe.core.policy.environment import environment
+from leverframe.core.policy.matching import RuleTest
 from leverframe.core.policy.question import Asker, Question
 from leverframe.core.policy.reasons import NO_ALLOW_RULE, of_rule
 from leverframe.domain.conditions import Truth
@@ -92,7 +93,7 @@ def _rule_lines(question: Question, tool: ToolPlan, decision: Decision) -> Itera
     is_before_rules = bool(question.schema_error) or question.spec is None or question.asker is Asker.DOOR
     took_part = {reason.rule for reason in decision.reasons}
     all_reached = not isinstance(decision, Deny) or NO_ALLOW_RULE in took_part
-    for test in (*tool.denies, *tool.holds, *tool.allows):
+    for test in (*tool.denies.tests, *tool.holds.tests, *tool.allows.tests):
         truth = test.test(env)
         reached = not is_before_rules and (all_reached or test.rule.then is Then.DENY)
         took = _took(test, truth, is_reached=reached or test.rule.id in took_part, granted=granted)

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 
 from leverframe.core.conditions import AttributePath, Compiled, ConditionEnv, compile_condition
 from leverframe.core.conditions.compiler import Test
-from leverframe.core.policy.amounts import Threshold, always, threshold_of
+from leverframe.core.policy.amounts import always, threshold_of
 from leverframe.core.policy.facts import facts_in_order, own_reads
+from leverframe.core.policy.matching import RuleIndex, RuleTest, index_rules
 from leverframe.core.policy.once import once_per_facts
 from leverframe.core.policy.requirements import joined
 from leverframe.domain.conditions import Truth
@@ -23,16 +24,6 @@ BUILT_IN = SourceRef(file="(built in)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RuleTest:
-    """One rule, ready for one tool.  `test` is total: true, false or unknown."""
-
-    rule: Rule
-    test: Test
-    condition: Compiled | None = None
-    threshold: Threshold | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ToolPlan:
     """All that is known about one tool before any call of it.
 
@@ -42,9 +33,9 @@ class ToolPlan:
     """
 
     spec: ToolSpec
-    denies: tuple[RuleTest, ...]
-    holds: tuple[RuleTest, ...]
-    allows: tuple[RuleTest, ...]
+    denies: RuleIndex
+    holds: RuleIndex
+    allows: RuleIndex
     is_listed: bool
     is_held: bool
     listed: tuple[Reason, ...]
@@ -149,9 +140,9 @@ def _plan(
     rows = [rule.approval for rule in (test.rule for test in tests) if _is_row(rule) and rule.approval is not None]
     return ToolPlan(
         spec=spec,
-        denies=tuple(test for test in tests if test.rule.then is Then.DENY),
-        holds=tuple(test for test in tests if test.rule.then is Then.HOLD),
-        allows=tuple(test for test in tests if test.rule.then is Then.ALLOW),
+        denies=index_rules(test for test in tests if test.rule.then is Then.DENY),
+        holds=index_rules(test for test in tests if test.rule.then is Then.HOLD),
+        allows=index_rules(test for test in tests if test.rule.then is Then.ALLOW),
         is_listed=bool(listed),
         is_held=is_held,
         listed=listed,

@@ -12,8 +12,9 @@ from dataclasses import replace
 from leverframe.core.budgets import counts, lacking, limit_text, plan, without_counts
 from leverframe.core.conditions import ConditionEnv
 from leverframe.core.policy import reasons
-from leverframe.core.policy.compiled import CompiledPolicy, RuleTest, ToolPlan
+from leverframe.core.policy.compiled import CompiledPolicy, ToolPlan
 from leverframe.core.policy.environment import environment
+from leverframe.core.policy.matching import RuleIndex
 from leverframe.core.policy.question import Asker, HistoryAnswers, ModelQuestion, Question
 from leverframe.core.policy.requirements import joined
 from leverframe.domain.budgets import BudgetUnit, Window
@@ -95,11 +96,10 @@ def _environment(question: Question, tool: ToolPlan) -> ConditionEnv:
     )
 
 
-def _matching(tests: tuple[RuleTest, ...], env: ConditionEnv, question: Question) -> tuple[Reason, ...]:
-    """The rules that are true or unknown."""
-    return tuple(
-        reasons.of_rule(test, truth, env, question.facts) for test in tests if (truth := test.test(env)) is not False
-    )
+def _matching(rules: RuleIndex, env: ConditionEnv, question: Question) -> tuple[Reason, ...]:
+    """The reasons of the rules that are true or unknown."""
+    found = rules.matching(env)
+    return tuple([reasons.of_rule(test, truth, env, question.facts) for test, truth in found]) if found else ()
 
 
 def _by_people(
@@ -137,15 +137,16 @@ def _hold_reasons(question: Question, tool: ToolPlan, env: ConditionEnv) -> tupl
 
 def _allow_reasons(question: Question, tool: ToolPlan, env: ConditionEnv) -> tuple[Reason, ...]:
     """What lets the call run by itself: the list alone, or the allow rules that are true; empty where nothing does."""
-    if not tool.allows or not tool.is_listed:
+    if not tool.allows.tests or not tool.is_listed:
         return tool.listed
-    return tuple(reasons.of_rule(test, True, env, question.facts) for test in tool.allows if test.test(env))
+    found = tool.allows.matching(env)
+    return tuple(reasons.of_rule(test, truth, env, question.facts) for test, truth in found if truth)
 
 
 def _hold(question: Question, tool: ToolPlan, held: tuple[Reason, ...]) -> Hold:
     """A hold names every matching rule, granted ones too: the next grant must satisfy all of them at once."""
     names = {reason.rule for reason in held}
-    of_rules = (test.rule.approval for test in tool.holds if test.rule.id in names)
+    of_rules = (test.rule.approval for test in tool.holds.tests if test.rule.id in names)
     parts = [part for part in (tool.row, *of_rules) if part is not None]
     counted = counts(question.cost) if question.asker is Asker.AGENT else {}
     return Hold(

@@ -9,7 +9,8 @@ from dataclasses import replace
 from leverframe.core.budgets import left_text, limit_text
 from leverframe.core.conditions import ConditionEnv
 from leverframe.core.conditions.printer import window_text
-from leverframe.core.policy.compiled import BUILT_IN, CompiledPolicy, RuleTest, ToolPlan
+from leverframe.core.policy.compiled import BUILT_IN, CompiledPolicy, ToolPlan
+from leverframe.core.policy.matching import RuleTest
 from leverframe.core.policy.question import ModelQuestion, Question, StickyDenial
 from leverframe.core.policy.wording import seen_text, with_reason
 from leverframe.domain.budgets import BudgetUnit, Window
@@ -78,9 +79,9 @@ def not_allowed(policy: CompiledPolicy) -> Reason:
 
 def no_allow_rule(plan: ToolPlan, then: Then) -> Reason:
     """The tool has `then: allow` rules, and none of them is true for this call."""
-    names = ", ".join(test.rule.id for test in plan.allows)
+    names = ", ".join(test.rule.id for test in plan.allows.tests)
     text = f"none of the rules that allow this tool is true: {names}"
-    return Reason(rule=NO_ALLOW_RULE, then=then, source=plan.allows[0].rule.source, text=text)
+    return Reason(rule=NO_ALLOW_RULE, then=then, source=plan.allows.tests[0].rule.source, text=text)
 
 
 def denied_before(denial: StickyDenial) -> Reason:
