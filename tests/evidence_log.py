@@ -145,12 +145,25 @@ def honest() -> Log:
         value={"message": "refund me at ana@b.org", "email": "ana@b.org"},
         detail={"initiators": ("agent:refund",), "launcher": "os:maria"},
     )
+    _model_call_and_read(log)
+    _held_refund(log)
+    log.entry(
+        event.CALL_DECIDED, step="4", action_digest=DENIED, decision="deny", policy_digest=POLICY, rule="deny_tools"
+    )
+    log.entry(event.HEARTBEAT, run=None)
+    log.entry(event.RUN_ENDED, outcome="success", cost_microusd=700, input_tokens=10, output_tokens=5)
+    log.entry(event.LOG_CLOSED, run=None)
+    return log
+
+
+def _model_call_and_read(log: Log) -> None:
+    event, reserved, settled = EventType, f"run/{RUN}/usd=900/5000", f"run/{RUN}/usd=700"
     log.entry(
         event.MODEL_CALLED,
         step="1",
         decision="allow",
         policy_digest=POLICY,
-        detail={"reservation_id": "rsv_1", "reserved": (f"run/{RUN}/usd=900/5000",)},
+        detail={"reservation_id": "rsv_1", "reserved": (reserved,)},
     )
     log.entry(
         event.MODEL_ANSWERED,
@@ -159,11 +172,9 @@ def honest() -> Log:
         cost_microusd=700,
         input_tokens=10,
         output_tokens=5,
-        detail={"reservation_id": "rsv_1", "settled": (f"run/{RUN}/usd=700",)},
+        detail={"reservation_id": "rsv_1", "settled": (settled,)},
     )
-    log.entry(
-        event.CALL_DECIDED, step="2", action_digest=READ, decision="allow", policy_digest=POLICY, rule="allow_tools"
-    )
+    log.entry(event.CALL_DECIDED, step="2", action_digest=READ, decision="allow", policy_digest=POLICY)
     log.entry(
         event.CALL_SETTLED,
         step="2",
@@ -172,25 +183,24 @@ def honest() -> Log:
         outcome="ok",
         value={"email": "ana@b.org"},
     )
+
+
+def _held_refund(log: Log) -> None:
+    event = EventType
     # A table of fields, as `entry` takes them.
     call: dict[str, Any] = {"step": "3", "action_digest": WRITE, "tool": "issue_refund"}
-    decided = {**call, "policy_digest": POLICY}
-    asked = {**call, "approval_id": "apr_1"}
+    decided, asked = {**call, "policy_digest": POLICY}, {**call, "approval_id": "apr_1"}
+    reserved, settled = f"run/{RUN}/tool_calls=1/20", f"run/{RUN}/tool_calls=1"
     log.entry(event.CALL_DECIDED, decision="hold", rule="approval.1", value={"amount_usd": 60}, **decided)
     log.entry(event.APPROVAL_REQUESTED, detail={"quorum": 1, "decide_by": DECIDE_BY, "barred": ("os:eva",)}, **asked)
-    log.entry(
-        event.APPROVAL_DECIDED,
-        actor="person:lena",
-        outcome="granted",
-        detail={"execute_by": EXECUTE_BY},
-        value="fine",
-        **asked,
-    )
+    # As above.
+    answer: dict[str, Any] = {"actor": "person:lena", "outcome": "granted", "detail": {"execute_by": EXECUTE_BY}}
+    log.entry(event.APPROVAL_DECIDED, value="fine", **answer, **asked)
     log.entry(
         event.CALL_DECIDED,
         decision="allow",
         approval_id="apr_1",
-        detail={"reservation_id": "rsv_2", "reserved": (f"run/{RUN}/tool_calls=1/20",)},
+        detail={"reservation_id": "rsv_2", "reserved": (reserved,)},
         **decided,
     )
     log.entry(event.APPROVAL_CONSUMED, **asked)
@@ -200,13 +210,6 @@ def honest() -> Log:
         effect_class="keyed",
         outcome="ok",
         value={"refund": "R1"},
-        detail={"reservation_id": "rsv_2", "settled": (f"run/{RUN}/tool_calls=1",)},
+        detail={"reservation_id": "rsv_2", "settled": (settled,)},
         **call,
     )
-    log.entry(
-        event.CALL_DECIDED, step="4", action_digest=DENIED, decision="deny", policy_digest=POLICY, rule="deny_tools"
-    )
-    log.entry(event.HEARTBEAT, run=None)
-    log.entry(event.RUN_ENDED, outcome="success", cost_microusd=700, input_tokens=10, output_tokens=5)
-    log.entry(event.LOG_CLOSED, run=None)
-    return log

@@ -129,6 +129,7 @@ def test_the_command_line_says_what_is_wrong(tmp_path: Path, capsys: pytest.Capt
     assert "verdict: BROKEN" in said
 
 
+@pytest.mark.needs(program="openssl")
 def test_openssl_verifies_the_signature_of_a_head(tmp_path: Path) -> None:
     log = honest()
     body, _, line = log.bundle()["checkpoint"].decode().rpartition("\n\n")
