@@ -28,7 +28,7 @@ from leverframe.domain.json import Json
 from leverframe.identity.private_files import create_private, read_private, replace_private
 
 _TOKEN_BYTES: Final = 32
-_FILE: Final = "approver.json"
+CREDENTIAL_FILE: Final = "approver.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,12 +69,12 @@ def create_approver(folder: Path, principal: PrincipalId) -> Approver:
     """
     made = Approver(principal=principal, credential=os.urandom(_TOKEN_BYTES).hex())
     written: Json = {"version": 1, "principal": principal, "credential": made.credential}
-    if create_private(folder / _FILE, canonical.encode(written) + b"\n"):
+    if create_private(folder / CREDENTIAL_FILE, canonical.encode(written) + b"\n"):
         return made
     found = load_approver(folder)
     if found.principal != principal:
         raise KeyUnsafe(
-            f"{str(folder / _FILE)!r} is the credential of {found.principal!r}, not of {principal!r}.",
+            f"{str(folder / CREDENTIAL_FILE)!r} is the credential of {found.principal!r}, not of {principal!r}.",
             next_move="Use another configuration folder (XDG_CONFIG_HOME), or remove the file.",
         )
     return found
@@ -86,7 +86,7 @@ def load_approver(folder: Path) -> Approver:
     Raises:
         KeyUnsafe: it is missing, damaged, another user's, or can be read by others.
     """
-    path = folder / _FILE
+    path = folder / CREDENTIAL_FILE
     value = _decoded(read_private(path, "The approver credential"), path)
     principal, credential = value.get("principal"), value.get("credential")
     if not isinstance(principal, str) or not isinstance(credential, str) or len(credential) != 2 * _TOKEN_BYTES:

@@ -1,0 +1,59 @@
+"""Which commands there are, in the groups of the help.
+
+Knows: names and one sentence each.  Never: imports a command; a module of `cli.commands` is named here as text and
+imported when its command is typed, so that help needs no store, no model and no cryptography (ADR-0002).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from types import ModuleType
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command: its name, which is that of its module too, and what it does in a sentence."""
+
+    name: str
+    summary: str
+
+    def module(self) -> ModuleType:
+        """Import what does it."""
+        return import_module(f"leverframe.cli.commands.{self.name}")
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Commands that stand together in the help."""
+
+    title: str
+    commands: tuple[Command, ...]
+
+
+GROUPS: tuple[Group, ...] = (
+    Group(
+        "Start",
+        (
+            Command("init", "Write a small project that runs."),
+            Command("check", "Judge the files of a project, or one contract."),
+            Command("show", "Say what a workflow may do, where it stops and what it leaves."),
+            Command("demo", "Play a first run, held, granted and explained, in a new folder."),
+        ),
+    ),
+    Group(
+        "Work",
+        (
+            Command("run", "Start a run of a workflow, or one for each line of a file."),
+            Command("runs", "List, show, resume, settle and end runs."),
+            Command("approvals", "List, show, grant and deny held calls."),
+        ),
+    ),
+    Group("Control", (Command("policy", "Explain what a workflow's policy says about a call."),)),
+    Group("Reference", (Command("schema", "Print the JSON Schema of a file that you write."),)),
+)
+
+
+def commands() -> Iterator[Command]:
+    """Every command, in the order of the help."""
+    for group in GROUPS:
+        yield from group.commands

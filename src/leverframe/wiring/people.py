@@ -1,0 +1,90 @@
+"""Who is at the keyboard, and whom a project takes answers from.
+
+A person is whoever holds the credential of the configuration folder in force (`XDG_CONFIG_HOME`), never who a flag or
+a variable names.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from leverframe.core.approvals import APPROVER_ROLE
+from leverframe.domain.contracts import Person, Project
+from leverframe.domain.errors import ApprovalRefused
+from leverframe.domain.ids import PrincipalId
+from leverframe.identity import os_user
+
+STATE_FOLDER = ".leverframe"
+PROOF = "os-user"  # what an answer from this command line proves: an OS user with that credential, not a passkey
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enrolled:
+    """A principal whose answers a project takes, and the file that proves who they are."""
+
+    principal: PrincipalId
+    file: Path
+
+
+def launcher() -> PrincipalId:
+    """The OS user of this process: `os:maria`."""
+    return os_user.launcher()
+
+
+def people_of(project: Project) -> Mapping[PrincipalId, Person]:
+    """Everyone who may answer: the project's `people`; where it lists none, this machine's user, as an approver."""
+    if project.people:
+        return project.people
+    alone = launcher()
+    return {alone: Person(id=alone, tenants=frozenset(project.tenants), roles=frozenset({APPROVER_ROLE, "operator"}))}
+
+
+def enrol_os_user(root: Path) -> Enrolled:
+    """Make this machine's user known to a project, as itself, with the credential of the configuration folder in force.
+
+    Raises:
+        KeyUnsafe: that folder is another person's, the credential or the list of approvers cannot be written, or they
+            can be read by others.
+    """
+    return enrol_person(root, launcher(), os_user.configuration_folder())
+
+
+def enrol_launcher(project: Project) -> None:
+    """The same for a project that was cloned and not written here, as far as it takes this user's answers.
+
+    Nothing happens where the configuration folder is another person's: nobody is enrolled by running a command.
+    """
+    folder = os_user.configuration_folder()
+    file = folder / os_user.CREDENTIAL_FILE
+    is_ours = not file.exists() or os_user.load_approver(folder).principal == launcher()
+    if is_ours and launcher() in people_of(project):
+        enrol_os_user(Path(project.root))
+
+
+def enrol_person(root: Path, principal: PrincipalId, folder: Path) -> Enrolled:
+    """Make a person of `people` known to a project, with a credential in a configuration folder of their own.
+
+    Raises:
+        KeyUnsafe: the folder holds somebody else's credential, or cannot be written.
+    """
+    approver = os_user.create_approver(folder, principal)
+    os_user.Approvers(root / STATE_FOLDER).enrol(approver)
+    return Enrolled(principal=principal, file=folder / os_user.CREDENTIAL_FILE)
+
+
+def identify(project: Project) -> Person:
+    """The person at the keyboard, by their credential.
+
+    Raises:
+        ApprovalRefused: the project does not know the credential, or lists its people without this one.
+        KeyUnsafe: there is no credential, or others can read it.
+    """
+    approver = os_user.load_approver(os_user.configuration_folder())
+    os_user.Approvers(Path(project.root) / STATE_FOLDER).check(approver)
+    people = people_of(project)
+    if approver.principal not in people:
+        raise ApprovalRefused(
+            f"{approver.principal!r} is not one of the people whom this project lists.",
+            next_move="Who may: `people` in leverframe.yaml; without it, this machine's user.",
+        )
+    return people[approver.principal]
