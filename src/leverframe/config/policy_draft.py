@@ -5,6 +5,7 @@ Knows: lists, rows and rules with the place of each.  Never: what they mean toge
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 from leverframe.config.conditions import ConditionReader
 from leverframe.config.findings import Findings, Mark
@@ -119,10 +120,18 @@ def _row(section: Section) -> RowDraft:
     row = ApprovalRow(
         tool=ToolName(section.text("tool")),
         requirement=requirement,
-        threshold_usd=section.decimal("threshold_usd"),
+        threshold_usd=_shortest(section.decimal("threshold_usd")),
         threshold_source=section.place("threshold_usd").ref if has_threshold else None,
     )
     return RowDraft(row=row, section=section)
+
+
+def _shortest(amount: Decimal | None) -> Decimal | None:
+    """One spelling for one amount, since rules are named by it: 50.00 is 50."""
+    if amount is None:
+        return None
+    short = amount.normalize()
+    return short.quantize(Decimal(1)) if short == short.to_integral_value() else short
 
 
 def _rules(policy: Section, reader: ConditionReader, around: Surroundings) -> tuple[Rule, ...]:
