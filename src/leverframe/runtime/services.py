@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from leverframe.core.token_types import TokenTypes
-from leverframe.domain.contracts import Project
-from leverframe.domain.ids import TenantId
+from leverframe.domain.contracts import Person, Project
+from leverframe.domain.ids import PrincipalId, TenantId
 from leverframe.ports.claims import Claims
 from leverframe.ports.clock import Clock
 from leverframe.ports.fingerprints import Fingerprints
@@ -20,6 +20,7 @@ class Services:
     """The ports and the project.  The ports that act are not here: only the door holds them."""
 
     project: Project
+    people: Mapping[PrincipalId, Person]  # who may answer: the project's, or this machine's user
     writer: Writer
     journal: Journal
     approvals: ApprovalBook

@@ -4,9 +4,12 @@ from pathlib import Path
 from typing import assert_never
 
 from leverframe.domain.contracts import Project, Provider, Wire
+from leverframe.models.openai import OpenAiModel
 from leverframe.models.recorded import RecordedModel
 from leverframe.models.router import ModelRouter
+from leverframe.net.client import HttpClient
 from leverframe.ports.acting import ModelCaller, ToolExecutor
+from leverframe.ports.clock import Clock
 from leverframe.ports.secrets import Secrets
 from leverframe.tools.functions import PythonFunctions
 from leverframe.tools.mcp_stdio import McpStdioTools
@@ -23,18 +26,22 @@ def build_tools(project: Project, functions: PythonFunctions, secrets: Secrets) 
     )
 
 
-def build_models(project: Project, secrets: Secrets) -> ModelCaller:
+def build_models(project: Project, secrets: Secrets, clock: Clock) -> ModelCaller:
     """The callers of every provider of the project; nothing connects or loads before its first call."""
     root = Path(project.root)
-    callers = {name: _caller(provider, root, secrets) for name, provider in project.providers.items() if provider.wire is Wire.RECORDED}
-    return ModelRouter(callers, secrets)
+    http = HttpClient()
 
+    def caller(provider: Provider) -> ModelCaller:
+        match provider.wire:
+            case Wire.RECORDED:
+                return RecordedModel(provider, root)
+            case Wire.OPENAI:
+                return OpenAiModel(provider, http=http, secrets=secrets, clock=clock)
+            case Wire.LOCAL:
+                raise AssertionError(provider.wire)
+            case _:
+                assert_never(provider.wire)
 
-def _caller(provider: Provider, root: Path, secrets: Secrets) -> ModelCaller:
-    match provider.wire:
-        case Wire.RECORDED:
-            return RecordedModel(provider, root)
-        case Wire.LOCAL | Wire.OPENAI:
-            raise AssertionError(provider.wire)
-        case _:
-            assert_never(provider.wire)
+    return ModelRouter(
+        {name: caller(one) for name, one in project.providers.items() if one.wire is not Wire.LOCAL}, secrets
+    )

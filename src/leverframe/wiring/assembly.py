@@ -10,9 +10,9 @@ from leverframe.core.token_types import compile_types
 from leverframe.domain.contracts import Project
 from leverframe.domain.errors import StoreUnavailable
 from leverframe.domain.ids import TenantId
+from leverframe.domain.tools import ToolSpec
 from leverframe.identity.keys import TenantKeys
 from leverframe.identity.secrets import ProjectSecrets
-from leverframe.domain.tools import ToolSpec
 from leverframe.ports.acting import ToolExecutor
 from leverframe.ports.signing import Signer
 from leverframe.runtime.advance import Runner
@@ -25,8 +25,7 @@ from leverframe.store.claims import FileClaims
 from leverframe.tools.functions import PythonFunctions
 from leverframe.wiring.acting import build_models, build_tools
 from leverframe.wiring.clock import SystemClock, SystemEntropy
-
-STATE_FOLDER = ".leverframe"
+from leverframe.wiring.people import STATE_FOLDER, people_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,9 +70,10 @@ async def open_assembly(project: Project, *, create: bool) -> AsyncIterator[Asse
     secrets = ProjectSecrets(root)
     functions = PythonFunctions(root)
     tools = build_tools(project, functions, secrets)
-    door = Door(tools, build_models(project, secrets))
+    door = Door(tools, build_models(project, secrets, clock))
     services = Services(
         project=project,
+        people=people_of(project),
         writer=store.writer,
         journal=store.journal,
         approvals=store.approvals,

@@ -6,6 +6,7 @@ approval; that is a person's, through `runtime.answers`.
 
 from dataclasses import replace
 
+from leverframe.core.approvals import may_consume
 from leverframe.core.policy import Question
 from leverframe.domain.approvals import Answer, AnswerWord, Approval, ApprovalState
 from leverframe.domain.errors import EvidenceBroken
@@ -36,7 +37,9 @@ async def standing(ctx: RunContext, step: Step) -> Approval | HeldBack | Refused
     now = ctx.services.mint.now()
     match approval.state:
         case ApprovalState.GRANTED if approval.execute_by is not None and now < approval.execute_by:
-            return approval
+            # Whoever granted must still be someone who may: a grant of one who has left counts no more.
+            lost = may_consume(approval, ctx.services.people, action_digest=approval.action_digest, now=now)
+            return approval if lost is None else _refused(step, lost.code, lost.text)
         case ApprovalState.PENDING if now < approval.decide_by:
             message = f"Still waiting for {approval.approval_id}."
             return HeldBack(path=step.path, approval_id=approval.approval_id, reasons=(), message=message)
