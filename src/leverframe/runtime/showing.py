@@ -69,8 +69,9 @@ def declared_redaction(services: Services, run: Run) -> Redaction:
 
     What the run's own contract redacted as well is learned from what it sealed.
     """
-    contracts = services.project.environments.get(run.workflow, {}).values()
-    return redaction_of(key for contract in contracts for key in contract.logging.redact_fields)
+    project = services.project
+    contracts = [*project.environments.get(run.workflow, {}).values(), project.contracts.get(run.workflow)]
+    return redaction_of(key for one in contracts if one is not None for key in one.logging.redact_fields)
 
 
 def effect_sentence(spec: ToolSpec | None, tool: str, args: Mapping[str, Json]) -> str:

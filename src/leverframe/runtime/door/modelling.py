@@ -40,7 +40,7 @@ from leverframe.domain.runs import RunState, Step, StepKind, StepState
 from leverframe.ports.acting import ModelCaller
 from leverframe.ports.crash_points import crash_point
 from leverframe.runtime.context import RunContext
-from leverframe.runtime.door.recording import reservation_id
+from leverframe.runtime.door.rows import reservation_id
 from leverframe.runtime.entries import model_entry
 from leverframe.runtime.outcomes import Failed, ModelOutcome, ModelSaid, Refused, Stopped, deny_message
 

@@ -4,19 +4,18 @@ Knows: which rows and entries each decision and each outcome writes, all in one 
 """
 
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 
-from leverframe.core.budgets import counts, plan
 from leverframe.core.policy import Asker, history_still_allows
 from leverframe.domain.approvals import Approval, ApprovalState
 from leverframe.domain.budgets import BudgetUnit
 from leverframe.domain.conditions import HistoryQuery
 from leverframe.domain.evidence import DetailValue, Disclosure, EntryDraft, EventType
-from leverframe.domain.ids import ApprovalId, ReservationId, RuleId, Sha256
+from leverframe.domain.ids import ApprovalId, RuleId, Sha256
 from leverframe.domain.json import Json
 from leverframe.domain.labels import Label
-from leverframe.domain.money import MicroUsd, scaled_amount
+from leverframe.domain.money import MicroUsd
 from leverframe.domain.policy import Allow, Decision, Deny, Hold, Reason, Then
 from leverframe.domain.proposals import (
     ApprovalUsable,
@@ -27,9 +26,7 @@ from leverframe.domain.proposals import (
     MoveApproval,
     Proposal,
     PutApproval,
-    PutOnceKey,
     PutStep,
-    PutValue,
     RunIs,
     SettleDirect,
     SettleReserves,
@@ -39,7 +36,15 @@ from leverframe.domain.runs import RunState, Step, StepKind, StepState
 from leverframe.domain.tools import ToolSpec
 from leverframe.runtime.context import RunContext
 from leverframe.runtime.door.asking import Ask, Loaded
-from leverframe.runtime.door.envelopes import Envelope, sticky_digest, value_digest
+from leverframe.runtime.door.envelopes import Envelope
+from leverframe.runtime.door.rows import (
+    counted,
+    held_approval,
+    history_rows,
+    outdated,
+    outdated_entries,
+    reservation_id,
+)
 from leverframe.runtime.entries import approval_entry, decided_entry, intended_entry, requested_entry, settled_entry
 
 ONCE_RULE = RuleId("once_per")
@@ -68,11 +73,6 @@ class Outcome:
     is_free: bool = False  # nothing left the process: the fee is given back
 
 
-def reservation_id(call_id: str) -> ReservationId:
-    """The reservation of a call: found again after a crash without having been written down."""
-    return ReservationId("rsv_" + call_id.removeprefix("call_"))
-
-
 def decided(
     ctx: RunContext, ask: Ask, loaded: Loaded, decision: Decision, expect: frozenset[StepState] | None
 ) -> Decided:
@@ -91,14 +91,17 @@ def decided(
             entries += _allow_entries(ctx, ask, decision, step, entry)
         case Hold():
             spec, envelope = _frozen(ask, loaded)
-            approval = _approval(ctx, ask, loaded.now, decision, envelope.digest)
+            approval = held_approval(ctx, ask, loaded.now, decision, envelope.digest)
             step = replace(step, approval_id=approval.approval_id)
-            changes += [*_counted(ctx, ask, loaded), PutApproval(approval=approval)]
-            entries.append(requested_entry(ctx, approval, spec=spec, cause=entry.entry_id))
+            changes += [*counted(ctx, ask, loaded), *outdated(ask), PutApproval(approval=approval)]
+            entries += [
+                *outdated_entries(ctx, ask, loaded.now),
+                requested_entry(ctx, approval, spec=spec, cause=entry.entry_id),
+            ]
         case Deny():
             if ask.asker is Asker.AGENT:
                 changes.append(SettleDirect(window_id=ctx.window_id, unit=BudgetUnit.STEPS, amount=1))
-    changes += [PutStep(step=step, expect=expect), *_history_rows(ctx, ask, loaded)]
+    changes += [PutStep(step=step, expect=expect), *history_rows(ctx, ask, loaded)]
     proposal = Proposal(
         tenant=ctx.run.tenant,
         guards=tuple(guards),
@@ -323,56 +326,3 @@ def _allow_entries(ctx: RunContext, ask: Ask, decision: Allow, step: Step, entry
             )
         )
     return entries
-
-
-def _approval(ctx: RunContext, ask: Ask, now: datetime, decision: Hold, digest: Sha256) -> Approval:
-    rules = tuple(dict.fromkeys(reason.rule for reason in decision.reasons if reason.then is Then.HOLD))
-    return Approval(
-        approval_id=ctx.services.mint.approval_id(),
-        tenant=ctx.run.tenant,
-        run_id=ctx.run.run_id,
-        path=ask.path,
-        tool=ask.tool,
-        action_digest=digest,
-        rules=rules,
-        requirement=decision.requirement,
-        initiator=ctx.run.initiator,
-        launcher=ctx.run.launcher,
-        selector_digest=sticky_digest(ctx, ask.spec, ask.args) if ask.spec is not None else b"",
-        subject_digest=ctx.run.subject_digest,
-        asked_at=now,
-        decide_by=now + timedelta(seconds=decision.requirement.decide_within_s),
-    )
-
-
-def _counted(ctx: RunContext, ask: Ask, loaded: Loaded) -> tuple[Change, ...]:
-    """A hold keeps its count, but no money: the counts are taken and settled at once; re-entry reserves the rest."""
-    reserves = plan(loaded.question.windows, counts(loaded.question.cost))
-    if not reserves:
-        return ()
-    rid = ReservationId(reservation_id(ask.call_id) + "_count")
-    return (
-        TakeReserves(reservation_id=rid, run_id=ctx.run.run_id, path=ask.path, reserves=reserves),
-        SettleReserves(reservation_id=rid, actual={}),
-    )
-
-
-def _history_rows(ctx: RunContext, ask: Ask, loaded: Loaded) -> list[Change]:
-    """The values that rules may ask for later; of the agent's own calls only."""
-    if ask.spec is None or ask.schema_error or ask.asker is not Asker.AGENT:
-        return []
-    rows: list[Change] = [
-        PutValue(
-            run_id=ctx.run.run_id,
-            path=ask.path,
-            tool=ask.tool,
-            arg=arg,
-            amount=scaled_amount(ask.args[arg]),
-            value_digest=value_digest(ctx, ask.tool, arg, ask.args[arg]),
-        )
-        for arg in sorted(ask.args)
-        if arg in ask.spec.args or isinstance(ask.args[arg], str | int | Decimal)
-    ]
-    if loaded.once is not None:
-        rows.append(PutOnceKey(run_id=ctx.run.run_id, path=ask.path, tool=ask.tool, key_digest=loaded.once.key_digest))
-    return rows

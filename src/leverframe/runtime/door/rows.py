@@ -1,0 +1,102 @@
+"""The rows that a decision writes beside its step: approvals, counts, and the values that history asks for.
+
+Never: decides, or writes anything by itself; `recording` puts these into its one proposal.
+"""
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from leverframe.core.budgets import counts, plan
+from leverframe.core.policy import Asker
+from leverframe.domain.approvals import Approval, ApprovalState
+from leverframe.domain.evidence import EntryDraft, EventType
+from leverframe.domain.ids import ReservationId, Sha256
+from leverframe.domain.money import scaled_amount
+from leverframe.domain.policy import Hold, Then
+from leverframe.domain.proposals import (
+    Change,
+    MoveApproval,
+    PutOnceKey,
+    PutValue,
+    SettleReserves,
+    TakeReserves,
+)
+from leverframe.runtime.context import RunContext
+from leverframe.runtime.door.asking import Ask, Loaded
+from leverframe.runtime.door.envelopes import sticky_digest, value_digest
+from leverframe.runtime.entries import approval_entry
+
+
+def reservation_id(call_id: str) -> ReservationId:
+    """The reservation of a call: found again after a crash without having been written down."""
+    return ReservationId("rsv_" + call_id.removeprefix("call_"))
+
+
+def held_approval(ctx: RunContext, ask: Ask, now: datetime, decision: Hold, digest: Sha256) -> Approval:
+    """The approval that a hold asks for."""
+    rules = tuple(dict.fromkeys(reason.rule for reason in decision.reasons if reason.then is Then.HOLD))
+    return Approval(
+        approval_id=ctx.services.mint.approval_id(),
+        tenant=ctx.run.tenant,
+        run_id=ctx.run.run_id,
+        path=ask.path,
+        tool=ask.tool,
+        action_digest=digest,
+        rules=rules,
+        requirement=decision.requirement,
+        initiator=ctx.run.initiator,
+        launcher=ctx.run.launcher,
+        selector_digest=sticky_digest(ctx, ask.spec, ask.args) if ask.spec is not None else b"",
+        subject_digest=ctx.run.subject_digest,
+        asked_at=now,
+        decide_by=now + timedelta(seconds=decision.requirement.decide_within_s),
+    )
+
+
+def outdated(ask: Ask) -> tuple[Change, ...]:
+    """A grant over bytes that are no longer those of the call (a fact changed) is taken back by the new hold."""
+    if ask.approval is None:
+        return ()
+    old = ask.approval.approval_id
+    return (MoveApproval(approval_id=old, expect=ApprovalState.GRANTED, to=ApprovalState.REVOKED),)
+
+
+def outdated_entries(ctx: RunContext, ask: Ask, now: datetime) -> tuple[EntryDraft, ...]:
+    """The entry of the same."""
+    if ask.approval is None:
+        return ()
+    entry_id, event = ctx.services.mint.entry_id(), EventType.APPROVAL_REVOKED
+    return (approval_entry(ask.approval, ctx.run, entry_id=entry_id, at=now, event=event),)
+
+
+def counted(ctx: RunContext, ask: Ask, loaded: Loaded) -> tuple[Change, ...]:
+    """A hold keeps its count, but no money: the counts are taken and settled at once; re-entry reserves the rest."""
+    reserves = plan(loaded.question.windows, counts(loaded.question.cost))
+    if not reserves:
+        return ()
+    rid = ReservationId(reservation_id(ask.call_id) + "_count")
+    return (
+        TakeReserves(reservation_id=rid, run_id=ctx.run.run_id, path=ask.path, reserves=reserves),
+        SettleReserves(reservation_id=rid, actual={}),
+    )
+
+
+def history_rows(ctx: RunContext, ask: Ask, loaded: Loaded) -> list[Change]:
+    """The values that rules may ask for later; of the agent's own calls only."""
+    if ask.spec is None or ask.schema_error or ask.asker is not Asker.AGENT:
+        return []
+    rows: list[Change] = [
+        PutValue(
+            run_id=ctx.run.run_id,
+            path=ask.path,
+            tool=ask.tool,
+            arg=arg,
+            amount=scaled_amount(ask.args[arg]),
+            value_digest=value_digest(ctx, ask.tool, arg, ask.args[arg]),
+        )
+        for arg in sorted(ask.args)
+        if arg in ask.spec.args or isinstance(ask.args[arg], str | int | Decimal)
+    ]
+    if loaded.once is not None:
+        rows.append(PutOnceKey(run_id=ctx.run.run_id, path=ask.path, tool=ask.tool, key_digest=loaded.once.key_digest))
+    return rows

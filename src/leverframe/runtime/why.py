@@ -1,0 +1,419 @@
+"""The five questions about one run or call: what was called, on what data, which rule, who approved, what it cost.
+
+Knows: how journal, evidence and approvals answer them together.  Each part says what it knows, or why it knows nothing.
+Never: shows a redacted value, and never takes the word of the journal for what the evidence says.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from leverframe.core.canonical import decode
+from leverframe.domain.approvals import Approval
+from leverframe.domain.contracts import Contract
+from leverframe.domain.errors import NotFound
+from leverframe.domain.ids import ApprovalId, CallId, PrincipalId, RunId, Sha256, StepPath, ToolName
+from leverframe.domain.json import Json, JsonObject
+from leverframe.domain.labels import Integrity
+from leverframe.domain.money import MicroUsd
+from leverframe.domain.runs import Run, RunState, Step, StepKind, StepState
+from leverframe.ports.store import LoggedLeaf
+from leverframe.runtime.answers import find_approval
+from leverframe.runtime.services import Services
+from leverframe.runtime.sessions import find_run
+from leverframe.runtime.showing import RunValues, effect_sentence, values_of, word
+from leverframe.runtime.verifying import Inclusion, check_inclusion
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What the person asked: the contract's `intent`, or the whole input where it names none.
+
+    `missing` says why there are no words.
+    """
+
+    words: str = ""
+    field: str = ""  # "input.message"; "input" for all of it
+    label: str = ""
+    subject: str = ""
+    missing: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spent:
+    """One unit of the run's budget."""
+
+    used: int
+    limit: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelUse:
+    """How often a model was asked, and what it took.  `is_recorded`: a recording answered, no model did."""
+
+    model: str
+    calls: int
+    failed: int
+    input_tokens: int
+    output_tokens: int
+    cost: MicroUsd
+    is_recorded: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Argument:
+    """One argument of a call: who could have written it, and which value that entered the run it equals."""
+
+    name: str
+    value: Json
+    integrity: str
+    origin: str  # "input/message", "3/orders/0"; empty where no one value that entered the run equals it
+    origin_tool: str  # the tool whose answer that was; empty for the input
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FactSeen:
+    """A value that the door read itself before it decided.  `unreadable` says why it could not."""
+
+    name: str
+    value: Json
+    integrity: str
+    read_by: str  # the tool or function it comes from
+    unreadable: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecisionSeen:
+    """One answer of policy about a call, as its evidence entry says; a held call has another after its grant."""
+
+    index: int
+    decision: str
+    rule: str
+    source: str
+    policy_digest: str
+    text: str  # what the rule looked at; empty where the values are gone
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerSeen:
+    """One person's word.  `viewed_at` None: nobody recorded when they opened it."""
+
+    principal: PrincipalId
+    word: str
+    at: datetime
+    proof: str
+    reason: str
+    viewed_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalSeen:
+    """What became of a held call.  `uses`: how many entries say that it was used."""
+
+    approval: Approval
+    answers: tuple[AnswerSeen, ...]
+    uses: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallSeen:
+    """One tool call of a run: what it was, what it rested on, and what came of it.
+
+    `missing` says why arguments and facts are not shown.
+    """
+
+    path: StepPath
+    call_id: CallId
+    tool: ToolName
+    is_write: bool
+    state: StepState
+    error: str
+    attempts: int
+    sentence: str
+    action_digest: Sha256
+    arguments: tuple[Argument, ...]
+    facts: tuple[FactSeen, ...]
+    decisions: tuple[DecisionSeen, ...]
+    approval: ApprovalSeen | None
+    cost: MicroUsd
+    missing: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Why:
+    """All answers about one run.  `focus` names the one call that was asked about; None: the whole run."""
+
+    run: Run
+    cost: MicroUsd
+    active_s: float
+    waited_s: float
+    asked: Asked
+    calls: tuple[CallSeen, ...]
+    models: tuple[ModelUse, ...]
+    tool_calls: Spent
+    first_index: int
+    last_index: int
+    inclusion: Inclusion
+    focus: StepPath | None = None
+
+
+async def why(services: Services, wanted: str) -> Why:
+    """Explain a run, or one call of it.
+
+    Args:
+        services: the runtime's.
+        wanted: `run_…`, `run_…/2.0` (a step of it), `call_…`, or `apr_…`.
+
+    Raises:
+        NotFound: there is no such thing.
+    """
+    run, focus = await _find(services, wanted)
+    steps = await services.journal.steps(run.run_id)
+    if focus is not None and not any(step.path == focus for step in steps):
+        raise NotFound(
+            f"Run {run.run_id!r} has no step {focus!r}.", next_move=f"Its steps: leverframe runs show {run.run_id}"
+        )
+    leaves = await services.evidence.leaves_of_run(run.tenant, run.run_id)
+    told = _Told(
+        services=services,
+        run=run,
+        contract=services.project.contract_in(run.workflow, run.environment),
+        values=await values_of(services, run),
+        steps=steps,
+        entries=tuple((leaf.index, _entry(leaf)) for leaf in leaves),
+    )
+    windows = {window.unit.value: window for window in await services.journal.windows(run.run_id)}
+    ended = run.state is RunState.ENDED
+    active_s = (run.active_us if ended else windows["wall_us"].settled) / 1_000_000
+    total_s = ((run.ended_at or services.mint.now()) - run.opened_at).total_seconds()
+    calls = [step for step in steps if step.kind is StepKind.TOOL and focus in (None, step.path)]
+    counted = windows["tool_calls"]
+    return Why(
+        run=run,
+        cost=MicroUsd(windows["usd"].settled),
+        active_s=active_s,
+        waited_s=max(0.0, total_s - active_s),
+        asked=told.asked(),
+        calls=tuple([await told.call(step) for step in calls]),
+        models=told.models(),
+        tool_calls=Spent(used=counted.settled, limit=counted.limit if counted.key and counted.limit < 2**53 else None),
+        first_index=leaves[0].index if leaves else -1,
+        last_index=leaves[-1].index if leaves else -1,
+        inclusion=await check_inclusion(services, run.tenant, leaves),
+        focus=focus,
+    )
+
+
+async def _find(services: Services, wanted: str) -> tuple[Run, StepPath | None]:
+    name, _, path = wanted.partition("/")
+    if name.startswith("apr_"):
+        approval = await find_approval(services, ApprovalId(name))
+        return await find_run(services, approval.run_id), approval.path
+    if name.startswith("call_"):
+        step = await services.journal.step_of_call(CallId(name))
+        if step is None:
+            raise NotFound(f"There is no call {name!r} here.", next_move="A run's calls: leverframe runs show RUN")
+        return await find_run(services, step.run_id), step.path
+    return await find_run(services, RunId(name)), StepPath(path) if path else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Told:
+    """What was recorded of a run, while it is put together."""
+
+    services: Services
+    run: Run
+    contract: Contract | None
+    values: RunValues
+    steps: Sequence[Step]
+    entries: tuple[tuple[int, JsonObject], ...]
+
+    def asked(self) -> Asked:
+        """The person's words, from the disclosed input."""
+        recorded = self.values.fields(self.run.input_ref)
+        if not recorded:
+            return Asked(missing=self._gone("the input"))
+        given = recorded.get("input")
+        field = self.contract.ask if self.contract is not None else ""
+        words = _at(given, field) if field else given
+        if words is None:
+            return Asked(subject=_text(recorded.get("subject")), missing=f"the input has no {field}")
+        return Asked(
+            words=words if isinstance(words, str) else _text(words),
+            field=field or "input",
+            label=self._label(field, str(recorded.get("opener", ""))),
+            subject=_text(recorded.get("subject")),
+        )
+
+    def models(self) -> tuple[ModelUse, ...]:
+        """The model calls by model, in the order of their first one."""
+        asked: dict[str, list[Step]] = {}
+        for step in self.steps:
+            if step.kind is StepKind.MODEL:
+                asked.setdefault(step.name, []).append(step)
+        recorded = {
+            f"{entry.get('provider')}/{entry.get('model')}"
+            for _, entry in self.entries
+            if entry.get("type") == "model.answered" and _detail(entry).get("recorded") is True
+        }
+        return tuple(
+            ModelUse(
+                model=name,
+                calls=len(steps),
+                failed=sum(step.state is not StepState.OK for step in steps),
+                input_tokens=sum(step.input_tokens for step in steps),
+                output_tokens=sum(step.output_tokens for step in steps),
+                cost=MicroUsd(sum(step.cost for step in steps)),
+                is_recorded=name in recorded,
+            )
+            for name, steps in asked.items()
+        )
+
+    async def call(self, step: Step) -> CallSeen:
+        """One tool call with everything it rested on."""
+        spec = self.contract.tools.get(ToolName(step.name)) if self.contract is not None else None
+        recorded = self.values.fields(step.args_ref)
+        envelope = recorded.get("envelope")
+        frozen: JsonObject = envelope if isinstance(envelope, Mapping) else {}
+        given = frozen.get("args", recorded.get("args"))
+        args: JsonObject = given if isinstance(given, Mapping) else {}
+        return CallSeen(
+            path=step.path,
+            call_id=step.call_id,
+            tool=ToolName(str(recorded.get("tool", step.name))),
+            is_write=self._is_write(step),
+            state=step.state,
+            error=step.error,
+            attempts=step.attempts,
+            sentence=effect_sentence(spec, step.name, args) if recorded else step.name,
+            action_digest=step.action_digest,
+            arguments=self._arguments(args, recorded.get("labels")),
+            facts=self._facts(frozen.get("facts")),
+            decisions=tuple(self._decisions(step)),
+            approval=await self._approval(step),
+            cost=step.cost,
+            missing="" if recorded else self._gone("what it was called with"),
+        )
+
+    def _is_write(self, step: Step) -> bool:
+        effects = [entry["effect_class"] for _, entry in self.entries_of(step) if "effect_class" in entry]
+        return any(effect != "read" for effect in effects)
+
+    def entries_of(self, step: Step) -> tuple[tuple[int, JsonObject], ...]:
+        """The evidence entries of one step, in order."""
+        return tuple((index, entry) for index, entry in self.entries if entry.get("step") == step.path)
+
+    def _arguments(self, args: JsonObject, labels: Json) -> tuple[Argument, ...]:
+        tools = {step.path: step.name for step in self.steps}
+        found = []
+        for name, value in args.items():
+            label = labels.get(name) if isinstance(labels, Mapping) else None
+            known: JsonObject = label if isinstance(label, Mapping) else {}
+            origin = _text(known.get("origin"))
+            found.append(
+                Argument(
+                    name=name,
+                    value=value,
+                    integrity=_text(known.get("integrity")) or Integrity.THIRD_PARTY.word,
+                    origin=origin,
+                    origin_tool=tools.get(StepPath(origin.partition("/")[0]), ""),
+                )
+            )
+        return tuple(found)
+
+    def _facts(self, facts: Json) -> tuple[FactSeen, ...]:
+        found = []
+        for name, fact in facts.items() if isinstance(facts, Mapping) else ():
+            known: JsonObject = fact if isinstance(fact, Mapping) else {}
+            spec = self.contract.facts.get(name) if self.contract is not None else None
+            read_by = getattr(spec, "tool", "") or str(getattr(getattr(spec, "function", None), "function", ""))
+            found.append(
+                FactSeen(
+                    name=name,
+                    value=known.get("value"),
+                    integrity=_text(known.get("integrity")),
+                    read_by=read_by,
+                    unreadable=_text(known.get("unreadable")),
+                )
+            )
+        return tuple(found)
+
+    def _decisions(self, step: Step) -> list[DecisionSeen]:
+        found = []
+        for index, entry in self.entries_of(step):
+            if entry["type"] != "call.decided":
+                continue
+            sealed = entry.get("_sd")
+            digests = [str(one) for one in sealed] if isinstance(sealed, list) else []
+            reasons = [self.values.fields(digest).get("reasons") for digest in digests]
+            found.append(
+                DecisionSeen(
+                    index=index,
+                    decision=str(entry["decision"]),
+                    rule=_text(entry.get("rule")),
+                    source=_text(_detail(entry).get("rule_source")),
+                    policy_digest=_text(entry.get("policy_digest")),
+                    text="; ".join(_reason_text(one) for one in reasons if one),
+                )
+            )
+        return found
+
+    async def _approval(self, step: Step) -> ApprovalSeen | None:
+        if not step.approval_id:
+            return None
+        approval = await find_approval(self.services, step.approval_id)
+        uses = sum(
+            entry["type"] == "approval.consumed" and entry.get("approval_id") == approval.approval_id
+            for _, entry in self.entries
+        )
+        answers = tuple(
+            AnswerSeen(
+                principal=one.principal,
+                word=one.word.value,
+                at=one.at,
+                proof=one.proof,
+                reason=self.values.text(one.reason),
+                viewed_at=one.viewed_at,
+            )
+            for one in approval.answers
+        )
+        return ApprovalSeen(approval=approval, answers=answers, uses=uses)
+
+    def _label(self, field: str, opener: str) -> str:
+        trust = self.contract.input_trust if self.contract is not None else {}
+        parts = field.split(".")[1:]
+        level = trust.get(".".join(parts)) or trust.get("/" + "/".join(parts)) if parts else None
+        return level.word if level is not None else opener
+
+    def _gone(self, what: str) -> str:
+        """Why a value is not there: its retention is over, or nothing explains it."""
+        days = self.contract.logging.retain_days if self.contract is not None else None
+        ended = self.run.ended_at
+        if days is not None and ended is not None and (self.services.mint.now() - ended).days >= days:
+            return f"{what} was deleted after its {days} days (retain_days); its digest and every proof stay"
+        return f"{what} is not kept any more; leverframe evidence verify says whether that is explained"
+
+
+def _entry(leaf: LoggedLeaf) -> JsonObject:
+    entry = decode(leaf.leaf)
+    return entry if isinstance(entry, Mapping) else {}
+
+
+def _detail(entry: JsonObject) -> JsonObject:
+    detail = entry.get("detail")
+    return detail if isinstance(detail, Mapping) else {}
+
+
+def _at(values: Json, field: str) -> Json:
+    for key in field.split(".")[1:]:
+        values = values.get(key) if isinstance(values, Mapping) else None
+    return values
+
+
+def _reason_text(reasons: Json) -> str:
+    first = reasons[0] if isinstance(reasons, list) and reasons else None
+    return _text(first.get("text")) if isinstance(first, Mapping) else ""
+
+
+def _text(value: Json) -> str:
+    return "" if value is None else word(value)
