@@ -143,7 +143,8 @@ def honest() -> Log:
         event.RUN_STARTED,
         policy_digest=POLICY,
         value={"message": "refund me at ana@b.org", "email": "ana@b.org"},
-        detail={"initiators": ("agent:refund",), "launcher": "os:maria"},
+        actor="agent:refund",
+        detail={"initiators": ("os:jan",), "launcher": "os:maria"},
     )
     _model_call_and_read(log)
     _held_refund(log)
@@ -194,7 +195,7 @@ def _held_refund(log: Log) -> None:
     log.entry(event.CALL_DECIDED, decision="hold", rule="approval.1", value={"amount_usd": 60}, **decided)
     log.entry(event.APPROVAL_REQUESTED, detail={"quorum": 1, "decide_by": DECIDE_BY, "barred": ("os:eva",)}, **asked)
     # As above.
-    answer: dict[str, Any] = {"actor": "person:lena", "outcome": "granted", "detail": {"execute_by": EXECUTE_BY}}
+    answer: dict[str, Any] = {"actor": "person:lena", "detail": {"answer": "granted", "execute_by": EXECUTE_BY}}
     log.entry(event.APPROVAL_DECIDED, value="fine", **answer, **asked)
     log.entry(
         event.CALL_DECIDED,

@@ -59,7 +59,7 @@ def test_a_head_seen_before_is_a_prefix_of_the_log(size: int) -> None:
 
 def test_a_bundle_of_one_run_verifies_by_inclusion_proofs() -> None:
     log = honest()
-    log.entry(EventType.RUN_STARTED, run=RunId("run_2"), policy_digest=POLICY, detail={"initiators": ("agent:x",)})
+    log.entry(EventType.RUN_STARTED, run=RunId("run_2"), policy_digest=POLICY, actor="agent:x")
 
     report = verify(log.bundle(run_id=RUN, consistency=[7]), log.trust(7))
 

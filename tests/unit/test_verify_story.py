@@ -10,9 +10,9 @@ from datetime import timedelta
 import pytest
 
 from leverframe.domain.evidence import EventType
-from leverframe.sdk.report import BROKEN
+from leverframe.sdk.report import BROKEN, OK
 from leverframe.sdk.verify import verify
-from tests.evidence_log import DENIED, READ, START, WRITE, Log, honest
+from tests.evidence_log import DECIDE_BY, DENIED, READ, START, WRITE, Log, honest
 
 
 def forge(check: str, place: str) -> Callable[[Callable[[Log], None]], Callable[[Log], None]]:
@@ -24,7 +24,8 @@ def forge(check: str, place: str) -> Callable[[Callable[[Log], None]], Callable[
 
 
 LIES: list[object] = []
-INTENDED, SETTLED = "entry 12 (call.intended)", "entry 13 (call.settled)"
+INTENDED = "entry 12 (call.intended)"
+OTHER = "f" * 64
 
 
 def drop(log: Log, kind: EventType, at: int = 0) -> None:
@@ -57,13 +58,13 @@ def an_effect_without_an_allow(log: Log) -> None:
     drop(log, EventType.CALL_DECIDED, 2)
 
 
-@forge("S2", "entry 4 (model.answered): a model answered at step '1', where none was called")
+@forge("S2", "entry 4 (model.answered): a model answered at step '1', where no call of one")
 def a_model_call_that_nobody_decided(log: Log) -> None:
     log.change(EventType.MODEL_CALLED, step="9")
 
 
-@forge("S2", "entry 3 (model.called): a model was called on the decision 'deny'")
-def a_model_call_that_was_denied(log: Log) -> None:
+@forge("S2", "entry 4 (model.answered): a model answered at step '1', where no call of one was allowed")
+def a_model_that_answered_although_it_was_denied(log: Log) -> None:
     log.change(EventType.MODEL_CALLED, decision="deny")
 
 
@@ -83,6 +84,11 @@ def an_initiator_who_grants(log: Log) -> None:
     log.change(EventType.APPROVAL_DECIDED, actor="agent:refund")
 
 
+@forge("S3", f"{INTENDED}: 0 of 1 grants count: os:jan is an initiator")
+def a_person_behind_the_run_who_grants(log: Log) -> None:
+    log.change(EventType.APPROVAL_DECIDED, actor="os:jan")
+
+
 @forge("S3", f"{INTENDED}: 0 of 1 grants count: os:eva is an initiator of the run or barred")
 def a_barred_person_who_grants(log: Log) -> None:
     log.change(EventType.APPROVAL_DECIDED, actor="os:eva")
@@ -90,7 +96,7 @@ def a_barred_person_who_grants(log: Log) -> None:
 
 @forge("S3", f"{INTENDED}: 1 of 2 grants count")
 def a_quorum_that_was_not_reached(log: Log) -> None:
-    log.change(EventType.APPROVAL_REQUESTED, detail={"quorum": 2, "decide_by": "2030-01-02T00:00:00.000000Z"})
+    log.change(EventType.APPROVAL_REQUESTED, detail={"quorum": 2, "decide_by": DECIDE_BY})
 
 
 @forge("S3", "entry 13 (call.intended): 1 of 2 grants count")
@@ -106,7 +112,7 @@ def a_grant_that_came_too_late(log: Log) -> None:
 
 @forge("S3", f"{INTENDED}: its time ended at 2030-01-01T00:00:05")
 def a_grant_used_too_late(log: Log) -> None:
-    log.change(EventType.APPROVAL_DECIDED, detail={"execute_by": "2030-01-01T00:00:05.000000Z"})
+    log.change(EventType.APPROVAL_DECIDED, detail={"answer": "granted", "execute_by": "2030-01-01T00:00:05.000000Z"})
 
 
 @forge("S3", f"{INTENDED}: 0 of 1 grants count: person:lena answered for another action")
@@ -121,13 +127,13 @@ def an_approval_of_another_action(log: Log) -> None:
 
 @forge("S3", f"{INTENDED}: 0 of 1 grants count: person:lena is in none of the groups asked")
 def a_stranger_who_grants(log: Log) -> None:
-    detail = {"quorum": 1, "decide_by": "2030-01-02T00:00:00.000000Z", "from_groups": ("payments",)}
-    log.change(EventType.APPROVAL_REQUESTED, detail=detail)
+    log.change(EventType.APPROVAL_REQUESTED, detail={"quorum": 1, "decide_by": DECIDE_BY, "from": ("payments",)})
+    log.change(EventType.APPROVAL_DECIDED, detail={"answer": "granted", "groups": ("sales",)})
 
 
 @forge("S3", f"{INTENDED}: the approval was denied")
 def a_denied_call_that_ran(log: Log) -> None:
-    log.change(EventType.APPROVAL_DECIDED, outcome="denied")
+    log.change(EventType.APPROVAL_DECIDED, detail={"answer": "denied"})
 
 
 @forge("S3", "entry 13 (call.intended): the approval was expired")
@@ -220,3 +226,33 @@ def test_a_signed_lie_is_named(bend: Callable[[Log], None], check: str, place: s
 
     assert report.verdict == BROKEN
     assert any(one.startswith(place) for one in report.checks[check].places), report.text()
+
+
+def test_an_honest_variant_is_not_called_a_lie() -> None:
+    log = honest()
+    log.change(EventType.APPROVAL_REQUESTED, detail={"quorum": 1, "decide_by": DECIDE_BY, "from": ("payments",)})
+    log.put(5, action_digest=None)
+    log.put(6, action_digest=None)
+    log.insert(14, 13, entry_id="ent_late", detail={}, disclosures=())
+    log.put(13, outcome="unknown")
+    log.insert(5, 4, entry_id="ent_gone", step="1b", outcome="unknown", cost_microusd=None, detail={})
+    log.insert(5, 3, entry_id="ent_asked", step="1b", detail={})
+    log.change(EventType.RUN_ENDED, cost_microusd=950)
+
+    report = verify(log.bundle(), log.trust())
+
+    assert report.verdict == OK, report.text()
+    assert report.checks["S3"].notes == ["the groups of 1 grants are not recorded"]
+
+
+def test_what_is_still_on_its_way_or_unknown_is_counted() -> None:
+    log = honest()
+    log.put(13, outcome="unknown")
+    log.insert(15, 12, entry_id="ent_b", action_digest=OTHER, approval_id=None)
+    log.insert(15, 10, entry_id="ent_a", action_digest=OTHER, approval_id=None, detail={})
+    del log.drafts[18:]
+
+    report = verify(log.bundle(), log.trust())
+
+    assert report.verdict == OK, report.text()
+    assert report.checks["S12"].notes == ["1 on their way when this was made", "1 unknown, for a person"]

@@ -73,7 +73,7 @@ EVENT_DOCS: Mapping[EventType, str] = MappingProxyType(
         EventType.RUN_STARTED: "A run was opened: its release, its policy and everyone who counts as its initiator.",
         EventType.RUN_ENDED: "A run ended, with its outcome and its totals; no new call of that run follows.",
         EventType.RUN_GAP: "A crash lost entries of a run that were not flushed; written when it is recovered.",
-        EventType.MODEL_CALLED: "A model call was allowed, by which rule, and is about to be sent.",
+        EventType.MODEL_CALLED: "A model call was decided, by which rule; where it was allowed it is about to be sent.",
         EventType.MODEL_ANSWERED: "A model call came back or failed: its outcome, tokens and cost.",
         EventType.CALL_DECIDED: "Policy answered for one call: allow, hold or deny, with rule and policy digest.",
         EventType.CALL_INTENDED: "A writing call is about to leave the process; durable before it does.",

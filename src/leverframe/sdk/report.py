@@ -4,6 +4,7 @@ Part of the offline verifier (`leverframe.sdk.onefile`): standard library only.
 """
 
 import json
+import textwrap
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +12,8 @@ from typing import Any
 Leaf = dict[str, Any]
 
 OK, SELF_CONSISTENT, BROKEN = "OK", "self-consistent", "BROKEN"
-MAX_SHOWN = 10
+NO_TRUST = "No trust file: the bundle vouches for its own key, and a log rewritten as a whole looks the same."
+MAX_SHOWN, WIDTH = 10, 100
 CHECKS = {
     "files": "every file is the one that the manifest names",
     "entries": "every entry can be read, is of one tenant, stands once and follows its cause",
@@ -88,17 +90,15 @@ class Report:
         """The report for a person."""
         lines = [self.about]
         for one in self.checks.values():
-            note = "; ".join(
-                [f"{one.checked} checked"] * bool(one.checked) + one.notes + [one.not_here] * bool(one.not_here)
-            )
-            lines.append(f"{one.status:<18}  {one.name:<11}  {CHECKS[one.name]}" + (f" ({note})" if note else ""))
-            lines += [f"{'':20}{place}" for place in one.places]
+            notes = [f"{one.checked} checked"] * bool(one.checked) + one.notes + [one.not_here] * bool(one.not_here)
+            line = CHECKS[one.name] + (f" ({'; '.join(notes)})" if notes else "")
+            lines += _hung(f"{one.status:<18}  {one.name:<11}  ", line)
+            for place in one.places:
+                lines += _hung(" " * 20, place)
             if one.failed > len(one.places):
                 lines.append(f"{'':20}and {one.failed - len(one.places)} more")
         if not self.has_trust:
-            lines.append(
-                "No trust file: the bundle vouches for its own key, and a log rewritten as a whole looks the same."
-            )
+            lines += _hung("", NO_TRUST)
         return "\n".join([*lines, f"verdict: {self.verdict}", ""])
 
     def json(self) -> str:
@@ -115,3 +115,7 @@ class Report:
             for one in self.checks.values()
         ]
         return json.dumps({"verdict": self.verdict, "about": self.about, "checks": checks}, indent=1) + "\n"
+
+
+def _hung(start: str, text: str) -> list[str]:
+    return textwrap.wrap(text, WIDTH, initial_indent=start, subsequent_indent=" " * len(start))

@@ -24,7 +24,7 @@ class Run:
     totals: dict[str, int] = field(default_factory=lambda: dict.fromkeys(TOTALS, 0))
     models: set[str] = field(default_factory=set)
     has_ended: bool = False
-    has_gap: bool = False
+    is_summed: bool = True
 
 
 @dataclass(slots=True)
@@ -32,6 +32,7 @@ class Action:
     """What is known of one frozen call of one run."""
 
     decided: str = ""
+    approval_id: str = ""
     was_held: bool = False
     was_denied: bool = False
     intended: tuple[int, str] | None = None
@@ -74,7 +75,7 @@ class Story:
         self.erased: set[str] = set()
         self.ids: set[str] = set()
         self.tenant = self.latest = ""
-        self.heartbeat_s = self.index = 0
+        self.heartbeat_s = self.index = self.unproven_groups = 0
         self.kind = ""
 
     def fail(self, check: str, what: str) -> None:
@@ -116,28 +117,29 @@ class Story:
 
     def finish(self) -> None:
         """Judge what only the end can tell, and say what could not be judged."""
-        open_count = unknown_count = 0
+        checks, open_count, unknown_count = self.checks, 0, 0
         for (run_id, digest), action in self.actions.items():
+            unknown_count += action.outcome == "unknown"
             if action.intended is not None and not action.outcome:
                 open_count += 1
                 if self.runs[run_id].has_ended:
                     index, kind = action.intended
-                    self.checks["S12"].fail(
-                        f"{run_id!r} ended without the outcome of action {digest[:16]}…", index, kind
-                    )
-            unknown_count += action.outcome == "unknown"
-        for count, note in ((open_count, "on their way when this was made"), (unknown_count, "unknown, for a person")):
-            if count:
-                self.checks["S12"].notes.append(f"{count} {note}")
+                    checks["S12"].fail(f"{run_id!r} ended without the outcome of action {digest[:16]}…", index, kind)
+        notes = (
+            ("S12", open_count > 0, f"{open_count} on their way when this was made"),
+            ("S12", unknown_count > 0, f"{unknown_count} unknown, for a person"),
+            ("S3", self.unproven_groups > 0, f"the groups of {self.unproven_groups} grants are not recorded"),
+            ("S6", not self.is_whole, "whether the log holds later entries of the run is not visible here"),
+            ("S7", not self.is_whole, "budgets of this run only"),
+        )
+        for name, holds, note in notes:
+            checks[name].notes += [note] * holds
         if not self.windows:
-            self.checks["S7"].not_here = "no reservation is in these entries"
-        elif not self.is_whole:
-            self.checks["S7"].notes.append("budgets of this run only")
+            checks["S7"].not_here = "no reservation is in these entries"
         if not self.is_whole:
-            self.checks["S6"].notes.append("whether the log holds later entries of the run is not visible here")
-            self.checks["S11"].not_here = "needs the whole log"
-        elif not self.checks["S11"].checked:
-            self.checks["S11"].not_here = "no log.opened entry names a heartbeat"
+            checks["S11"].not_here = "needs the whole log"
+        elif not checks["S11"].checked:
+            checks["S11"].not_here = "no log.opened entry names a heartbeat"
 
     def _time(self, at: str) -> None:
         # The fixed form of times makes the order of the texts the order in time.
@@ -178,7 +180,8 @@ class Story:
 
     def action_of(self, leaf: Leaf) -> Action:
         """The action of an entry, made where it is new."""
-        key = leaf.get("run_id", ""), leaf["action_digest"]
+        # A read may run unfrozen; it is then known by its step, which no frozen action is named like.
+        key = leaf.get("run_id", ""), leaf.get("action_digest") or f"step {leaf['step']}"
         return self.actions.get(key) or self.actions.setdefault(key, Action())
 
     def effect(self, leaf: Leaf, action: Action) -> None:
@@ -190,12 +193,12 @@ class Story:
         if action.was_denied:
             self.fail("S5", "a denial of this very action stands before it")
         if action.was_held or "approval_id" in leaf:
-            self._approved(leaf)
+            self._approved(leaf, leaf.get("approval_id", action.approval_id))
 
-    def _approved(self, leaf: Leaf) -> None:
+    def _approved(self, leaf: Leaf, approval_id: str) -> None:
         self.checks["S3"].checked += 1
         self.checks["S4"].checked += 1
-        approval = self.approvals.get(leaf.get("approval_id", ""))
+        approval = self.approvals.get(approval_id)
         if approval is None:
             self.fail("S3", "the call was held, and no approval stands before it")
             return
@@ -237,19 +240,20 @@ def _config(story: Story, leaf: Leaf, _detail: Leaf, _run: Run) -> None:
 
 def _run_started(story: Story, leaf: Leaf, detail: Leaf, run: Run) -> None:
     story.policies.add(leaf.get("policy_digest", ""))
-    run.barred.update(detail["initiators"])
+    run.barred.update((leaf["actor"], *detail.get("initiators", ())))
 
 
-def _run_ended(story: Story, leaf: Leaf, _detail: Leaf, run: Run) -> None:
+def _run_ended(story: Story, leaf: Leaf, detail: Leaf, run: Run) -> None:
     run.has_ended = True
     story.checks["S6"].checked += 1
     for key in TOTALS:
-        if key in leaf and leaf[key] != run.totals[key] and not run.has_gap:
-            story.fail("S6", f"says {key} {leaf[key]!r}, and its entries add up to {run.totals[key]}")
+        said = leaf.get(key, detail.get(f"total_{key}"))
+        if said is not None and said != run.totals[key] and run.is_summed:
+            story.fail("S6", f"says {key} {said!r}, and its entries add up to {run.totals[key]}")
 
 
 def _run_gap(_story: Story, _leaf: Leaf, _detail: Leaf, run: Run) -> None:
-    run.has_gap = True
+    run.is_summed = False
 
 
 def _allowed(story: Story, leaf: Leaf) -> None:
@@ -259,16 +263,19 @@ def _allowed(story: Story, leaf: Leaf) -> None:
 
 
 def _model_called(story: Story, leaf: Leaf, _detail: Leaf, run: Run) -> None:
-    story.checks["S2"].checked += 1
-    if leaf.get("decision") != "allow":
-        story.fail("S2", f"a model was called on the decision {leaf.get('decision')!r}")
-    _allowed(story, leaf)
-    run.models.add(leaf["step"])
+    if leaf["decision"] == "allow":
+        _allowed(story, leaf)
+        run.models.add(leaf["step"])
+    else:
+        run.models.discard(leaf["step"])
 
 
 def _model_answered(story: Story, leaf: Leaf, _detail: Leaf, run: Run) -> None:
+    story.checks["S2"].checked += 1
     if leaf["step"] not in run.models:
-        story.fail("S2", f"a model answered at step {leaf['step']!r}, where none was called")
+        story.fail("S2", f"a model answered at step {leaf['step']!r}, where no call of one was allowed")
+    # Nobody knows what it took, so its bound is in the books and no entry says how much that was.
+    run.is_summed = run.is_summed and leaf["outcome"] != "unknown"
 
 
 def _decided(story: Story, leaf: Leaf, _detail: Leaf, run: Run) -> None:
@@ -277,11 +284,10 @@ def _decided(story: Story, leaf: Leaf, _detail: Leaf, run: Run) -> None:
         _allowed(story, leaf)
         if run.has_ended:
             story.fail("S6", "a call was allowed after the end of its run")
-    if "action_digest" in leaf:
-        action = story.action_of(leaf)
-        action.decided = decision
-        action.was_held = action.was_held or decision == "hold"
-        action.was_denied = action.was_denied or decision == "deny"
+    action = story.action_of(leaf)
+    action.decided, action.approval_id = decision, leaf.get("approval_id", "")
+    action.was_held = action.was_held or decision == "hold"
+    action.was_denied = action.was_denied or decision == "deny"
 
 
 def _intended(story: Story, leaf: Leaf, _detail: Leaf, _run: Run) -> None:
@@ -311,27 +317,25 @@ def _requested(story: Story, leaf: Leaf, detail: Leaf, run: Run) -> None:
     story.approvals[leaf["approval_id"]] = Approval(
         run_id=leaf["run_id"],
         action=leaf["action_digest"],
-        barred=run.barred | set(detail.get("barred", ())),
+        barred={*run.barred, *detail.get("barred", ())},
         quorum=max(1, int(detail["quorum"])),
         decide_by=detail["decide_by"],
-        groups=set(detail.get("from_groups", ())),
+        groups=set(detail.get("from", ())),
         uses=int(detail.get("uses", 1)),
     )
 
 
 def _answered(story: Story, leaf: Leaf, detail: Leaf, _run: Run) -> None:
     approval, actor = story.approvals[leaf["approval_id"]], leaf["actor"]
-    if leaf["outcome"] != "granted":
+    if detail["answer"] != "granted":
         approval.closed = "denied"
         return
+    is_stranger = bool(approval.groups) and "groups" in detail and approval.groups.isdisjoint(detail["groups"])
     why = (
         ("is an initiator of the run or barred like one", actor in approval.barred),
         ("answered for another action", leaf["action_digest"] != approval.action),
         (f"answered after {approval.decide_by}", leaf["at"] > approval.decide_by),
-        (
-            "is in none of the groups asked",
-            bool(approval.groups) and approval.groups.isdisjoint(detail.get("groups", ())),
-        ),
+        ("is in none of the groups asked", is_stranger),
         (f"answered when it was {approval.closed}", bool(approval.closed)),
     )
     reasons = [text for text, holds in why if holds]
@@ -339,6 +343,8 @@ def _answered(story: Story, leaf: Leaf, detail: Leaf, _run: Run) -> None:
         approval.why_not.append(f"{actor} {' and '.join(reasons)}")
     else:
         approval.granted.add(actor)
+        if approval.groups and "groups" not in detail:
+            story.unproven_groups += 1
     approval.execute_by = detail.get("execute_by", approval.execute_by)
 
 
@@ -350,12 +356,8 @@ def _closed(story: Story, leaf: Leaf, _detail: Leaf, _run: Run) -> None:
     story.approvals[leaf["approval_id"]].closed = leaf["type"].removeprefix("approval.")
 
 
-def _opened(story: Story, _leaf: Leaf, detail: Leaf, _run: Run) -> None:
+def _log_rhythm(story: Story, _leaf: Leaf, detail: Leaf, _run: Run) -> None:
     story.heartbeat_s = int(detail.get("heartbeat_s", 0))
-
-
-def _log_closed(story: Story, _leaf: Leaf, _detail: Leaf, _run: Run) -> None:
-    story.heartbeat_s = 0
 
 
 def _pruned(story: Story, _leaf: Leaf, detail: Leaf, _run: Run) -> None:
@@ -367,8 +369,8 @@ def _erased(story: Story, _leaf: Leaf, detail: Leaf, _run: Run) -> None:
 
 
 _HANDLERS: dict[str, Callable[[Story, Leaf, Leaf, Run], None]] = {
-    "log.opened": _opened,
-    "log.closed": _log_closed,
+    "log.opened": _log_rhythm,
+    "log.closed": _log_rhythm,
     "config.changed": _config,
     "run.started": _run_started,
     "run.ended": _run_ended,
