@@ -192,9 +192,9 @@ def an_effect_without_an_outcome(log: Log) -> None:
     drop(log, EventType.CALL_SETTLED, 1)
 
 
-@forge("clock", "entry 8 (approval.requested): is at 2029-12-31T23:59")
+@forge("clock", "entry 8 (approval.requested): is at 2029-12-31T23:58")
 def a_clock_that_went_back(log: Log) -> None:
-    log.put(8, at=START - timedelta(seconds=9))
+    log.put(8, at=START - timedelta(seconds=99))
 
 
 @forge("entries", "entry 9 (approval.decided): 'ent_8' stands a second time")

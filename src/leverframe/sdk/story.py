@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from leverframe.sdk.report import Check, Leaf
 
 TOTALS = ("cost_microusd", "input_tokens", "output_tokens")
-CLOCK_SLACK = timedelta(seconds=5)
+CLOCK_SLACK = timedelta(seconds=60)
 MISSED_HEARTBEATS = 3
 
 
