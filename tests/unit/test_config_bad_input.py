@@ -1,5 +1,6 @@
 """Wrong files of a project: each is one clear error with its place and the next move, and nothing else."""
 
+# ruff: noqa: E501 - tables of cases: one case a row
 from pathlib import Path
 
 import pytest

@@ -245,7 +245,7 @@ def test_what_is_probably_not_meant_is_said(tmp_path: Path, code: str, severity:
 @pytest.mark.parametrize(
     ("code", "policy"),
     [
-        ("self-asserted-owner", "{allow_tools: [lookup_order], rules: [{id: r, then: deny, tools: [lookup_order], when: args.order_id != run.subject}]}"),
+        ("self-asserted-owner", "{rules: [{id: r, then: deny, when: args.order_id != run.subject}]}"),
         ("rule-has-no-effect", "{rules: [{id: r, then: allow, tools: [lookup_order]}]}"),
         ("rule-has-no-effect", "{rules: [{id: r, then: hold, tools: [lookup_order]}]}"),
         ("denied-and-allowed", "{allow_tools: [lookup_order], deny_tools: [lookup_order]}"),

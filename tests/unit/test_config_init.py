@@ -76,10 +76,10 @@ def test_a_refund_with_the_same_key_is_the_first_refund(tmp_path: Path) -> None:
 def test_a_refund_under_another_key_never_exceeds_what_was_paid(tmp_path: Path) -> None:
     write_new_project(tmp_path / "desk")
     shop = shop_of(tmp_path / "desk")
-    shop.issue_refund("#W2378156", Decimal("60"), idempotency_key="k1")
+    shop.issue_refund("#W2378156", Decimal(60), idempotency_key="k1")
 
     with pytest.raises(ToolRefused, match="left to refund"):
-        shop.issue_refund("#W2378156", Decimal("5"), idempotency_key="k2")
+        shop.issue_refund("#W2378156", Decimal(5), idempotency_key="k2")
 
     assert shop.lookup_order("#W2378156")["refundable_usd"] == Decimal("4.90")
 
@@ -90,7 +90,7 @@ def test_refunds_that_race_under_one_key_have_one_effect(tmp_path: Path) -> None
     answers: list[object] = []
 
     def refund() -> None:
-        answers.append(shop.issue_refund("#W9911732", Decimal("20"), idempotency_key="same"))
+        answers.append(shop.issue_refund("#W9911732", Decimal(20), idempotency_key="same"))
 
     threads = [threading.Thread(target=refund) for _ in range(8)]
     for thread in threads:

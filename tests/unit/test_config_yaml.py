@@ -51,7 +51,7 @@ def test_a_scalar_is_what_the_core_schema_says(text: str, value: object) -> None
     read_value, problems = read(f"key: {text}\n")
 
     assert read_value == {"key": value}
-    assert type(read_value["key"]) is type(value)  # type: ignore[index]  # equal to a dict, as just asserted
+    assert type(read_value["key"]) is type(value)
     assert problems == []
 
 

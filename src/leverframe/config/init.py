@@ -91,16 +91,18 @@ def _move(staging: Path, target: Path) -> None:
     try:
         for part in sorted(staging.iterdir()):
             place = target / part.name
-            if place.exists():
-                raise AlreadyExists(
-                    f"{str(place)!r} is already there; nothing was written.", next_move="Name a new folder."
-                )
-            part.rename(place)
+            part.rename(_free(place))
             moved.append(place)
     except (OSError, AlreadyExists):
         for place in moved:
             place.rename(staging / place.name)
         raise
+
+
+def _free(place: Path) -> Path:
+    if place.exists():
+        raise AlreadyExists(f"{str(place)!r} is already there; nothing was written.", next_move="Name a new folder.")
+    return place
 
 
 def _unwritable(target: Path, err: OSError) -> StoreUnavailable:

@@ -133,13 +133,13 @@ _APPROVAL = (
     _key("approval.required_for", ListOf(item=Group(needs=("tool",))), "One row a tool.", "[{tool: issue_refund, threshold_usd: 50}]", "core.policy", default="[]", tier="first day"),
     _key(f"{_ROW}.tool", registry.TOOL_NAME, "The tool that is held.", "issue_refund", "core.policy", tier="first day"),
     _key(f"{_ROW}.threshold_usd", Money(), "Calls at or above this amount are held; without it, every call.", "50", "core.policy", unit="US dollars", tier="first day"),
-    _key(f"{_ROW}.mode", Words(known=("review",), later=("confirm",)), "Someone else answers (maker-checker).", "review", "runtime.approvals", default="review"),
-    _key(f"{_ROW}.from", ListOf(item=registry.GROUP), "Whose answer counts; none: anyone of the tenant with the role approver. Never the initiator.", "[group:payments-leads]", "runtime.approvals", tier="first month"),
-    _key(f"{_ROW}.quorum", Whole(minimum=1, maximum=20), "How many different people must grant.", "2", "runtime.approvals", default="1", unit="people"),
-    _key(f"{_ROW}.distinct_from", ListOf(item=Words(known=("initiator", "launcher"), later=("editor",))), "Who may not answer; the initiator never may, named or not.", "[initiator, launcher]", "runtime.approvals", default="[initiator]"),
-    _key(f"{_ROW}.decide_within", Span(), "Without an answer in this time the call is denied.", "30m", "runtime.approvals", default="24h"),
-    _key(f"{_ROW}.execute_within", Span(), "A granted call that did not run in this time is denied.", "10m", "runtime.approvals", default="1h"),
-    _key(f"{_ROW}.step_up", Words(known=("none",), later=("password", "passkey")), "What an approver must prove beyond being signed in.", "none", "runtime.approvals", default="none"),
+    _key(f"{_ROW}.mode", Words(known=("review",), later=("confirm",)), "Someone else answers (maker-checker).", "review", "runtime.answers", default="review"),
+    _key(f"{_ROW}.from", ListOf(item=registry.GROUP), "Whose answer counts; none: anyone of the tenant with the role approver. Never the initiator.", "[group:payments-leads]", "runtime.answers", tier="first month"),
+    _key(f"{_ROW}.quorum", Whole(minimum=1, maximum=20), "How many different people must grant.", "2", "runtime.answers", default="1", unit="people"),
+    _key(f"{_ROW}.distinct_from", ListOf(item=Words(known=("initiator", "launcher"), later=("editor",))), "Who may not answer; the initiator never may, named or not.", "[initiator, launcher]", "runtime.answers", default="[initiator]"),
+    _key(f"{_ROW}.decide_within", Span(), "Without an answer in this time the call is denied.", "30m", "runtime.answers", default="24h"),
+    _key(f"{_ROW}.execute_within", Span(), "A granted call that did not run in this time is denied.", "10m", "runtime.answers", default="1h"),
+    _key(f"{_ROW}.step_up", Words(known=("none",), later=("password", "passkey")), "What an approver must prove beyond being signed in.", "none", "runtime.answers", default="none"),
 )  # fmt: skip
 
 _LOGGING = (

@@ -87,7 +87,7 @@ TOOL_KEYS: tuple[Key, ...] = (
     _key("output_confidentiality", Words(known=("public", "tenant", "secret")), "Who may read the answer.", "tenant", "core.provenance", default="tenant"),
     _key("environments", ListOf(item=registry.NAME, at_least=1), "Where the tool may be called.", "[sandbox, prod]", "runtime.door", default="everywhere"),
     _key("credential", registry.SECRET, "What the tool's server is given, by reference.", "secret://env/SHOP_API_KEY", "tools"),
-    _key("summary", Text(form="a sentence with {argument} in it", max_chars=300), "The approver's sentence, filled in from the frozen arguments.", "Refund {amount_usd} on order {order_id}", "runtime.approvals"),
+    _key("summary", Text(form="a sentence with {argument} in it", max_chars=300), "The approver's sentence, filled in from the frozen arguments.", "Refund {amount_usd} on order {order_id}", "runtime.showing"),
     _key("amount", Group(needs=("usd",)), "The dollars that a threshold reads where no argument holds them.", "{usd: facts.refund_value}", "core.policy"),
     _key("amount.usd", Text(form="a fact, such as facts.refund_value", pattern=r"facts(?:\.[A-Za-z_][A-Za-z0-9_-]*)+", max_chars=200), "The fact of the contract that holds them.", "facts.refund_value", "core.policy"),
     _key("broad", Group(needs=("because",)), "For a tool that takes a URL, a shell command, SQL text or code.", '{because: "evaluates arithmetic only"}', "config.tool_specs"),

@@ -39,7 +39,7 @@ def lint_contract(draft: ContractDraft, around: Surroundings) -> None:
         findings.note(
             draft.section.section("logging").place("retain_days"),
             "retain-days-short",
-            f"Records are kept for {draft.logging.retain_days} days; the EU AI Act (Art. 19 and 26) asks for six months.",
+            f"Records are kept for {draft.logging.retain_days} days; the EU AI Act (Art. 19, 26) asks for six months.",
             "Where it applies to you, write 183 or more.",
         )
     for loaded in draft.tools.values():

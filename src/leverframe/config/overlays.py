@@ -135,8 +135,12 @@ def _selects_within(rule: Rule, base: PolicyDraft) -> bool:
 
 def _may_hold(tool: ToolName, row: RowDraft, base: PolicyDraft, findings: Findings) -> bool:
     """Whether a row of the overlay narrows: a row for what never runs in the contract would make it held."""
-    if tool in base.rows or (tool in base.allow and tool not in base.deny):
+    is_held = tool in base.deny and tool in base.rows
+    if is_held or (tool in base.allow and tool not in base.deny):
         return True
+    if tool in base.rows:
+        # The contract's own row makes nothing callable either, so one more says nothing.
+        return False
     _widens(
         row.at,
         f"the row would hold {tool!r}, which the contract never lets run",

@@ -58,7 +58,7 @@ def check_people(row: RowDraft, project: ProjectFile, findings: Findings) -> Non
         findings.error(
             row.section.place("quorum") if "quorum" in row.section else row.at,
             "unreachable-quorum",
-            f"The row asks for {requirement.quorum} and {max(reached.values())} can answer, so every call would expire.",
+            f"The row asks for {requirement.quorum} and {max(reached.values())} can answer, so every call expires.",
             "Lower the quorum, or give more people the group or the role approver.",
         )
     elif short:

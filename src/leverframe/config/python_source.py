@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from types import ModuleType, TracebackType
+from typing import Self
 
 from leverframe.config.findings import Findings, Mark, did_you_mean
 from leverframe.config.project_files import ProjectFiles
@@ -43,7 +44,7 @@ class _Caught:
     def __init__(self) -> None:
         self.error: BaseException | None = None
 
-    def __enter__(self) -> "_Caught":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

@@ -61,7 +61,9 @@ PRINCIPAL = Text(
     max_chars=80,
 )
 GROUP = Text(form="a group, written group:NAME", pattern=r"group:[A-Za-z][A-Za-z0-9_-]{0,63}", max_chars=80)
-PROJECT_FILE = Text(form="a file of the project, such as prompts/refund.md", pattern=r"[^/\\\x00].{0,254}", max_chars=255)
+PROJECT_FILE = Text(
+    form="a file of the project, such as prompts/refund.md", pattern=r"[^/\\\x00].{0,254}", max_chars=255
+)
 PYTHON_FUNCTION = Text(
     form="a function of the project, written FILE.py:FUNCTION",
     pattern=r"[^/\\\x00:][^:\x00]{0,250}\.py:[A-Za-z_][A-Za-z0-9_]*",

@@ -88,6 +88,20 @@ ValueType = Text | Whole | Money | Seconds | Span | Words | ListOf | MapOf | Gro
 def describe(type_: ValueType) -> str:
     """What the type takes, as it reads after "expected" and in the reference."""
     match type_:
+        case ListOf():
+            return f"a list, each item {describe(type_.item)}"
+        case MapOf():
+            return f"a map from {type_.key.form} to {describe(type_.item)}"
+        case Group():
+            return "a map of keys"
+        case SchemaObject():
+            return "a JSON Schema"
+        case _:
+            return _describe_scalar(type_)
+
+
+def _describe_scalar(type_: Text | Whole | Money | Seconds | Span | Words | AnyValue) -> str:
+    match type_:
         case Text():
             return type_.form
         case Whole():
@@ -100,13 +114,5 @@ def describe(type_: ValueType) -> str:
             return "a duration with its unit, such as 30m, 24h or 7d"
         case Words():
             return f"one of {', '.join(type_.known)}" if len(type_.known) > 1 else f"the word {type_.known[0]}"
-        case ListOf():
-            return f"a list, each item {describe(type_.item)}"
-        case MapOf():
-            return f"a map from {type_.key.form} to {describe(type_.item)}"
-        case Group():
-            return "a map of keys"
-        case SchemaObject():
-            return "a JSON Schema"
         case AnyValue():
             return "a text, a number, true or false"
