@@ -17,13 +17,15 @@ OLDEST_SQLITE = (3, 37, 0)  # STRICT tables
 BUSY_MS = 10_000
 
 # synchronous=FULL flushes the log at each commit; fullfsync makes that true on macOS.  secure_delete overwrites what
-# retention and erasure delete.  trusted_schema=OFF keeps a planted view or trigger from calling functions.
+# retention and erasure delete.  temp_store=MEMORY keeps what a savepoint may have to undo out of the machine's
+# temporary folder.  trusted_schema=OFF keeps a planted view or trigger from calling functions.
 _WRITER_PRAGMAS = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
     "PRAGMA fullfsync = ON",
     "PRAGMA foreign_keys = ON",
     "PRAGMA secure_delete = ON",
+    "PRAGMA temp_store = MEMORY",
     "PRAGMA trusted_schema = OFF",
 )
 _READER_PRAGMAS = ("PRAGMA query_only = ON", "PRAGMA trusted_schema = OFF")

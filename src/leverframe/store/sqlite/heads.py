@@ -3,7 +3,7 @@
 Knows: that a head is signed only after its entries are flushed, so what is signed never runs ahead of the log: a crash
 before the note is kept leaves an older head, which the next batch replaces.  `<db>.head` is JSON of tenant to size,
 root and note, replaced whole; it lets an open find a log that was cut or rewritten by someone without that file.
-Never: holds a key; the signers do.  Rules: docs/adr on the evidence log; C2SP tlog-checkpoint.
+Never: holds a key; the signers do.  Rules: ADR-0004; C2SP tlog-checkpoint.
 """
 
 import base64

@@ -15,7 +15,7 @@ from pathlib import Path
 from leverframe.domain.approvals import Approval, ApprovalState
 from leverframe.domain.budgets import Window
 from leverframe.domain.evidence import Disclosure, TreeState
-from leverframe.domain.ids import ApprovalId, RunId, Sha256, TenantId, WorkflowName
+from leverframe.domain.ids import ApprovalId, CallId, RunId, Sha256, TenantId, WorkflowName
 from leverframe.domain.proposals import HistoryLookup, HistoryValues, OnceFree
 from leverframe.domain.runs import Run, Step
 from leverframe.ports.store import LoggedLeaf, RunFilter
@@ -71,6 +71,11 @@ class SqliteJournal:
         """All steps of a run in the order in which they were first written."""
         with self._readers.snapshot() as tx:
             return steps.of_run(tx, run_id)
+
+    async def step_of_call(self, call_id: CallId) -> Step | None:
+        """The step that a call is."""
+        with self._readers.snapshot() as tx:
+            return steps.of_call(tx, call_id)
 
     async def windows(self, run_id: RunId) -> Sequence[Window]:
         """The run's budget windows by id and unit."""

@@ -54,6 +54,14 @@ SELECT run_id, path, kind, name, request_digest, state, started_us, call_id, att
  ORDER BY step_id
 """
 
+_OF_CALL = """
+SELECT run_id, path, kind, name, request_digest, state, started_us, call_id, attempts, finished_us, action_digest,
+       decision, rule, rule_source, args_ref, result_ref, detail_ref, approval_id, idempotency_key, cost_microusd,
+       input_tokens, output_tokens, error, is_counted
+  FROM steps
+ WHERE call_id = :call_id
+"""
+
 _PUT_VALUE = """
 INSERT INTO call_values (run_id, path, arg, tool, amount, value_digest)
 VALUES (:run_id, :path, :arg, :tool, :amount, :value_digest)
@@ -111,6 +119,12 @@ def put_once_key(tx: sqlite3.Connection, change: PutOnceKey) -> None:
 def of_run(tx: sqlite3.Connection, run_id: RunId) -> Sequence[Step]:
     """All steps of a run in the order in which they were first written."""
     return [_step(row) for row in tx.execute(_OF_RUN, {"run_id": run_id})]
+
+
+def of_call(tx: sqlite3.Connection, call_id: CallId) -> Step | None:
+    """The step that a call is; reads every step, since nothing but a person's question asks for it."""
+    row = tx.execute(_OF_CALL, {"call_id": call_id}).fetchone()
+    return None if row is None else _step(row)
 
 
 def _params(step: Step) -> Mapping[str, object]:

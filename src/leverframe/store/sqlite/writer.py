@@ -3,7 +3,7 @@
 Knows: group commit.  A thread owns the write connection, takes what waits (up to 256 proposals), holds the lock between
 processes, opens one transaction, carries each proposal out in a savepoint of its own, commits and flushes once, signs
 the new head, and only then answers.  Never: keeps a head or a window between transactions, since other processes write
-too.  Rules: ADR on group commit; the contract is `ports.store.Writer`.
+too.  Rules: ADR-0004; the contract is `ports.store.Writer`.
 """
 
 import asyncio
