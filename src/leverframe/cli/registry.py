@@ -48,6 +48,10 @@ GROUPS: tuple[Group, ...] = (
             Command("approvals", "List, show, grant and deny held calls."),
         ),
     ),
+    Group(
+        "Answer for it",
+        (Command("why", "Say what was called, on what data, which rule, who approved, what it cost."),),
+    ),
     Group("Control", (Command("policy", "Explain what a workflow's policy says about a call."),)),
     Group("Reference", (Command("schema", "Print the JSON Schema of a file that you write."),)),
 )

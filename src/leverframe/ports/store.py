@@ -17,7 +17,7 @@ from typing import Protocol
 from leverframe.domain.approvals import Approval, ApprovalState
 from leverframe.domain.budgets import Window
 from leverframe.domain.evidence import Disclosure, TreeState
-from leverframe.domain.ids import ApprovalId, EntryId, RunId, Sha256, TenantId, WorkflowName
+from leverframe.domain.ids import ApprovalId, CallId, EntryId, RunId, Sha256, TenantId, WorkflowName
 from leverframe.domain.proposals import CommitResult, HistoryLookup, HistoryValues, OnceFree, Proposal
 from leverframe.domain.runs import Run, RunState, Step
 
@@ -57,6 +57,10 @@ class Journal(Protocol):
 
     async def steps(self, run_id: RunId) -> Sequence[Step]:
         """All steps of a run in the order in which they were first written."""
+        ...
+
+    async def step_of_call(self, call_id: CallId) -> Step | None:
+        """The step that a call is; for a person who asks, not for the door: it may read every step."""
         ...
 
     async def windows(self, run_id: RunId) -> Sequence[Window]:

@@ -305,10 +305,12 @@ class _Told:
 
     def _arguments(self, args: JsonObject, labels: Json) -> tuple[Argument, ...]:
         tools = {step.path: step.name for step in self.steps}
+        by_name = (
+            {one.get("argument"): one for one in labels if isinstance(one, Mapping)} if isinstance(labels, list) else {}
+        )
         found = []
         for name, value in args.items():
-            label = labels.get(name) if isinstance(labels, Mapping) else None
-            known: JsonObject = label if isinstance(label, Mapping) else {}
+            known = by_name.get(name, {})
             origin = _text(known.get("origin"))
             found.append(
                 Argument(

@@ -209,10 +209,11 @@ def _recorded_inputs(ask: Ask, loaded: Loaded, decision: Decision) -> Json:
             {"unit": window.unit.value, "limit": window.limit, "settled": window.settled, "reserved": window.reserved}
             for window in question.windows
         ],
-        "labels": {
-            name: {"integrity": label.integrity.word, "origin": label.origin}
+        # A list, since under the name of a redacted argument a label would be taken for a value to withhold.
+        "labels": [
+            {"argument": name, "integrity": label.integrity.word, "origin": label.origin}
             for name, label in question.arg_labels.items()
-        },
+        ],
         "once_per_seen": question.once_per_seen,
         "asker": question.asker.value,
     }

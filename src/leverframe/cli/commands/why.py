@@ -1,0 +1,296 @@
+"""`leverframe why ID`: the five questions on one screen, or as data.
+
+Knows: how answers become at most 100 columns and about two dozen lines.  Never: finds an answer; `runtime.why` does.
+"""
+
+import asyncio
+import os
+from argparse import Namespace
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from textwrap import wrap
+
+from leverframe.cli.parser import CommandParser
+from leverframe.cli.pasting import command
+from leverframe.cli.screen import Part, Screen, Word
+from leverframe.cli.why_data import document
+from leverframe.config.project import load_project
+from leverframe.domain.approvals import ApprovalState
+from leverframe.domain.money import usd_text
+from leverframe.domain.runs import RunState, StepState
+from leverframe.domain.time import duration_text
+from leverframe.runtime.showing import word
+from leverframe.runtime.why import AnswerSeen, ApprovalSeen, Argument, CallSeen, DecisionSeen, FactSeen, Why, why
+from leverframe.wiring.assembly import open_assembly
+
+_WIDTH, _LABEL = 100, 13
+_MAX_WORDS, _MAX_VALUE, _MAX_CALLS = 200, 44, 3
+_PROOFS = {"os-user": "OS user of this machine, not a passkey"}
+_NEVER_DONE = frozenset({StepState.DENIED, StepState.HELD})
+
+
+def add(parser: CommandParser) -> None:
+    """Take what is asked about."""
+    parser.description = (
+        "Say what was called, on what data, which rule allowed it, who approved it and what it cost, each with its\n"
+        "evidence.  ID is a run, a step of it (RUN/2.0), a call or an approval."
+    )
+    parser.add_argument("id", metavar="ID", help="run_…, run_…/STEP, call_… or apr_…")
+
+
+def run(args: Namespace) -> int:
+    """Explain it."""
+    screen = Screen.of(args)
+    told = asyncio.run(_why(Path(args.directory or os.curdir), args.id))
+    if screen.is_json:
+        screen.document(document(told))
+    else:
+        show(screen, told, args)
+    return 0
+
+
+async def _why(folder: Path, wanted: str) -> Why:
+    async with open_assembly(load_project(folder), create=False) as assembly:
+        return await why(assembly.services, wanted)
+
+
+def show(screen: Screen, told: Why, args: Namespace) -> None:
+    """Print all answers, each at most a few lines."""
+    screen.line(*_header(told))
+    calls, left = _worth_showing(told)
+    rows: list[tuple[str, list[tuple[Part, ...]]]] = [
+        ("asked for", _plain(_asked(told))),
+        ("called", _plain(*_called(told))),
+        ("data", _plain(*_data(told, calls))),
+        ("allowed by", list(_allowed(told, calls))),
+        ("approved by", _plain(*_approved(told, args))),
+        ("cost", _plain(_cost(told))),
+        ("evidence", _plain(_evidence(told))),
+        ("undo", _plain(_undo(told))),
+    ]
+    for label, lines in rows:
+        for number, parts in enumerate(lines):
+            screen.line(f"{label if number == 0 else '':<{_LABEL}}", *parts)
+    if left:
+        screen.line(f"{'':<{_LABEL}}{left} more calls, each with: {command(args, 'why', f'{told.run.run_id}/STEP')}")
+
+
+def _header(told: Why) -> tuple[Part, ...]:
+    run = told.run
+    place = run.tenant if run.environment == "default" else f"{run.tenant}/{run.environment}"
+    state = run.outcome.value if run.outcome is not None else run.state.value
+    tail = f"   by {run.stop_reason}" if run.stop_reason else ""
+    tail += f" -> {run.handoff_queue}" if run.handoff_queue else ""
+    focus = f"/{told.focus}" if told.focus is not None else ""
+    return (f"{run.run_id}{focus}   {run.workflow}   {place}   ", Word(state), tail)
+
+
+def _asked(told: Why) -> str:
+    asked = told.asked
+    subject = f"; subject {asked.subject}" if asked.subject else "; no subject"
+    if asked.missing:
+        return asked.missing + (subject if asked.subject else "")
+    words = asked.words if len(asked.words) <= _MAX_WORDS else f"{asked.words[:_MAX_WORDS]}…"
+    named = "the whole input, as the contract names no intent" if asked.field == "input" else asked.field
+    return f'"{words}" {named}, label {asked.label or "unknown"}{subject}'
+
+
+def _called(told: Why) -> Iterator[str]:
+    if told.focus is not None and told.calls:
+        call = told.calls[0]
+        done = f"{call.state.value}{f' ({call.error})' if call.error else ''}"
+        yield f"{call.tool} at step {call.path}: {call.sentence} -> {done}, {_count(call.attempts, 'attempt')}"
+        return
+    made = [call for call in told.calls if call.state not in _NEVER_DONE]
+    reads = [call.tool for call in made if not call.is_write]
+    writes = [call.tool for call in made if call.is_write]
+    failed = sum(call.state is StepState.ERROR for call in made)
+    used = told.tool_calls
+    rest = [
+        f"{used.used} of {used.limit} calls" if used.limit is not None else _count(used.used, "call"),
+        f"{failed} failed",
+        *(f"{count} {state.value}" for state in (*_NEVER_DONE, StepState.UNKNOWN) if (count := _in(told, state))),
+    ]
+    yield f"{_tools(reads, 'read')}, {_tools(writes, 'write')}; {', '.join(rest)}"
+    for model in told.models:
+        answered = "from a recording: no model was asked" if model.is_recorded else f"{model.failed} failed"
+        yield f"{model.model} {_count(model.calls, 'time')}, {answered}"
+
+
+def _data(told: Why, calls: list[CallSeen]) -> Iterator[str]:
+    if not calls:
+        yield "nothing was written, held or denied" if told.calls else "no tool was called"
+    for call, name in zip(calls, _names(calls), strict=True):
+        lead = f"{name}: " if len(calls) > 1 else ""
+        if call.missing:
+            yield f"{lead}{call.missing}"
+            continue
+        parts = [*_grouped(call.arguments), *(_fact(fact) for fact in call.facts)]
+        yield f"{lead}{'; '.join(parts) or 'no arguments'}"
+
+
+def _grouped(arguments: tuple[Argument, ...]) -> Iterator[str]:
+    """Arguments by where their values come from."""
+    groups: dict[str, list[str]] = {}
+    for one in arguments:
+        value = word(one.value)
+        short = value if len(value) <= _MAX_VALUE else f"{value[:_MAX_VALUE]}…"
+        groups.setdefault(_origin(one), []).append(f"{one.name} {short}")
+    for origin, names in groups.items():
+        yield f"{', '.join(names)} ({origin})"
+
+
+def _origin(one: Argument) -> str:
+    if not one.origin:
+        return f"{one.integrity}, equal to no one value that entered the run"
+    step, _, pointer = one.origin.partition("/")
+    place = f"answer of {one.origin_tool}, step {step}" if one.origin_tool else step
+    return f"{one.integrity}, from {place}{f' /{pointer}' if pointer else ''}"
+
+
+def _fact(fact: FactSeen) -> str:
+    by = f"{fact.read_by}, " if fact.read_by else ""
+    if fact.unreadable:
+        return f"fact {fact.name} unreadable ({by}{fact.unreadable})"
+    value = f" = {word(fact.value)}" if not isinstance(fact.value, dict | list) else ""
+    return f"fact {fact.name}{value[: _MAX_VALUE + 3]} ({by}{fact.integrity})"
+
+
+def _allowed(told: Why, calls: list[CallSeen]) -> Iterator[tuple[Part, ...]]:
+    names = _names(calls)
+    width = max((len(name) for name in names), default=0) if len(calls) > 1 else 0
+    for call, name in zip(calls, names, strict=True):
+        for number, (rule, decisions) in enumerate(_by_rule(call.decisions)):
+            words: list[Part] = []
+            for one in decisions:
+                words += [" then " if words else "", Word(one.decision)]
+            entries = ", ".join(f"{one.index:,}" for one in decisions)
+            lead = f"{name if number == 0 else '':<{width}}  " if width else ""
+            spoken = sum(len(part) if isinstance(part, str) else len(part.text) for part in words)
+            is_long = len(lead) + spoken + len(rule) + len(entries) + len("    entry ") > _WIDTH - _LABEL
+            yield lead, *words, f"  entry {entries}" if is_long else f"  {rule}  entry {entries}"
+            if is_long:
+                yield from _plain(f"  {rule}")
+            if told.focus is not None and decisions[-1].text:
+                yield from _plain(f"  {decisions[-1].text}")
+        if not call.decisions:
+            yield (f"{name}: no decision is in the log",)
+    if not calls:
+        rules = dict.fromkeys(f"{one.rule} {one.source}" for call in told.calls for one in call.decisions)
+        yield from _plain("; ".join(rules) or "nothing had to be decided")
+    digests = dict.fromkeys(one.policy_digest for call in told.calls for one in call.decisions)
+    yield (f"policy {', '.join(_short(digest) for digest in digests) or _short(told.run.policy_digest)}",)
+
+
+def _names(calls: list[CallSeen]) -> list[str]:
+    """The tool of each call, with its step where the tool was called more than once."""
+    tools = [call.tool for call in calls]
+    return [call.tool if tools.count(call.tool) == 1 else f"{call.tool} {call.path}" for call in calls]
+
+
+def _by_rule(decisions: tuple[DecisionSeen, ...]) -> list[tuple[str, list[DecisionSeen]]]:
+    """Decisions by the rule that made them: a held call is decided again when it is granted."""
+    groups: dict[str, list[DecisionSeen]] = {}
+    for one in decisions:
+        groups.setdefault(f"{one.rule}  {one.source}", []).append(one)
+    return list(groups.items())
+
+
+def _approved(told: Why, args: Namespace) -> Iterator[str]:
+    asked = [(call, call.approval) for call in told.calls if call.approval is not None]
+    if not asked:
+        yield "nobody had to: no rule held a call"
+    for call, seen in asked[:_MAX_CALLS]:
+        name = f"{call.tool}: " if len(asked) > 1 else ""
+        bound = f"bytes {_short(seen.approval.action_digest)}, {_used(seen)}"
+        people = "; ".join(_answer(one) for one in seen.answers) or _nobody(seen, args)
+        yield f"{name}{people}; {bound}"
+
+
+def _answer(one: AnswerSeen) -> str:
+    looked = (
+        f"looked {duration_text((one.at - one.viewed_at).total_seconds())}"
+        if one.viewed_at is not None
+        else "how long they looked was not recorded"
+    )
+    said = "" if one.word == "grant" else "DENIED by "
+    because = f', "{one.reason[:_MAX_VALUE]}"' if one.reason else ""
+    return f"{said}{one.principal} ({_PROOFS.get(one.proof, one.proof)}; {looked}{because})"
+
+
+def _nobody(seen: ApprovalSeen, args: Namespace) -> str:
+    approval = seen.approval
+    if approval.state is not ApprovalState.PENDING:
+        return f"nobody: {approval.state.value}"
+    who = " or ".join(approval.requirement.from_groups) or "the role approver"
+    move = command(args, "approvals", "grant", approval.approval_id)
+    return f"nobody yet; waits for {who} until {approval.decide_by:%Y-%m-%d %H:%M} UTC: {move}"
+
+
+def _used(seen: ApprovalSeen) -> str:
+    return {0: "not used", 1: "used once"}.get(seen.uses, f"used {seen.uses} times")
+
+
+def _cost(told: Why) -> str:
+    tokens_in, tokens_out = (
+        sum(model.input_tokens for model in told.models),
+        sum(model.output_tokens for model in told.models),
+    )
+    tokens = f", {tokens_in:,} tokens in and {tokens_out:,} out" if told.models else ", no model was asked"
+    waited = f", and {duration_text(told.waited_s)} waiting for a person" if told.waited_s >= 1 else ""
+    ended = "" if told.run.state is RunState.ENDED else " so far"
+    return f"{usd_text(told.cost)}{tokens}; {duration_text(told.active_s)}{waited}{ended}"
+
+
+def _evidence(told: Why) -> str:
+    found, count = told.inclusion, told.last_index - told.first_index + 1
+    if told.first_index < 0:
+        return "no entry of this run is in the log"
+    span = f"entries {told.first_index:,} to {told.last_index:,}"
+    span = (
+        span
+        if found.checked in (0, count)
+        else f"{found.checked:,} entries from {told.first_index:,} to {told.last_index:,}"
+    )
+    if found.problem:
+        return f"{span}, NOT verified: {found.problem}"
+    return f"{span}, verified now against the {found.size:,} that {found.origin} signed"
+
+
+def _undo(told: Why) -> str:
+    writes = dict.fromkeys(call.tool for call in told.calls if call.is_write and call.state is StepState.OK)
+    unknown = [call.tool for call in told.calls if call.state is StepState.UNKNOWN]
+    if unknown:
+        return f"nobody can tell whether {', '.join(unknown)} happened: a person looks, then settles it"
+    return f"none declared for {', '.join(writes)}" if writes else "nothing to undo: no write was done"
+
+
+def _worth_showing(told: Why) -> tuple[list[CallSeen], int]:
+    """The calls that an auditor looks at first, in the order in which they were made; and how many are left out."""
+    if told.focus is not None:
+        return list(told.calls), 0
+    wanted = [call for call in told.calls if call.is_write or call.state in (*_NEVER_DONE, StepState.UNKNOWN)]
+    first = sorted(wanted, key=lambda call: (call.state is StepState.OK, call.approval is None))[:_MAX_CALLS]
+    return [call for call in wanted if call in first], len(wanted) - len(first)
+
+
+def _tools(names: Sequence[str], kind: str) -> str:
+    counted = [name if names.count(name) == 1 else f"{names.count(name)} {name}" for name in dict.fromkeys(names)]
+    return f"{_count(len(names), kind)} ({', '.join(counted)})" if names else f"0 {kind}s"
+
+
+def _in(told: Why, state: StepState) -> int:
+    return sum(call.state is state for call in told.calls)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _short(digest: str) -> str:
+    return f"{digest[:4]}…{digest[-4:]}"
+
+
+def _plain(*texts: str) -> list[tuple[Part, ...]]:
+    """Texts as lines of at most 100 columns."""
+    return [(line,) for text in texts for line in wrap(text, _WIDTH - _LABEL, break_on_hyphens=False)]
