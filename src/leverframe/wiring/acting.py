@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import assert_never
 
 from leverframe.domain.contracts import Project, Provider, Wire
+from leverframe.models.local import LocalModel
 from leverframe.models.openai import OpenAiModel
 from leverframe.models.recorded import RecordedModel
 from leverframe.models.router import ModelRouter
@@ -38,10 +39,8 @@ def build_models(project: Project, secrets: Secrets, clock: Clock) -> ModelCalle
             case Wire.OPENAI:
                 return OpenAiModel(provider, http=http, secrets=secrets, clock=clock)
             case Wire.LOCAL:
-                raise AssertionError(provider.wire)
+                return LocalModel()
             case _:
                 assert_never(provider.wire)
 
-    return ModelRouter(
-        {name: caller(one) for name, one in project.providers.items() if one.wire is not Wire.LOCAL}, secrets
-    )
+    return ModelRouter({name: caller(one) for name, one in project.providers.items()}, secrets)
