@@ -22,7 +22,7 @@ _BUILT_IN_RULES = frozenset(
         "approval-binds-bytes",
     }
 )  # fmt: skip
-_NO_ROW = ApprovalRequirement(source=Mark("(built in)").ref)
+_NO_ROW = ApprovalRequirement(source=Mark("(built-in)").ref)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

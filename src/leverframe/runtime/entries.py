@@ -3,6 +3,7 @@
 Which fields each type carries is written in docs/evidence-record.md; free text goes into disclosures only.
 """
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from types import MappingProxyType
@@ -56,7 +57,7 @@ def decided_entry(
         argument_labels={name: label.integrity for name, label in arg_labels.items()},
         approval_id=approval_id,
         release_digest=ctx.run.release_digest,
-        detail={"rule_source": str(reason.source), **detail},
+        detail={"rule_source": clear_place(str(reason.source)), **detail},
         disclosures=disclosures,
     )
 
@@ -287,3 +288,8 @@ def model_entry(
         detail=detail,
         disclosures=disclosures,
     )
+
+
+def clear_place(source: str) -> str:
+    """Where a rule stands, as a leaf can hold it: white space in a path is written as `%20`."""
+    return re.sub(r"[\s\x00-\x1f\x7f]", lambda found: f"%{ord(found.group()):02X}", source)[-256:]

@@ -20,7 +20,7 @@ from leverframe.domain.ids import RuleId, ToolName
 from leverframe.domain.policy import ApprovalRequirement, Reason, Rule, SourceRef, Then
 from leverframe.domain.tools import ToolSpec
 
-BUILT_IN = SourceRef(file="(built in)")
+BUILT_IN = SourceRef(file="(built-in)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from leverframe.domain.contracts import ToolFact
 from leverframe.domain.errors import Contended, JsonInvalid, NondeterministicRun
 from leverframe.domain.ids import StepPath, ToolName, child_path
 from leverframe.domain.json import Json, JsonObject
-from leverframe.domain.policy import Allow, Deny, Fact, Hold, Known, SourceRef, Unreadable
+from leverframe.domain.policy import Allow, Deny, Fact, Hold, Known, Unreadable
 from leverframe.domain.proposals import Committed, GuardFailed
 from leverframe.domain.runs import Step, StepState
 from leverframe.domain.tools import ToolSpec
@@ -40,7 +40,6 @@ from leverframe.runtime.outcomes import (
 from leverframe.runtime.schemas import schema_error
 
 _TRIES = 3
-_BUILT_IN = SourceRef(file="(built in)")
 
 
 class Door:

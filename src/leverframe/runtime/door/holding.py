@@ -24,7 +24,7 @@ from leverframe.runtime.entries import approval_entry, decided_entry
 from leverframe.runtime.outcomes import HeldBack, Refused
 
 _BYTES_RULE = RuleId("approval-binds-bytes")
-_BUILT_IN = SourceRef(file="(built in)")
+_BUILT_IN = SourceRef(file="(built-in)")
 # A held step whose approval is still in one of these was ended by a clock, not by a person.
 _ENDS_BY_CLOCK = frozenset({ApprovalState.PENDING, ApprovalState.GRANTED})
 

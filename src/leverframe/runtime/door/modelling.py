@@ -41,7 +41,7 @@ from leverframe.ports.acting import ModelCaller
 from leverframe.ports.crash_points import crash_point
 from leverframe.runtime.context import RunContext
 from leverframe.runtime.door.rows import reservation_id
-from leverframe.runtime.entries import model_entry
+from leverframe.runtime.entries import clear_place, model_entry
 from leverframe.runtime.outcomes import Failed, ModelOutcome, ModelSaid, Refused, Stopped, deny_message
 
 DEFAULT_OUTPUT_TOKENS = 1024
@@ -324,7 +324,7 @@ def _decided_proposal(
         step=step,
         event=EventType.MODEL_CALLED,
         disclosures=ctx.seal("reasons", reasons),
-        detail={"rule_source": step.rule_source},
+        detail={"rule_source": clear_place(step.rule_source)},
     )
     return Proposal(
         tenant=ctx.run.tenant,

@@ -8,11 +8,12 @@ from datetime import datetime
 from decimal import Decimal
 
 from leverframe.core.policy import Asker, history_still_allows
+from leverframe.core.policy.reasons import ONCE_PER
 from leverframe.domain.approvals import Approval, ApprovalState
 from leverframe.domain.budgets import BudgetUnit
 from leverframe.domain.conditions import HistoryQuery
 from leverframe.domain.evidence import DetailValue, Disclosure, EntryDraft, EventType
-from leverframe.domain.ids import ApprovalId, RuleId, Sha256
+from leverframe.domain.ids import ApprovalId, Sha256
 from leverframe.domain.json import Json
 from leverframe.domain.labels import Label
 from leverframe.domain.money import MicroUsd
@@ -46,8 +47,6 @@ from leverframe.runtime.door.rows import (
     reservation_id,
 )
 from leverframe.runtime.entries import approval_entry, decided_entry, intended_entry, requested_entry, settled_entry
-
-ONCE_RULE = RuleId("once_per")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -274,7 +273,7 @@ def _allow_guards(ctx: RunContext, loaded: Loaded, decision: Allow) -> list[Guar
 
         guards.append(HistoryStill(lookups=loaded.lookups, holds=holds))
     granted = loaded.question.granted
-    if loaded.once is not None and (granted is None or ONCE_RULE not in granted.rules):
+    if loaded.once is not None and (granted is None or ONCE_PER not in granted.rules):
         guards.append(loaded.once)
     if decision.consumes is not None and loaded.envelope is not None:
         guards.append(
