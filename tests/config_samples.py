@@ -30,7 +30,7 @@ PROJECT = """\
 tenants: {acme: {}, globex: }
 people:
   lena: {groups: [payments-leads, payments-ops], tenants: [acme, globex], roles: [approver]}
-  os:omar: {groups: [payments-leads], roles: [approver, operator]}
+  os:omar: {groups: [payments-leads], roles: [approver]}
 providers:
   openai: {wire: openai, key: secret://env/OPENAI_API_KEY}
   vllm: {wire: openai, url: "http://10.0.0.7:8000/v1", private: allowed}
@@ -175,7 +175,6 @@ retries: {max: 3, on: [timeout, connect, 429, 5xx]}
 output_trust: {default: tenant-record, /note: third-party}
 output_confidentiality: tenant
 environments: [sandbox, prod]
-credential: secret://env/SHOP_KEY
 summary: "Draft {amount_usd} on order {order_id}"
 """
 

@@ -59,6 +59,7 @@ CONTRACT_CASES = [
     ("an agent with steps", "workflow: w\nsteps: [{tool: {name: lookup_order, args: {order_id: input.o}}}]\n", "2:1 key-without-effect", "kind: chain"),
     ("two kinds of step", "workflow: w\nkind: chain\nsteps: [{model: {prompt: p, as: a}, check: {python: c.py:f, of: []}}]\n", "3:9 bad-step", "model and check"),
     ("a step's unknown name", "workflow: w\nkind: chain\nsteps: [{tool: {name: lookup_order, args: {order_id: order.id}}}]\npolicy: {allow_tools: [lookup_order]}\n", "3:54 unknown-path", "an earlier step"),
+    ("a step that is never allowed", "workflow: w\nkind: chain\nsteps: [{tool: {name: lookup_order, args: {order_id: input.o}}}]\n", "3:1 step-never-runs", "allow_tools"),
     ("look-around", "workflow: w\nkind: chain\nsteps: [{parse: {regex: '(?=a)b', in: input.m, as: x}}]\n", "3:25 bad-pattern", "RE2"),
     ("a fact without a reader", HEAD + "facts: {order: {}}\n", "3:9 bad-fact", "either a tool or a Python function"),
     ("a fact that writes", HEAD + "facts: {order: {tool: issue_refund, args: {order_id: args.order_id, amount_usd: args.amount_usd}}}\n", "3:17 fact-writes", "effect: read"),
@@ -115,7 +116,7 @@ PROJECT_CASES = [
     ("budgets", "budgets: []\n", "1:1 not-in-this-version", "refused"),
     ("time zone", "tenants: {acme: {timezone: Europe/Berlin}}\n", "1:18 not-in-this-version", "timezone"),
     ("an unknown tenant", "tenants: {acme: {}}\npeople: {lena: {tenants: [acm]}}\n", "2:27 unknown-tenant", "'acme'"),
-    ("an unknown role", "people: {lena: {roles: [aprover]}}\n", "1:25 bad-value", "Did you mean 'approver'?"),
+    ("an unknown role", "people: {lena: {roles: [aprover]}}\n", "1:25 bad-value", "the word approver"),
     ("a person of many words", "people: {lena smith: {}}\n", "1:10 bad-value", "os:NAME"),
 ]  # fmt: skip
 
@@ -157,6 +158,7 @@ TOOL_CASES = [
     ("too many retries", TOOL + "retries: {max: 99}\n", "4:16 bad-value", "to 10"),
     ("a pointer without slash", TOOL + "output_trust: {note: third-party}\n", "4:16 bad-value", "JSON pointer"),
     ("the header", TOOL + "idempotency: {header: Idempotency-Key}\n", "4:15 not-in-this-version", "idempotency.header"),
+    ("a credential for a server", "tool: t\nfrom: {mcp: s}\ninput: {type: object}\ncredential: secret://env/K\n", "4:1 not-in-this-version", "empty environment"),
     ("an array for input", "tool: t\nfrom: {mcp: s}\ninput: {type: array}\n", "3:1 bad-schema", "not an object"),
 ]  # fmt: skip
 
@@ -181,6 +183,7 @@ PYTHON_CASES = [
     ("a file handle", "from typing import IO\nfrom leverframe.sdk.tool import tool\n\n@tool(effect='read')\ndef f(x: IO[str]): ...\n", "5:1 bad-signature", "JSON form"),
     ("any arguments", "from leverframe.sdk.tool import tool\n\n@tool(effect='read')\ndef f(*xs: str): ...\n", "4:1 bad-signature", "passed by name"),
     ("a key that is not there", "from leverframe.sdk.tool import tool\n\n@tool(effect='keyed',\n  idempotency='kee')\ndef f(key: str): ...\n", "4:3 unknown-argument", "'key'"),
+    ("a misspelt word", "from leverframe.sdk.tool import tool\n\n@tool(\n  efect='read')\ndef f(key: str): ...\n", "4:3 unknown-key", "'effect'"),
     ("an effect of no class", "from leverframe.sdk.tool import tool\n\n@tool(effect='wirte')\ndef f(key: str): ...\n", "3:7 bad-value", "irreversible"),
 ]  # fmt: skip
 

@@ -263,7 +263,7 @@ def test_a_policy_that_says_less_than_it_seems_is_warned_of(tmp_path: Path, code
     ("people", "row", "code"),
     [
         ("{lena: {roles: [approver]}}", "quorum: 2", "unreachable-quorum"),
-        ("{lena: {roles: [operator]}}", "quorum: 1", "unreachable-quorum"),
+        ("{lena: {groups: [leads]}}", "quorum: 1", "unreachable-quorum"),
         ("{lena: {groups: [leads]}}", "from: [group:leds]", "unknown-group"),
         (
             "{lena: {groups: [leads]}, omar: {roles: [approver]}}",

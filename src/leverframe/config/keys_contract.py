@@ -59,7 +59,7 @@ def _later(path: str, doc: str, example: str) -> Key:
 _TOP = (
     _key("workflow", registry.NAME, "The name of the workflow.", "refund_request", "config.contract", tier="first day"),
     _key("description", registry.SENTENCE, "What the workflow is for; the agent is told it.", "Prepare a refund for one order.", "runtime.loops"),
-    _key("owner", Text(form="a group:NAME or person:NAME", pattern=r"(?:group|person):[A-Za-z0-9_.@-]{1,64}"), "Who answers for the workflow; must exist in `people`, and stands on the readiness card.", "group:payments-ops", "config.lints"),
+    _key("owner", Text(form="a group:NAME or person:NAME", pattern=r"(?:group|person):[A-Za-z0-9_.@-]{1,64}"), "Who answers for the workflow; must exist in `people`, and stands on the readiness card.", "group:payments-ops", "config.people"),
     _key("kind", Words(known=("agent", "chain"), later=("router", "code")), "The shape of the work: a model and tools in a loop, or a fixed list of steps.", "chain", "runtime.loops", default="agent"),
     _key("environments", ListOf(item=registry.NAME, at_least=1), "Where runs may have effects. The first is the default; `environments/NAME.yaml` narrows the contract there.", "[sandbox, prod]", "config.overlays", default="[default]"),
     _key("enforce", Words(known=("full",), later=("observe",)), "Everything is enforced; the other word of the design is not in this version.", "full", "config.sections", default="full"),

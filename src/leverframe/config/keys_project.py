@@ -34,7 +34,7 @@ PROJECT_KEYS: tuple[Key, ...] = (
     _key("people", MapOf(item=Group(may_be_empty=True), key=registry.PRINCIPAL), "Who may answer holds. Without it the operating-system user of this machine is the approver.", "{lena: {groups: [payments-leads], roles: [approver]}}", "identity"),
     _key("people.*.groups", ListOf(item=registry.NAME), "The sets of people that `from` of an approval row names.", "[payments-leads]", "identity", default="[]"),
     _key("people.*.tenants", ListOf(item=registry.NAME), "The tenants that the person works for.", "[acme]", "identity", default="every tenant"),
-    _key("people.*.roles", ListOf(item=Words(known=("approver", "operator"))), "What the person may do.", "[approver]", "identity", default="[]"),
+    _key("people.*.roles", ListOf(item=Words(known=("approver",), later=("operator",))), "What the person may do.", "[approver]", "identity", default="[]"),
     _key("providers", MapOf(item=Group(needs=("wire",)), key=registry.NAME), "Model vendors and local stand-ins.", "{openai: {wire: openai, key: secret://env/OPENAI_API_KEY}}", "models", tier="first day"),
     _key("providers.*.wire", Words(known=("openai", "local", "recorded")), "How the provider is spoken to.", "openai", "models", tier="first day"),
     _key("providers.*.url", _URL, "The base address, for any that is not the vendor's own.", "http://10.0.0.7:8000/v1", "models"),

@@ -86,7 +86,7 @@ TOOL_KEYS: tuple[Key, ...] = (
     _key("output_trust", MapOf(item=INTEGRITY, key=Text(form="a JSON pointer into the answer, or default", pattern=r"default|(?:/[^/]*)+", max_chars=500)), "The integrity of the answer's fields.", "{default: tenant-record, /note: third-party}", "core.provenance", default="{default: third-party}"),
     _key("output_confidentiality", Words(known=("public", "tenant", "secret")), "Who may read the answer.", "tenant", "core.provenance", default="tenant"),
     _key("environments", ListOf(item=registry.NAME, at_least=1), "Where the tool may be called.", "[sandbox, prod]", "runtime.door", default="everywhere"),
-    _key("credential", registry.SECRET, "What the tool's server is given, by reference.", "secret://env/SHOP_API_KEY", "tools"),
+    _key("credential", registry.SECRET, "A secret that a Python tool is given in its parameter `credential`, by reference.", "secret://env/SHOP_API_KEY", "tools"),
     _key("summary", Text(form="a sentence with {argument} in it", max_chars=300), "The approver's sentence, filled in from the frozen arguments.", "Refund {amount_usd} on order {order_id}", "runtime.showing"),
     _key("amount", Group(needs=("usd",)), "The dollars that a threshold reads where no argument holds them.", "{usd: facts.refund_value}", "core.policy"),
     _key("amount.usd", Text(form="a fact, such as facts.refund_value", pattern=r"facts(?:\.[A-Za-z_][A-Za-z0-9_-]*)+", max_chars=200), "The fact of the contract that holds them.", "facts.refund_value", "core.policy"),

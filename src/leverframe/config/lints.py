@@ -13,6 +13,7 @@ from leverframe.config.policy_draft import PolicyDraft, RowDraft
 from leverframe.config.project_file import ProjectFile
 from leverframe.config.surroundings import Surroundings
 from leverframe.domain.conditions import And, Compare, Expr, History, In, Items, Not, Or, Path, Size, StartsWith, Sum
+from leverframe.domain.contracts import ToolStep
 from leverframe.domain.policy import Rule, Then
 from leverframe.domain.tools import ArgRole
 
@@ -51,6 +52,7 @@ def lint_contract(draft: ContractDraft, around: Surroundings) -> None:
                 f"{loaded.spec.broad_because}",
             )
     _lint_environments(draft, findings)
+    _lint_steps(draft, findings)
     if around.project is not None:
         _lint_project(draft, around.project, around)
 
@@ -165,6 +167,21 @@ def _lint_environments(draft: ContractDraft, findings: Findings) -> None:
                 f"{tool.spec.name!r} may be called in {', '.join(sorted(only))} only, and this workflow runs in "
                 f"{', '.join(draft.environments)}.",
                 f"Add one of them at {tool.at.ref}.",
+            )
+
+
+def _lint_steps(draft: ContractDraft, findings: Findings) -> None:
+    policy = draft.policy
+    for step in draft.steps:
+        if not isinstance(step, ToolStep):
+            continue
+        is_held = step.tool in policy.deny and step.tool in policy.rows
+        if not is_held and (step.tool not in policy.allow or step.tool in policy.deny):
+            findings.error(
+                Mark(step.source.file, step.source.line, 1),
+                "step-never-runs",
+                f"The step calls {step.tool!r}, which the contract's policy never lets run.",
+                f"Add {step.tool} to allow_tools, or to deny_tools with an approval row to hold it.",
             )
 
 

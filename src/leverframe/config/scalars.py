@@ -72,7 +72,7 @@ def _out_of_bounds(scalar: Scalar, type_: ValueType) -> str:
             return f"Write a number from {type_.minimum:,} to {type_.maximum:,}."
         case Money() if value < 0 or value > _MOST_USD:
             return "Write a number of dollars from 0 to 1,000,000,000."
-        case Money() if Decimal(value).normalize().as_tuple().exponent < -_USD_PLACES:  # type: ignore[operator]
+        case Money() if Decimal(value) != round(Decimal(value), _USD_PLACES):
             return "A fraction below a millionth of a dollar would be lost; write at most six decimals."
         case Seconds() if not 0 < value <= type_.maximum:
             return f"Write a number of seconds above 0, at most {type_.maximum:,}."

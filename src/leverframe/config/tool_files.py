@@ -81,6 +81,13 @@ class ToolFiles:
                 f"The server {server!r} is not in `servers` of leverframe.yaml.",
                 did_you_mean(server, self.servers),
             )
+        if "credential" in section:
+            self.findings.error(
+                section.place("credential"),
+                "not-in-this-version",
+                "Nothing in this version hands a credential to an MCP server, which starts with an empty environment.",
+                "Delete it; a Python tool is given its own.",
+            )
         schema = section.schema("input")
         if schema is None:
             self.findings.error(

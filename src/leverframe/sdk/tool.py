@@ -11,9 +11,9 @@ loading the project runs it, with all the rights of the process.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Final, Literal, ParamSpec, TypeVar
+from typing import Any, Final, Literal, ParamSpec, TypedDict, TypeVar, Unpack
 
-__all__ = ["TOOL_ATTRIBUTE", "ToolDeclaration", "ToolRefused", "tool"]
+__all__ = ["TOOL_ATTRIBUTE", "ToolDeclaration", "ToolKeys", "ToolRefused", "tool"]
 
 TOOL_ATTRIBUTE: Final = "__leverframe_tool__"
 
@@ -38,77 +38,51 @@ class ToolDeclaration:
     keys: Mapping[str, object]
 
 
-def tool(
-    *,
-    effect: EffectWord = "irreversible",
-    name: str = "",
-    version: int = 1,
-    description: str = "",
-    args: Mapping[str, Mapping[str, str]] | None = None,
-    idempotency: str = "",
-    reconcile: Mapping[str, object] | None = None,
-    once_per: Mapping[str, object] | None = None,
-    cost_usd: Decimal | float = 0,
-    timeout_s: float = 10,
-    retries: Mapping[str, object] | None = None,
-    output_trust: Mapping[str, TrustWord] | None = None,
-    output_confidentiality: Literal["public", "tenant", "secret"] | None = None,
-    environments: Sequence[str] = (),
-    credential: str = "",
-    summary: str = "",
-    amount_usd: str = "",
-    broad: str = "",
-) -> Callable[[Callable[_Params, _Answer]], Callable[_Params, _Answer]]:
+class ToolKeys(TypedDict, total=False):
+    """What a decorator may say; the keys of a tool spec, in the form that reads best in Python."""
+
+    effect: EffectWord  # what it does to the world; unsaid, `irreversible`
+    name: str  # the tool's name; unsaid, the function's
+    version: int  # goes up whenever the tool means something else; unsaid, 1
+    description: str  # what the agent is told; unsaid, the first paragraph of the docstring
+    args: Mapping[str, Mapping[str, str]]  # what each is for: {"amount_usd": {"role": "amount", "currency": "USD"}}
+    idempotency: str  # the parameter that carries the key; the door fills it in, an agent cannot
+    reconcile: Mapping[str, object]  # how to ask whether a write happened, as in a tool spec
+    once_per: Mapping[str, object]  # {"keys": ["order_id"], "within": "24h"}
+    cost_usd: Decimal | int  # the vendor's fee for a call
+    timeout_s: Decimal | int  # how long one attempt may take, in seconds; unsaid, 10
+    retries: Mapping[str, object]  # {"max": 3, "on": ["timeout", "5xx"]}
+    output_trust: Mapping[str, TrustWord]  # the integrity of the answer, by JSON pointer; `default` is all of it
+    output_confidentiality: Literal["public", "tenant", "secret"]  # who may read the answer; unsaid, `tenant`
+    environments: Sequence[str]  # where it may be called; unsaid, everywhere
+    credential: str  # a `secret://` reference, handed to the parameter `credential`
+    summary: str  # the approver's sentence, with `{argument}` in it
+    amount_usd: str  # the fact that holds the dollars a threshold reads, such as `facts.refund_value`
+    broad: str  # why a tool that takes a URL, a command, SQL or code may exist
+
+
+# A word of the decorator that stands for a key within a map of the spec.
+_WITHIN = {"idempotency": ("idempotency", "argument"), "amount_usd": ("amount", "usd"), "broad": ("broad", "because")}
+
+
+def tool(**said: Unpack[ToolKeys]) -> Callable[[Callable[_Params, _Answer]], Callable[_Params, _Answer]]:
     """Declare a function as a tool.
 
-    Its input schema comes from the parameters' types, its output schema from the return type; amounts are `Decimal`.
-
-    Args:
-        effect: what it does to the world; unknown is `irreversible`.
-        name: the tool's name; the function's where empty.
-        version: goes up whenever the tool means something else.
-        description: what the agent is told; the first paragraph of the docstring where empty.
-        args: what each argument is for: `{"amount_usd": {"role": "amount", "currency": "USD"}}`.
-        idempotency: the parameter that carries the idempotency key.  The door fills it in; an agent cannot.
-        reconcile: how to ask whether a write happened, as in a tool spec.
-        once_per: `{"keys": ["order_id"], "within": "24h"}`.
-        cost_usd: the vendor's fee for a call.
-        timeout_s: how long one attempt may take, in seconds.
-        retries: `{"max": 3, "on": ["timeout", "5xx"]}`.
-        output_trust: the integrity of the answer, by JSON pointer; `default` is all of it.
-        output_confidentiality: who may read the answer; `tenant` where not said.
-        environments: where it may be called; everywhere where empty.
-        credential: a `secret://` reference, handed to the parameter `credential`.
-        summary: the approver's sentence, with `{argument}` in it.
-        amount_usd: the fact that holds the dollars a threshold reads, such as `facts.refund_value`.
-        broad: why a tool that takes a URL, a command, SQL or code may exist.
+    Its input schema comes from the types of its parameters, its output schema from its return type; amounts are
+    `Decimal`.  The words are those of `ToolKeys`; a wrong one is an error with its line when the project loads.
     """
-    said: dict[str, object] = {
-        "effect": effect,
-        "version": version,
-        "description": description,
-        "args": args,
-        "idempotency": {"argument": idempotency} if idempotency else None,
-        "reconcile": reconcile,
-        "once_per": once_per,
-        "cost_usd": cost_usd,
-        "timeout_s": timeout_s,
-        "retries": retries,
-        "output_trust": output_trust,
-        "output_confidentiality": output_confidentiality,
-        "environments": list(environments),
-        "credential": credential,
-        "summary": summary,
-        "amount": {"usd": amount_usd} if amount_usd else None,
-        "broad": {"because": broad} if broad else None,
-    }
-    kept = {key: value for key, value in said.items() if value or key == "cost_usd"}
 
     def declare(function: Callable[_Params, _Answer]) -> Callable[_Params, _Answer]:
         # Any: every function has a name, which the type of a callable does not say.
         named: Any = function
-        declaration = ToolDeclaration(keys={"tool": name or named.__name__, **kept})
-        setattr(function, TOOL_ATTRIBUTE, declaration)
+        keys: dict[str, object] = {"tool": said.get("name", named.__name__)}
+        for word, value in said.items():
+            if word in _WITHIN:
+                key, inner = _WITHIN[word]
+                keys[key] = {inner: value}
+            elif word != "name":
+                keys[word] = value
+        setattr(function, TOOL_ATTRIBUTE, ToolDeclaration(keys=keys))
         return function
 
     return declare
