@@ -12,6 +12,7 @@ from types import TracebackType
 
 from leverframe import __version__
 from leverframe.cli.parser import CommandParser, root_parser
+from leverframe.cli.pasting import pasteable
 from leverframe.cli.problems import tell
 from leverframe.cli.registry import Command
 from leverframe.cli.screen import Screen
@@ -36,32 +37,27 @@ def main(argv: Sequence[str] | None = None) -> int:
         _own_the_process()
     words = sys.argv[1:] if argv is None else list(argv)
     # Known before the words are parsed, since the parser's own complaint is printed that way too.
-    plain = Namespace(json="--json" in words, no_color="--no-color" in words, directory=None)
+    args = Namespace(json="--json" in words, no_color="--no-color" in words, directory=None)
     try:
-        return _finished(_do(words))
+        root_parser().parse_args(words, args)
+        act = _STATUS.module().run if args.command is None else args.run
+        return _finished(int(act(args)))
+    except SystemExit as stop:  # --help and --version
+        return stop.code if isinstance(stop.code, int) else 0
     except LeverframeError as err:
-        tell(err, plain)
+        tell(err, args)
         return err.exit_code
     except KeyboardInterrupt:
-        Screen.of(plain).warn("Interrupted.  What was recorded stays; a run goes on with: leverframe runs resume RUN")
+        text = "Interrupted.  What was recorded stays, and a run goes on with: leverframe runs resume RUN"
+        Screen.of(args).warn(pasteable(text, args))
         return _INTERRUPTED
     except BrokenPipeError:
         _discard_output()
         return _READER_GONE
     except OSError as err:
         named = f" ({err.filename!r})" if err.filename else ""
-        Screen.of(plain).warn(f"The operating system refused: {err.strerror or err}{named}.")
+        Screen.of(args).warn(f"The operating system refused: {err.strerror or err}{named}.")
         return EXIT_UNAVAILABLE
-
-
-def _do(words: list[str]) -> int:
-    try:
-        args = root_parser().parse_args(words)
-    except SystemExit as stop:  # --help and --version
-        return stop.code if isinstance(stop.code, int) else 0
-    module = _STATUS.module() if args.command is None else None
-    code = (module.run if module is not None else args.run)(args)
-    return int(code)
 
 
 def _finished(code: int) -> int:

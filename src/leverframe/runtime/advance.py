@@ -68,6 +68,14 @@ class Runner:
         await abandon_own_reads(ctx)
         return ctx
 
+    async def pinned_contract(self, run: Run) -> Contract:
+        """The contract of the release that a run pinned.
+
+        Raises:
+            EvidenceBroken: its files are not kept, or do not give its digest.
+        """
+        return (await self._pinned(run))[0]
+
     async def _pinned(self, run: Run) -> tuple[Contract, CompiledPolicy | None]:
         """The contract of the run's release; where the project has moved on, today's policy as well."""
         present = self.services.project.environments.get(run.workflow, {}).get(run.environment)

@@ -76,10 +76,17 @@ def identify(project: Project) -> Person:
     """The person at the keyboard, by their credential.
 
     Raises:
-        ApprovalRefused: the project does not know the credential, or lists its people without this one.
-        KeyUnsafe: there is no credential, or others can read it.
+        ApprovalRefused: there is no credential, the project does not know it, or lists its people without this one.
+        KeyUnsafe: the credential is damaged, or others can read it.
     """
-    approver = os_user.load_approver(os_user.configuration_folder())
+    folder = os_user.configuration_folder()
+    if not (folder / os_user.CREDENTIAL_FILE).exists():
+        raise ApprovalRefused(
+            f"Nobody can be identified: there is no approver credential in {str(folder)!r}.",
+            next_move="Answer as the user who ran `leverframe init` or `leverframe run` here, with their own"
+            " configuration folder (XDG_CONFIG_HOME).",
+        )
+    approver = os_user.load_approver(folder)
     os_user.Approvers(Path(project.root) / STATE_FOLDER).check(approver)
     people = people_of(project)
     if approver.principal not in people:
