@@ -4,7 +4,7 @@ Knows: which fields entered a run, under which semantic type and label, and what
 Never: matches a substring, nor lowers confidentiality; a match may only raise integrity above third-party.
 Both sides need the same semantic type (declared, else the property's name; a whole value that a project's `types`
 pattern matches has that type too).  Booleans, nulls, enums and whole numbers never match: they are too easily equal.
-Source: docs/reference/labels.md.  Property: `tests/property/test_labels.py`.
+Source: docs/labels.md.  Property: `tests/property/test_labels.py`.
 """
 
 from collections.abc import Iterator, Mapping

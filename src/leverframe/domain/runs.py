@@ -1,7 +1,7 @@
 """Runs and steps: the journal's rows as values.
 
 A run is one execution of a workflow; a step is one durable unit of it, keyed `(run_id, path)`.  Resume re-reads
-the steps instead of doing them again.  Source: docs/adr on the journal; docs/reference/journal.md.
+the steps instead of doing them again.  Source: docs/adr on the journal; docs/journal.md.
 """
 
 from dataclasses import dataclass

@@ -2,7 +2,7 @@
 
 There is no loop of ours to number their steps.  A step is named by the agent where it gives a name; otherwise a write
 whose request equals an earlier one of the run *is* that step, and a read is a new one.
-Source: docs/reference/runs.md, "Outside agents".
+Source: docs/journal.md, "Outside agents".
 """
 
 from leverframe.domain.errors import CallDenied

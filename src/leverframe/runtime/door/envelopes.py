@@ -1,7 +1,7 @@
 """The action envelope: the frozen bytes of a call with all that binds them.
 
 The approver sees what is rendered from these bytes, and the executor runs these bytes; any change is another digest.
-Source: docs/reference/approvals.md.
+Source: docs/approvals.md.
 """
 
 import hashlib

@@ -1,6 +1,6 @@
 """Room 5 for tools: attempts within a deadline, retries as far as the effect class allows, the answer checked.
 
-Knows: what each effect class permits after a lost answer (docs/reference/effects.md).  Never: decides whether a call
+Knows: what each effect class permits after a lost answer (docs/effects.md).  Never: decides whether a call
 may run; it is handed a call that was decided and, for a write, durably announced.
 """
 

@@ -1,6 +1,6 @@
 """What to make of calls that an earlier process left behind, or whose answer was lost.
 
-Knows: what a crash between `call.intended` and the outcome allows for each effect class (docs/reference/effects.md).
+Knows: what a crash between `call.intended` and the outcome allows for each effect class (docs/effects.md).
 Never: sends a write; it says whether the door may.
 """
 
