@@ -136,8 +136,8 @@ ROW = "approval: {{required_for: [{{tool: issue_refund, {}}}]}}\n"
         (ROW.format("decide_within: 2h"), "1:48"),
         (ROW.format("execute_within: 2h"), "1:48"),
         ("approval: {required_for: [{tool: send_mail, threshold_usd: 10}]}\n", "1:45"),
-        ("policy: {rules: [{id: r, then: allow, tools: [wipe]}]}\n", "1:1"),
-        ("policy: {rules: [{id: r, then: allow}]}\n", "1:1"),
+        ("policy: {rules: [{id: r, then: allow, tools: [wipe]}]}\n", "1:19"),
+        ("policy: {rules: [{id: r, then: allow}]}\n", "1:19"),
     ],
 )
 def test_what_widens_is_an_error_with_its_place(tmp_path: Path, overlay: str, place: str) -> None:
@@ -153,7 +153,7 @@ def test_a_second_allow_rule_about_a_tool_would_widen(tmp_path: Path) -> None:
 
     _, problems = loaded(tmp_path, "policy: {rules: [{id: big, then: allow, tools: [issue_refund]}]}\n", base)
 
-    assert told(problems) == [f"{PROD}:1:1 overlay-widens"]
+    assert told(problems) == [f"{PROD}:1:19 overlay-widens"]
 
 
 @pytest.mark.parametrize(

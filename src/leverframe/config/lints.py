@@ -98,17 +98,20 @@ def _lint_row(row: RowDraft, draft: ContractDraft, around: Surroundings) -> None
 def _lint_threshold(row: RowDraft, threshold: Decimal, draft: ContractDraft, around: Surroundings) -> None:
     tool = row.row.tool
     place = row.section.place("threshold_usd")
+    loaded = draft.tools.get(tool)
+    amounts = [] if loaded is None else [name for name, arg in loaded.spec.args.items() if arg.role is ArgRole.AMOUNT]
     if not any(_sums(rule.when, tool) for rule in draft.policy.rules if rule.then is not Then.ALLOW and rule.when):
+        name = amounts[0] if amounts else "AMOUNT"
+        by_sum = f'history.sum("{tool}", "{name}", "24h", "subject") + args.{name} > LIMIT'
+        by_count = f'history.count("{tool}", "24h", "subject") >= LIMIT'
         around.findings.note(
             place,
             "threshold-can-be-split",
             f"Several calls of {tool!r}, each just below {threshold:f}, all pass.",
-            f'Add a rule on history.sum("{tool}", "AMOUNT", "24h", "subject") + args.AMOUNT.',
+            f"Add a hold rule: when: {by_count if loaded is not None and not amounts else by_sum}",
         )
-    loaded = draft.tools.get(tool)
     if loaded is None:
         return
-    amounts = [name for name, arg in loaded.spec.args.items() if arg.role is ArgRole.AMOUNT]
     if not amounts and not loaded.spec.amount_fact:
         around.findings.error(
             place,
@@ -128,7 +131,7 @@ def _lint_threshold(row: RowDraft, threshold: Decimal, draft: ContractDraft, aro
 
 
 def _lint_rule(rule: Rule, policy: PolicyDraft, findings: Findings) -> None:
-    at = Mark(rule.source.file, rule.source.line, 1)
+    at = policy.places[rule.id]
     if rule.when is not None and _is_self_asserted(rule.when):
         findings.warning(
             at,

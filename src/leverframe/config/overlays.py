@@ -114,16 +114,23 @@ def meet_policy(base: PolicyDraft, overlay: PolicyDraft, findings: Findings) -> 
     added = []
     for rule in overlay.rules:
         if rule.id in rules:
-            at = Mark(rule.source.file, rule.source.line, 1)
+            at = overlay.places[rule.id]
             first = rules[rule.id].source
             findings.error(at, "duplicate-rule", f"A rule {rule.id!r} already stands at {first}.", "Rename it.")
         elif rule.then is Then.ALLOW and not _selects_within(rule, base):
-            at = Mark(rule.source.file, rule.source.line, 1)
+            at = overlay.places[rule.id]
             text = f"the allow rule {rule.id!r} could let calls run which the contract does not"
             _widens(at, text, "Name allowed tools about which the contract has no allow rule.", findings)
         else:
             added.append(rule)
-    return replace(base, allow=allow, deny={**base.deny, **overlay.deny}, rows=rows, rules=(*base.rules, *added))
+    return replace(
+        base,
+        allow=allow,
+        deny={**base.deny, **overlay.deny},
+        rows=rows,
+        rules=(*base.rules, *added),
+        places={**base.places, **overlay.places},
+    )
 
 
 def _selects_within(rule: Rule, base: PolicyDraft) -> bool:

@@ -46,6 +46,7 @@ class PolicyDraft:
     deny: Mapping[ToolName, Mark] = field(default_factory=dict)
     rows: Mapping[ToolName, RowDraft] = field(default_factory=dict)
     rules: tuple[Rule, ...] = ()
+    places: Mapping[RuleId, Mark] = field(default_factory=dict)  # where the id of each rule stands
     has_allow_list: bool = False
 
     def compiled(self) -> tuple[Rule, ...]:
@@ -68,11 +69,13 @@ def read_policy(section: Section, reader: ConditionReader, around: Surroundings)
     for each in section.section("approval").sections("required_for"):
         if "tool" in each:
             _keep_row(_row(each), rows, around.findings)
+    rules, places = _rules(policy, reader, around)
     draft = PolicyDraft(
         allow=_tool_list(policy, "allow_tools", around),
         deny=_tool_list(policy, "deny_tools", around),
         rows=rows,
-        rules=_rules(policy, reader, around),
+        rules=rules,
+        places=places,
         has_allow_list="allow_tools" in policy,
     )
     for tool, row in rows.items():
@@ -134,8 +137,11 @@ def _shortest(amount: Decimal | None) -> Decimal | None:
     return short.quantize(Decimal(1)) if short == short.to_integral_value() else short
 
 
-def _rules(policy: Section, reader: ConditionReader, around: Surroundings) -> tuple[Rule, ...]:
-    rules: dict[str, Rule] = {}
+def _rules(
+    policy: Section, reader: ConditionReader, around: Surroundings
+) -> tuple[tuple[Rule, ...], Mapping[RuleId, Mark]]:
+    rules: dict[RuleId, Rule] = {}
+    places: dict[RuleId, Mark] = {}
     for section in policy.sections("rules"):
         if "id" not in section or "then" not in section:
             continue
@@ -154,7 +160,8 @@ def _rules(policy: Section, reader: ConditionReader, around: Surroundings) -> tu
             )
         else:
             rules[rule.id] = rule
-    return tuple(rules.values())
+            places[rule.id] = at
+    return tuple(rules.values()), places
 
 
 def _rule(section: Section, reader: ConditionReader, around: Surroundings) -> Rule:
