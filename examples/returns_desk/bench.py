@@ -36,6 +36,13 @@ class ShopBench:
         effects: list[dict[str, Any]] = self._ask("effects")
         return effects
 
+    # Any: as above.
+    def asked(self) -> list[dict[str, Any]]:
+        """Every call that arrived since `open`, reads and refused ones included, in order."""
+        # Any: as above.
+        asked: list[dict[str, Any]] = self._ask("asked")
+        return asked
+
     def plant(self, order_id: str, text: str) -> None:
         """Put `text` where a customer could have put it, in every later answer about that order."""
         self._ask("plant", order_id, text)

@@ -1,133 +1,152 @@
-"""Part 1: the recorded calls of all 114 cases through the door to an unchanged shop, held against a direct replay."""
+"""Part 1: the recorded calls of the cases through the door to an unchanged shop, held against a direct replay.
+
+Knows: how a recorded agent and a scripted person work a case, and what came of each call.
+"""
 
 import asyncio
 import time
 from collections import Counter
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from multiprocessing import get_context
-from typing import Final
+from enum import StrEnum
 
-from examples.returns_desk.cases import GIVES_MONEY_BACK, Case, RecordedCall, direct_replay, load
+from examples.returns_desk.cases import Case, RecordedCall
+from examples.returns_desk.desk import as_sent, grant, open_run, tool
+from examples.returns_desk.expected import Expected, Replay, direct_replay
+from examples.returns_desk.promises import Promises
 from examples.returns_desk.screen import Screen
 from examples.returns_desk.stage import Stage
-from leverframe.core.canonical import decode, encode
-from leverframe.domain.approvals import AnswerWord
-from leverframe.domain.contracts import Person
-from leverframe.domain.ids import ApprovalId, EnvironmentName, PrincipalId, RunId, TenantId, WorkflowName
-from leverframe.domain.json import JsonObject
+from leverframe.domain.json import Json
 from leverframe.domain.runs import RunOutcome
-from leverframe.runtime import answers
 from leverframe.runtime.outcomes import Answered, HeldBack, Refused, ToolOutcome
-from leverframe.runtime.outside import OutsideRun
-from leverframe.runtime.sessions import Opening
 from leverframe.wiring.assembly import Assembly
 
-LENA: Final = PrincipalId("person:lena")
-AGENT: Final = PrincipalId("agent:returns_desk")
-WORKFLOW: Final = WorkflowName("returns_desk")
-_ENVIRONMENT: Final = EnvironmentName("default")
+
+class Came(StrEnum):
+    """What came of one recorded call.  Every call is counted under exactly one of these."""
+
+    READ = "read"
+    WRITTEN = "written at once"
+    GRANTED = "held, granted, done once"
+    DENIED = "denied"
+    REFUSED = "refused by the shop"
+    GRANTED_AND_REFUSED = "held, granted, refused by the shop"
 
 
 @dataclass(slots=True, kw_only=True)
 class Tally:
-    """What came of part 1, counted as it happened."""
+    """What came of part 1, counted as it happened.
 
+    `refused_alike` counts the cases in which the shop refused the same calls as in the direct replay, those left aside
+    that the door denied before; `denied_in_vain` counts the denied ones that the shop would have refused as well.
+    """
+
+    cases: int = 0
     calls: int = 0
-    outcomes: Counter[str] = field(default_factory=Counter)
+    came: Counter[Came] = field(default_factory=Counter)
     waited_usd: Decimal = Decimal(0)
     equal: int = 0
-    runs: list[RunId] = field(default_factory=list)
+    refused_alike: int = 0
+    denied_in_vain: int = 0
     different: list[str] = field(default_factory=list)
-    refused: list[str] = field(default_factory=list)
+
+    @property
+    def held(self) -> int:
+        """Calls that waited for a person."""
+        return self.came[Came.GRANTED] + self.came[Came.GRANTED_AND_REFUSED]
 
 
-async def play_all(stage: Stage, assembly: Assembly, screen: Screen) -> Tally:
+async def show_real_work(
+    stage: Stage, assembly: Assembly, screen: Screen, promises: Promises, cases: Sequence[Case]
+) -> Tally:
+    """Play the cases and say what came of them."""
+    screen.line()
+    title = "customer cases (tau2-bench retail) through the door to an unchanged shop"
+    screen.line(f"1  Real work   {len(cases)} {title}")
+    tally = await play_all(stage, assembly, screen, cases)
+    came = tally.came
+    screen.line(
+        f"reads {came[Came.READ]}   writes {came[Came.WRITTEN]} done at once, {tally.held} held and granted by lena, a"
+        f" scripted person",
+        indent=3,
+    )
+    screen.line(
+        f"denied {came[Came.DENIED]} reads of orders that do not exist   refused by the shop itself"
+        f" {came[Came.REFUSED] + came[Came.GRANTED_AND_REFUSED]}, the same in both",
+        indent=3,
+    )
+    screen.line(
+        f"shop databases equal to a run without Leverframe: {tally.equal} of {tally.cases}"
+        f"    waited for a person: ${tally.waited_usd:,.2f}",
+        indent=3,
+    )
+    promises.expect("databases equal to the direct replay", tally.equal, len(cases))
+    promises.expect("cases in which the shop refused what it refuses without the door", tally.refused_alike, len(cases))
+    promises.expect("denied calls that the shop refuses too", tally.denied_in_vain, came[Came.DENIED])
+    return tally
+
+
+async def play_all(stage: Stage, assembly: Assembly, screen: Screen, cases: Sequence[Case]) -> Tally:
     """Play every case in a shop of its own, with one scripted person who grants what is held."""
-    cases, tally = load(), Tally()
+    tally = Tally()
     began = time.monotonic()
-    # The expectation is computed by another process, on the toolkit alone, while the door does the work.
-    with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as pool:
-        expected = [pool.submit(direct_replay, case) for case in cases]
+    async with direct_replay(len(cases)) as replay:
         for number, case in enumerate(cases, start=1):
-            await asyncio.to_thread(stage.bench.open)
-            await _play(assembly, case, tally)
-            got = await asyncio.to_thread(stage.bench.hash)
-            want = await asyncio.wrap_future(expected[number - 1])
-            tally.equal += got == want
-            if got != want:
-                tally.different.append(case.case_id)
+            await _play_one(stage, assembly, case, replay, tally)
             screen.progress(number, len(cases), f"{tally.calls} calls   {time.monotonic() - began:.0f} s")
     return tally
 
 
-async def warm_up(assembly: Assembly) -> None:
-    """Start the shop, so that its bench can be reached."""
-    project = assembly.project
-    spec = project.contracts[WORKFLOW].tools[next(iter(project.contracts[WORKFLOW].allow_tools))]
-    why = await assembly.ready(spec)
-    if why:
-        raise RuntimeError(f"The shop does not start: {why}")
+async def _play_one(stage: Stage, assembly: Assembly, case: Case, replay: Replay, tally: Tally) -> None:
+    await asyncio.to_thread(stage.bench.open)
+    refused, denied = await _play(assembly, case, tally)
+    found = await asyncio.to_thread(stage.bench.hash)
+    wanted: Expected = await replay.next(case)
+    tally.cases += 1
+    tally.equal += found == wanted.hash
+    tally.refused_alike += refused == wanted.refused - denied
+    tally.denied_in_vain += len(denied & wanted.refused)
+    if found != wanted.hash:
+        tally.different.append(case.case_id)
 
 
-async def _play(assembly: Assembly, case: Case, tally: Tally) -> None:
-    run = await open_run(assembly, case.tenant, case.customer, case.words)
-    tally.runs.append(run.run_id)
-    for call in case.calls:
-        tally.calls += 1
-        outcome = await run.call_tool(call.tool, arguments(call))
-        if isinstance(outcome, HeldBack):
-            await grant(assembly, outcome.approval_id)
-            tally.waited_usd += await _value(assembly, outcome.approval_id)
-            outcome = await run.call_tool(call.tool, arguments(call))
-            tally.outcomes["held, granted by lena, done once"] += isinstance(outcome, Answered)
-        _count(tally, assembly, call, outcome)
-    await run.end(RunOutcome.SUCCESS, {"case": case.case_id})
+async def _play(assembly: Assembly, case: Case, tally: Tally) -> tuple[set[str], set[str]]:
+    """Work one case; the ids of the calls that the shop refused, and of those that the door denied."""
+    run = await open_run(assembly, case.customer, case.words, tenant=case.tenant)
+    ids: dict[Came, set[str]] = {came: set() for came in Came}
+    with assembly.services.claims.claim(run.run_id):
+        for call in case.calls:
+            tally.calls += 1
+            outcome = await run.call_tool(call.tool, as_sent(call.arguments))
+            is_granted = isinstance(outcome, HeldBack)
+            if isinstance(outcome, HeldBack):
+                shown = await grant(assembly, outcome.approval_id)
+                tally.waited_usd += refund_of(shown.envelope)
+                outcome = await run.call_tool(call.tool, as_sent(call.arguments))
+            came = _came(assembly, call, outcome, is_granted=is_granted)
+            tally.came[came] += 1
+            ids[came].add(call.call_id)
+        await run.end(RunOutcome.SUCCESS, {"case": case.case_id})
+    return ids[Came.REFUSED] | ids[Came.GRANTED_AND_REFUSED], ids[Came.DENIED]
 
 
-def _count(tally: Tally, assembly: Assembly, call: RecordedCall, outcome: ToolOutcome) -> None:
-    spec = assembly.project.contracts[WORKFLOW].tools.get(call.tool)  # type: ignore[call-overload]  # a plain str key
-    kind = "write" if spec is not None and spec.effect.is_write else "read"
+def _came(assembly: Assembly, call: RecordedCall, outcome: ToolOutcome, *, is_granted: bool) -> Came:
+    spec = tool(assembly.project, call.tool)
     match outcome:
-        case Answered():
-            tally.outcomes[f"{kind} done"] += 1
         case Refused():
-            tally.outcomes["denied"] += 1
-            tally.refused.append(f"{call.call_id} {outcome.message}")
+            return Came.DENIED
+        case Answered() if is_granted:
+            return Came.GRANTED
+        case Answered():
+            return Came.WRITTEN if spec is not None and spec.effect.is_write else Came.READ
         case _:
-            tally.outcomes[f"{kind} refused by the shop"] += 1
+            return Came.GRANTED_AND_REFUSED if is_granted else Came.REFUSED
 
 
-async def open_run(assembly: Assembly, tenant: str, customer: str, words: str) -> OutsideRun:
-    """Open a run for the outside agent, as the desk's backend does."""
-    opening = Opening(
-        tenant=TenantId(tenant),
-        environment=_ENVIRONMENT,
-        initiator=AGENT,
-        launcher=PrincipalId("service:desk-backend"),
-        input={"customer_id": customer, "message": words},
-    )
-    return await assembly.runner.open_outside(assembly.project.contracts[WORKFLOW], opening)
-
-
-async def grant(assembly: Assembly, approval_id: ApprovalId) -> None:
-    """Lena, a second person, looks and grants."""
-    lena = assembly.project.people[LENA]
-    await answers.show(assembly.services, approval_id)
-    await answers.answer(
-        assembly.services, approval_id, lena, AnswerWord.GRANT, reason="checked against the order", proof="scripted"
-    )
-
-
-async def _value(assembly: Assembly, approval_id: ApprovalId) -> Decimal:
-    shown = await answers.show(assembly.services, approval_id)
-    facts = shown.envelope.get("facts") if isinstance(shown.envelope, dict) else None
-    value = facts["refund_value"]["value"] if isinstance(facts, dict) else 0
-    return Decimal(str(value))
-
-
-def arguments(call: RecordedCall) -> JsonObject:
-    """The recorded arguments, as a client would send them."""
-    value = decode(encode(dict(call.arguments)))
-    return value if isinstance(value, dict) else {}
+def refund_of(envelope: Json) -> Decimal:
+    """What a call gives back, as the door read it before it decided; nothing where no such fact was read."""
+    facts = envelope.get("facts") if isinstance(envelope, dict) else None
+    fact = facts.get("refund_value") if isinstance(facts, dict) else None
+    value = fact.get("value") if isinstance(fact, dict) else None
+    return Decimal(str(value)) if value is not None else Decimal(0)

@@ -103,6 +103,7 @@ class Shop:
         self._toolkit = RetailTools(open_database(packed))
         self._journal: Path | None = None
         self._effects: list[JsonObject] = []
+        self._asked: list[JsonObject] = []
         self._planted: dict[str, str] = {}
 
     @property
@@ -115,17 +116,26 @@ class Shop:
         """State changes since the shop was opened, the replayed ones first; refused calls are none."""
         return list(self._effects)
 
+    @property
+    def asked(self) -> list[JsonObject]:
+        """Every call that a customer's side sent since the shop was opened, refused ones and unknown tools included."""
+        return list(self._asked)
+
     def open(self, journal: Path | None = None) -> None:
         """Begin anew from the shipped database, then repeat what `journal` holds."""
         self._toolkit = RetailTools(open_database(self._packed))
         self._journal = None
-        self._effects, self._planted = [], {}
+        self._effects, self._asked, self._planted = [], [], {}
         if journal is None:
             return
         for line in _whole_lines(journal):
             effect = json.loads(line)
             self.call(effect["tool"], effect["arguments"])
         self._journal = journal
+
+    def hear(self, name: str, arguments: Mapping[str, object]) -> None:
+        """Note that a call arrived, before anything is made of it."""
+        self._asked.append({"tool": name, "arguments": dict(arguments)})
 
     def call(self, name: str, arguments: Mapping[str, object]) -> JsonObject:
         """Use a tool.  An answer without fields stands under `result`.
@@ -198,7 +208,7 @@ class Bench:
         writer.close()
 
     def answer(self, word: str, *rest: str) -> object:
-        """Do one word: `open [JOURNAL]`, `hash`, `effects`, `plant ORDER TEXT`, `pid`."""
+        """Do one word: `open [JOURNAL]`, `hash`, `effects`, `asked`, `plant ORDER TEXT`, `pid`."""
         match word, rest:
             case "open", []:
                 self.shop.open()
@@ -208,6 +218,8 @@ class Bench:
                 return self.shop.hash()
             case "effects", []:
                 return self.shop.effects
+            case "asked", []:
+                return self.shop.asked
             case "plant", [order_id, text]:
                 self.shop.plant(order_id, text)
             case "pid", []:
@@ -224,6 +236,7 @@ def mcp_server(shop: Shop) -> Server:
         return ListToolsResult(tools=[_advertise(form) for form in shop.forms.values()])
 
     async def call_tool(_context: object, params: CallToolRequestParams) -> CallToolResult:
+        shop.hear(params.name, params.arguments or {})
         if params.name not in shop.forms:
             raise MCPError(code=INVALID_PARAMS, message=f"Unknown tool: {params.name}")
         try:

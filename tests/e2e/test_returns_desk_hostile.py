@@ -70,6 +70,6 @@ def test_the_malformed_calls_are_no_calls_of_the_shop(desk: Shop) -> None:
 
 
 def test_labels_fit_their_column() -> None:
-    widest = {name: len(attempt.label.format(value="$99,999.99")) for name, attempt in ATTEMPTS.items()}
+    widest = {name: len(attempt.label.format(value="$99,999.99", number=100)) for name, attempt in ATTEMPTS.items()}
 
     assert max(widest.values()) <= 44, widest

@@ -1,0 +1,95 @@
+"""kill -9 between "sent" and "answered": a second process sends the hostile agent's return and dies of it.
+
+Knows: how to start that process, and how to tell that it died by SIGKILL and left nothing running.
+`python -m examples.returns_desk.crashing HOME RUN_ID JOURNAL` is that process; LEVERFRAME_CRASH_AT says where it dies.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from examples.returns_desk import hostile
+from examples.returns_desk.desk import as_sent, start_shop
+from examples.returns_desk.stage import Stage
+from leverframe.domain.ids import RunId
+from leverframe.wiring.assembly import open_assembly
+
+_MODULE: Final = "examples.returns_desk.crashing"
+# The first answer is that of the fact `order`, which the door reads before it decides; the second that of the write.
+_CRASH_AT: Final = "after_answer:2"
+_HOME: Final = "second"
+_SHOP_ENDS_WITHIN_S: Final = 5.0
+_POLL_S: Final = 0.02
+
+
+async def crash_in_the_middle(root: Path, run_id: RunId, journal: Path) -> None:
+    """Let another process take the run, send the return and die before it can record the answer.
+
+    Raises:
+        RuntimeError: it ended in another way, and so nothing was shown.
+    """
+    # Not the main process's own copy of the project: two processes never share a shop.
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        _MODULE,
+        str(root),
+        run_id,
+        str(journal),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, "LEVERFRAME_CRASH_AT": _CRASH_AT},
+        # A group of its own: Ctrl-C is for us, who then end it.
+        start_new_session=True,
+    )
+    try:
+        said, complained = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    if process.returncode != -signal.SIGKILL:
+        complaint = complained.decode(errors="replace").strip()[-500:]
+        raise RuntimeError(f"The second process was to die by SIGKILL and ended with {process.returncode}: {complaint}")
+    await _gone(int(said.split()[0]))
+
+
+async def _gone(shop_pid: int) -> None:
+    """Wait until the dead process's shop has seen its input close; one that lingers is ended."""
+    deadline = time.monotonic() + _SHOP_ENDS_WITHIN_S
+    while _is_alive(shop_pid):
+        if time.monotonic() > deadline:
+            os.kill(shop_pid, signal.SIGKILL)
+            return
+        await asyncio.sleep(_POLL_S)
+
+
+def _is_alive(pid: int) -> bool:
+    with suppress(ProcessLookupError):
+        os.kill(pid, 0)
+        return True
+    return False
+
+
+async def send_and_die(root: Path, run_id: RunId, journal: Path) -> None:
+    """Do the killed process's part.  Does not return where LEVERFRAME_CRASH_AT names the place."""
+    stage = Stage.second(root, _HOME)
+    async with open_assembly(stage.project, create=False) as assembly:
+        await start_shop(assembly)
+        stage.bench.open(journal)
+        # Said before the end, so that somebody can see to it that the shop goes too.
+        print(stage.bench.pid(), flush=True)
+        with assembly.services.claims.claim(run_id):
+            run = await assembly.runner.reopen_outside(run_id)
+            await run.call_tool(hostile.KILLED_RETURN.tool, as_sent(hostile.KILLED_RETURN.arguments))
+    stage.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(send_and_die(Path(sys.argv[1]), RunId(sys.argv[2]), Path(sys.argv[3])))

@@ -1,0 +1,77 @@
+"""What each database must be in the end: the cases played straight on the toolkit, in a process without any door.
+
+Knows: how to start that process, and how to read and stop it.  `python -m examples.returns_desk.expected` is that
+process: it prints one JSON object a case, `{"case": …, "hash": …, "refused": […]}`, and ends when nobody reads on.
+"""
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from examples.returns_desk import cases
+
+_MODULE = "examples.returns_desk.expected"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expected:
+    """The hash that a database must have, and the ids of the calls that the shop itself refused on the way."""
+
+    hash: str
+    refused: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """The process, as its reader sees it."""
+
+    lines: asyncio.StreamReader
+
+    async def next(self, case: cases.Case) -> Expected:
+        """What a case must come to.  Cases are asked for in the order in which they are played.
+
+        Raises:
+            RuntimeError: the process ended, or is at another case.
+        """
+        line = await self.lines.readline()
+        told = json.loads(line) if line else {}
+        if told.get("case") != case.case_id:
+            raise RuntimeError(f"The direct replay says {told!r} where case {case.case_id!r} was expected")
+        return Expected(hash=told["hash"], refused=frozenset(told["refused"]))
+
+
+@asynccontextmanager
+async def direct_replay(count: int) -> AsyncIterator[Replay]:
+    """Play the first `count` cases in a process of their own, while the caller does something else."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        _MODULE,
+        str(count),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        # A group of its own: Ctrl-C is for us, who then end it.
+        start_new_session=True,
+    )
+    assert process.stdout is not None  # noqa: S101 the pipe was asked for above
+    try:
+        yield Replay(process.stdout)
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+def main(count: int) -> None:
+    """Play and print."""
+    for case in cases.load()[:count]:
+        played = cases.play(case)
+        told = {"case": case.case_id, "hash": cases.shop().hash(), "refused": sorted(played.refused)}
+        print(json.dumps(told), flush=True)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))
