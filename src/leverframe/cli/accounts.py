@@ -75,7 +75,7 @@ def next_commands(args: Namespace, told: Standing) -> tuple[str, ...]:
         return tuple(command(args, "runs", "resolve", run_id, path, said, *because) for said in ("happened", "did-not"))
     if told.run.state is not RunState.ENDED:
         return (command(args, "runs", "resume", run_id),)
-    return (command(args, "runs", "show", run_id),)
+    return (command(args, "why", run_id),)
 
 
 def rule_places(held: Shown) -> tuple[str, ...]:

@@ -30,7 +30,6 @@ from leverframe.runtime.entries import settled_entry
 from leverframe.runtime.services import Services
 from leverframe.runtime.sessions import find_run
 
-OPERATOR_ROLE = "operator"
 BY_HAND = "ended-by-hand"
 
 
@@ -156,15 +155,15 @@ def _refuse_busy(run: Run, *, is_ours: bool) -> None:
 
 
 def _refuse_person(run: Run, person: Person) -> None:
-    """An operator or approver of the tenant, and never who is behind the run."""
+    """An approver of the tenant, and never who is behind the run."""
     if person.id == run.initiator:
         raise RefusedError(
             f"{person.id!r} is behind {run.run_id!r} and may not speak for it.", next_move="Ask another."
         )
-    if run.tenant not in person.tenants or not person.roles & {OPERATOR_ROLE, APPROVER_ROLE}:
+    if run.tenant not in person.tenants or APPROVER_ROLE not in person.roles:
         raise RefusedError(
-            f"{person.id!r} is no operator or approver of the tenant {run.tenant!r}.",
-            next_move="Roles stand under `people` in leverframe.yaml.",
+            f"{person.id!r} is no approver of the tenant {run.tenant!r}.",
+            next_move="Who is: `roles` under `people` in leverframe.yaml.",
         )
 
 

@@ -109,7 +109,7 @@ async def open_run(services: Services, contract: Contract, opening: Opening) -> 
         disclosures=sealed,
     )
     changes: tuple[Change, ...] = (
-        OpenRun(run=run, windows=_windows(contract, ctx.window_id)),
+        OpenRun(run=run, windows=fresh_windows(contract, ctx.window_id)),
         *_artifacts(contract),
     )
     await services.writer.commit(Proposal(tenant=run.tenant, changes=changes, entries=(entry,)))
@@ -219,7 +219,7 @@ async def _reopen(ctx: RunContext) -> None:
     await put_run(ctx, replace(ctx.run, state=RunState.OPEN, stop_reason=""), expect=RunState.PARKED)
 
 
-def _windows(contract: Contract, window_id: WindowId) -> tuple[Window, ...]:
+def fresh_windows(contract: Contract, window_id: WindowId) -> tuple[Window, ...]:
     """One window a unit: limited where the contract says so, else counting only; steps are always limited."""
     limits: dict[BudgetUnit, int] = dict.fromkeys(BudgetUnit, UNLIMITED)
     limits[BudgetUnit.STEPS] = DEFAULT_MAX_STEPS

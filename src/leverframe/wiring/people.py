@@ -36,7 +36,7 @@ def people_of(project: Project) -> Mapping[PrincipalId, Person]:
     if project.people:
         return project.people
     alone = launcher()
-    return {alone: Person(id=alone, tenants=frozenset(project.tenants), roles=frozenset({APPROVER_ROLE, "operator"}))}
+    return {alone: Person(id=alone, tenants=frozenset(project.tenants), roles=frozenset({APPROVER_ROLE}))}
 
 
 def enrol_os_user(root: Path) -> Enrolled:
