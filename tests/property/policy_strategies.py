@@ -18,7 +18,7 @@ from leverframe.core.policy import (
     needed_history,
 )
 from leverframe.domain.budgets import BudgetUnit, Window
-from leverframe.domain.conditions import And, Compare, Expr, In, Items, Level, Number, Path, StartsWith, Text
+from leverframe.domain.conditions import And, Compare, CompareOp, Expr, In, Items, Level, Number, Path, StartsWith, Text
 from leverframe.domain.contracts import ToolFact
 from leverframe.domain.ids import ApprovalId, EnvironmentName, PrincipalId, RuleId, ToolName
 from leverframe.domain.policy import ApprovalRequirement, Known, Rule, SourceRef, Then, Unreadable
@@ -64,32 +64,43 @@ TAME: st.SearchStrategy[Expr] = st.one_of(
     ),
 )
 # Conditions that a table can look up, on few fields: many rules meet in one table.
-FIELDS = st.sampled_from([Path(root="args", keys=("amount",)), Path(root="args", keys=("a",))])
+FIELDS = st.sampled_from([Path(root="args", keys=(name,)) for name in ("amount", "amount", "amount", "a")])
+ORDER_OPS: tuple[CompareOp, ...] = ("<", "<=", ">", ">=")
 TABLE_WORDS = st.sampled_from(["", "a", "ab", "b", "50"])
 TABLE_NUMBERS = st.sampled_from([-1, 0, 50, Decimal("50.0"), Decimal("49.99"), 10**40])
-LOOKED_UP: st.SearchStrategy[Expr] = st.one_of(
+TABLE_VALUES = st.one_of(TABLE_NUMBERS, TABLE_WORDS, AMOUNTS)
+EQUALS: st.SearchStrategy[Expr] = st.one_of(
     st.builds(lambda path, word: Compare(op="==", left=path, right=Text(value=word)), FIELDS, TABLE_WORDS),
     st.builds(lambda path, word: Compare(op="==", left=Text(value=word), right=path), FIELDS, TABLE_WORDS),
-    st.builds(lambda path, word: StartsWith(subject=path, prefix=Text(value=word)), FIELDS, TABLE_WORDS),
     st.builds(
         lambda path, words: In(item=path, container=Items(items=tuple(Text(value=word) for word in words))),
         FIELDS,
         st.lists(TABLE_WORDS, max_size=3),
     ),
+)
+PREFIXES: st.SearchStrategy[Expr] = st.builds(
+    lambda path, word: StartsWith(subject=path, prefix=Text(value=word)), FIELDS, TABLE_WORDS
+)
+ORDERS: st.SearchStrategy[Expr] = st.one_of(
     st.builds(
-        lambda op, path, limit, is_left: Compare(
-            op=op, left=path if is_left else Number(value=limit), right=Number(value=limit) if is_left else path
-        ),
-        st.sampled_from(["<", "<=", ">", ">="]),
+        lambda op, path, limit: Compare(op=op, left=path, right=Number(value=limit)),
+        st.sampled_from(ORDER_OPS),
         FIELDS,
         TABLE_NUMBERS,
-        st.booleans(),
+    ),
+    st.builds(
+        lambda op, path, limit: Compare(op=op, left=Number(value=limit), right=path),
+        st.sampled_from(ORDER_OPS),
+        FIELDS,
+        TABLE_NUMBERS,
     ),
 )
-TABLE_CONDITIONS: st.SearchStrategy[Expr] = st.one_of(
-    LOOKED_UP,
-    LOOKED_UP,
-    st.lists(st.one_of(LOOKED_UP, TAME), min_size=2, max_size=3).map(lambda each: And(operands=tuple(each))),
+GUARDED: st.SearchStrategy[Expr] = st.lists(st.one_of(EQUALS, PREFIXES, ORDERS, TAME), min_size=2, max_size=3).map(
+    lambda each: And(operands=tuple(each))
+)
+# Mostly of one family, so that a table has enough rules to be built.
+TABLE_CONDITIONS: st.SearchStrategy[list[Expr]] = st.sampled_from([EQUALS, PREFIXES, ORDERS, GUARDED]).flatmap(
+    lambda family: st.lists(st.one_of(family, family, family, GUARDED), min_size=12, max_size=24)
 )
 REQUIREMENTS = st.builds(
     ApprovalRequirement,
@@ -186,8 +197,8 @@ DENIALS = st.builds(
     ),
     st.booleans(),
 )
-RULE_IDS = st.sampled_from(["r0", "r1", "r2", "r3", "once-per", "no-allow-rule", "denied-before/apr_9"]).map(RuleId)
-EVERY_RULE = frozenset(map(RuleId, ["r0", "r1", "r2", "r3", "r4", "r5", "once-per", "no-allow-rule"]))
+RULE_IDS = st.sampled_from(["r0", "r1", "r2", "r3", "once_per", "no-allow-rule", "denied-before/apr_9"]).map(RuleId)
+EVERY_RULE = frozenset(map(RuleId, ["r0", "r1", "r2", "r3", "r4", "r5", "once_per", "no-allow-rule"]))
 
 
 # Any: what no parser would let through, floats and NaN included, comes in as well.

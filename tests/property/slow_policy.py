@@ -81,8 +81,8 @@ def slow_decide(question: Question, policy: SlowPolicy) -> SlowDecision:
 def _people(question: Question, policy: SlowPolicy, spec: ToolSpec) -> SlowDecision:
     held = _find(Then.HOLD, question, policy, spec)
     if spec.once_per is not None and question.once_per_seen in (True, None):
-        held.rules.add("once-per")
-        held.unknown |= {"once-per"} if question.once_per_seen is None else set()
+        held.rules.add("once_per")
+        held.unknown |= {"once_per"} if question.once_per_seen is None else set()
     if question.denied_before is not None:
         held.rules.add(f"denied-before/{question.denied_before.approval_id}")
     granted = set() if question.granted is None else set(question.granted.rules)

@@ -13,7 +13,7 @@ from leverframe.domain.conditions import Expr
 from leverframe.domain.policy import Allow, Decision, Deny, Hold, Then
 from tests.policy_samples import rule
 from tests.property.condition_strategies import ANSWERS, BLIND_CONDITIONS
-from tests.property.policy_strategies import AMOUNTS, TABLE_CONDITIONS, policies, questions
+from tests.property.policy_strategies import TABLE_CONDITIONS, TABLE_VALUES, policies, questions
 from tests.property.slow_conditions import slow_evaluate, slow_queries
 from tests.property.slow_policy import SlowDecision, SlowPolicy, slow_decide, slow_environment
 
@@ -50,8 +50,8 @@ def test_the_fast_policy_equals_the_slow_one(data: st.DataObject) -> None:
 
 
 @given(
-    conditions=st.lists(TABLE_CONDITIONS, max_size=24),
-    args=st.dictionaries(st.sampled_from(["amount", "a"]), AMOUNTS),
+    conditions=TABLE_CONDITIONS,
+    args=st.fixed_dictionaries({}, optional={"amount": TABLE_VALUES, "a": TABLE_VALUES}),
     subject=st.sampled_from([None, "c_1", "c_2"]),
 )
 @settings(max_examples=settings().max_examples * 4)

@@ -192,6 +192,15 @@ def test_the_last_call_that_fits_is_allowed() -> None:
     assert isinstance(decide(replace(refund(1), windows=windows, cost=ONE_CALL), policy()), Allow)
 
 
+def test_a_reentry_that_is_held_again_is_not_counted_again() -> None:
+    again = replace(refund(60), windows=(window(BudgetUnit.TOOL_CALLS, 4),), cost=ONE_CALL, asker=Asker.REENTRY)
+
+    decision = decide(again, policy(rows=(row(),)))
+
+    assert isinstance(decision, Hold)
+    assert decision.reserves == ()
+
+
 def test_a_grant_names_what_it_satisfies_and_is_consumed() -> None:
     question = replace(refund(60), granted=granted("issue_refund/over-50"))
 
@@ -246,6 +255,7 @@ def test_the_same_business_act_again_is_held(seen: bool | None, expected: type) 
 
     assert isinstance(decision, expected)
     assert decision.reasons[0].is_unknown is (seen is None)
+    assert decision.reasons[0].rule == ("allow_tools" if seen is False else "once_per")
 
 
 def test_a_business_act_is_named_by_arguments_and_facts_in_one_spelling() -> None:

@@ -141,6 +141,42 @@ def test_tokens_are_lifted_from_the_users_own_text_only() -> None:
     assert integrity(foreign, message=MESSAGE) is Integrity.THIRD_PARTY
 
 
+def test_a_part_of_a_longer_token_is_not_lifted() -> None:
+    index = user_index("about #W12345678 and x#W7777777y")
+
+    assert integrity(index, order_id="#W1234567") is Integrity.THIRD_PARTY
+    assert integrity(index, order_id="#W7777777") is Integrity.THIRD_PARTY
+    assert integrity(user_index("(#W7777777)."), order_id="#W7777777") is Integrity.USER
+
+
+def test_a_token_in_pasted_text_does_not_lower_the_record_that_holds_it() -> None:
+    pasted = user_index("see below", attachment="they wrote #W7654321")
+    index = index_result(pasted, RESULT, label_output(RESULT, SHOP), step="2")
+
+    assert integrity(index, order_id="#W7654321") is Integrity.TENANT_RECORD
+
+
+def test_no_token_is_lifted_from_an_answer_whatever_its_trust() -> None:
+    mailbox = tool(LOOKUP, output_trust={"": Integrity.USER})
+    mail: Json = {"body": "cancel #W2222222"}
+    index = index_result(user_index(), mail, label_output(mail, mailbox), step="2")
+
+    assert integrity(index, order_id="#W2222222") is Integrity.THIRD_PARTY
+    assert integrity(index, body="cancel #W2222222") is Integrity.USER
+
+
+def test_of_two_stars_that_meet_the_lower_holds() -> None:
+    stars = {"/*/id": Integrity.TENANT_RECORD, "/a/*": Integrity.THIRD_PARTY, "/a": Integrity.USER}
+    answer: Json = {"a": {"id": 1, "b": 2}, "c": {"id": 3}}
+
+    labels = label_output(answer, tool(LOOKUP, output_trust=stars))
+
+    assert label_at(labels, "/a/id").integrity is Integrity.THIRD_PARTY
+    assert label_at(labels, "/a/b").integrity is Integrity.THIRD_PARTY
+    assert label_at(labels, "/c/id").integrity is Integrity.TENANT_RECORD
+    assert label_at(labels, "/a").integrity is Integrity.USER
+
+
 def test_a_record_is_matched_whole_and_never_by_a_token_inside_it() -> None:
     text: Json = {"comment": "please cancel #W2222222"}
     index = index_result(user_index(), text, label_output(text, SHOP, step="2"), step="2")
