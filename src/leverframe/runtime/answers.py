@@ -104,6 +104,7 @@ async def answer(
         run,
         given,
         entry_id=services.mint.entry_id(),
+        groups=person.groups,
         disclosures=_seal_reason(services, run, reason),
         execute_by=result.execute_by,
     )
@@ -138,7 +139,7 @@ async def _record_refused(services: Services, approval: Approval, run: Run, pers
         at=services.mint.now(),
         event=EventType.AUTH_REFUSED,
         actor=person.id,
-        detail={"code": code},
+        detail={"reason": code},
     )
     await services.writer.commit(Proposal(tenant=approval.tenant, entries=(entry,)))
 

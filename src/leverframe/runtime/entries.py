@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 from leverframe.domain.approvals import Answer, Approval
 from leverframe.domain.evidence import DetailValue, Disclosure, EntryDraft, EventType
-from leverframe.domain.ids import ApprovalId, EntryId, PrincipalId, RuleId, Sha256, StepPath
+from leverframe.domain.ids import ApprovalId, EntryId, PrincipalId, ReservationId, RuleId, Sha256, StepPath
 from leverframe.domain.labels import Label
 from leverframe.domain.money import MicroUsd
 from leverframe.domain.policy import Reason
@@ -121,6 +121,7 @@ def settled_entry(
         effect_class=spec.effect.value,
         action_digest=step.action_digest or None,
         idempotency_key=step.idempotency_key,
+        approval_id=step.approval_id or None,
         outcome=outcome,
         cost_microusd=cost,
         labels=labels,
@@ -151,6 +152,7 @@ def requested_entry(ctx: RunContext, approval: Approval, *, spec: ToolSpec, caus
             "decide_by": rfc3339(approval.decide_by),
             "execute_within_s": approval.requirement.execute_within_s,
             "from": approval.requirement.from_groups,
+            "barred": (approval.launcher,) if "launcher" in approval.requirement.distinct_from else (),
             "initiator": approval.initiator,
             "launcher": approval.launcher,
             "rules": tuple(approval.rules),
@@ -191,13 +193,15 @@ def answered_entry(
     answer: Answer,
     *,
     entry_id: EntryId,
+    groups: frozenset[str],
     disclosures: tuple[Disclosure, ...],
     execute_by: datetime | None,
 ) -> EntryDraft:
-    """One person answered one held call."""
+    """One person answered one held call, as a member of these groups."""
     detail: dict[str, DetailValue] = {
         "answer": "granted" if answer.word.value == "grant" else "denied",
         "proof": answer.proof,
+        "groups": tuple(sorted(groups)),
     }
     if answer.viewed_at is not None:
         detail["viewed_at"] = rfc3339(answer.viewed_at)
@@ -293,3 +297,18 @@ def model_entry(
 def clear_place(source: str) -> str:
     """Where a rule stands, as a leaf can hold it: white space in a path is written as `%20`."""
     return re.sub(r"[\s\x00-\x1f\x7f]", lambda found: f"%{ord(found.group()):02X}", source)[-256:]
+
+
+def overrun_entry(ctx: RunContext, step: Step, *, reservation_id: ReservationId) -> EntryDraft:
+    """A vendor took more than it declared; stands before the settlement that says how much."""
+    return EntryDraft(
+        entry_id=ctx.services.mint.entry_id(),
+        at=step.finished_at or step.started_at,
+        type=EventType.BUDGET_OVERRUN,
+        tenant=ctx.run.tenant,
+        environment=ctx.run.environment,
+        run_id=ctx.run.run_id,
+        step=step.path,
+        cost_microusd=step.cost,
+        detail={"reservation_id": reservation_id},
+    )

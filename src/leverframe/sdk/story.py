@@ -330,7 +330,9 @@ def _answered(story: Story, leaf: Leaf, detail: Leaf, _run: Run) -> None:
     if detail["answer"] != "granted":
         approval.closed = "denied"
         return
-    is_stranger = bool(approval.groups) and "groups" in detail and approval.groups.isdisjoint(detail["groups"])
+    # An entry that joins groups by "+" asks for someone who is in each of them.
+    is_asked = any(set(one.split("+")) <= set(detail.get("groups", ())) for one in approval.groups)
+    is_stranger = bool(approval.groups) and "groups" in detail and not is_asked
     why = (
         ("is an initiator of the run or barred like one", actor in approval.barred),
         ("answered for another action", leaf["action_digest"] != approval.action),

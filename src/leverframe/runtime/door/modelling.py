@@ -20,7 +20,7 @@ from leverframe.domain.calls import (
 )
 from leverframe.domain.contracts import ModelRef
 from leverframe.domain.errors import NondeterministicRun, ProviderUnavailable
-from leverframe.domain.evidence import EventType
+from leverframe.domain.evidence import DetailValue, EntryDraft, EventType
 from leverframe.domain.ids import Sha256, StepPath
 from leverframe.domain.json import Json, JsonObject
 from leverframe.domain.money import MicroUsd
@@ -39,9 +39,10 @@ from leverframe.domain.proposals import (
 from leverframe.domain.runs import RunState, Step, StepKind, StepState
 from leverframe.ports.acting import ModelCaller
 from leverframe.ports.crash_points import crash_point
+from leverframe.runtime.bookings import set_aside, spent
 from leverframe.runtime.context import RunContext
 from leverframe.runtime.door.rows import reservation_id
-from leverframe.runtime.entries import clear_place, model_entry
+from leverframe.runtime.entries import clear_place, model_entry, overrun_entry
 from leverframe.runtime.outcomes import Failed, ModelOutcome, ModelSaid, Refused, Stopped, deny_message
 
 DEFAULT_OUTPUT_TOKENS = 1024
@@ -119,7 +120,8 @@ async def _one_candidate(models: ModelCaller, ctx: RunContext, model: ModelRef, 
         decision = _answer(ModelQuestion(model=str(model), run=ctx.facts, windows=windows, cost=cost), ctx)
         step = _step(ctx, wanted, asked.request, decision)
         before = ctx.steps.get(path)
-        proposal = _decided_proposal(ctx, step, decision, None if before is None else frozenset({before.state}))
+        expect = None if before is None else frozenset({before.state})
+        proposal = _decided_proposal(ctx, step, decision, expect, windows)
         if not isinstance(await ctx.services.writer.commit(proposal), Committed):
             continue
         ctx.steps[path] = step
@@ -168,25 +170,25 @@ async def _ask(models: ModelCaller, ctx: RunContext, step: Step, asked: _Asked) 
                 error=f"model-{answer.kind}",
             )
     is_recorded = isinstance(answer, ModelOk) and answer.is_recorded
-    done = await _settle(ctx, step, done, value, is_recorded=is_recorded)
+    done = await _settle(ctx, step, done, value, bound=asked.bound, is_recorded=is_recorded)
     return _said(done, value)
 
 
-async def _settle(ctx: RunContext, step: Step, done: Step, value: Json, *, is_recorded: bool) -> Step:
+async def _settle(
+    ctx: RunContext, step: Step, done: Step, value: Json, *, bound: ModelBound, is_recorded: bool
+) -> Step:
     """Settle by what the vendor says it used, even beyond the bound: the books tell the truth."""
     sealed = ctx.seal("answer", value)
     done = replace(done, result_ref=sealed[0].digest)
-    window = ctx.window_id
+    window, rid = ctx.window_id, reservation_id(step.call_id)
+    actual = {
+        (window, BudgetUnit.INPUT_TOKENS): done.input_tokens,
+        (window, BudgetUnit.OUTPUT_TOKENS): done.output_tokens,
+        (window, BudgetUnit.USD): int(done.cost),
+    }
     changes: list[Change] = [
         PutStep(step=done, expect=frozenset({step.state})),
-        SettleReserves(
-            reservation_id=reservation_id(step.call_id),
-            actual={
-                (window, BudgetUnit.INPUT_TOKENS): done.input_tokens,
-                (window, BudgetUnit.OUTPUT_TOKENS): done.output_tokens,
-                (window, BudgetUnit.USD): done.cost,
-            },
-        ),
+        SettleReserves(reservation_id=rid, actual=actual),
         SettleDirect(window_id=window, unit=BudgetUnit.WALL_US, amount=ctx.take_active_us()),
     ]
     if is_recorded and not ctx.run.is_recorded_model:
@@ -200,14 +202,23 @@ async def _settle(ctx: RunContext, step: Step, done: Step, value: Json, *, is_re
         event=EventType.MODEL_ANSWERED,
         disclosures=sealed,
         outcome="ok" if done.state is StepState.OK else "error",
-        detail={"recorded": is_recorded, **({"error": done.error} if done.error else {})},
+        detail={"recorded": is_recorded, **({"error": done.error} if done.error else {}), **spent(rid, actual)},
     )
+    entries = (*_overrun(ctx, done, bound), entry)
     await ctx.services.writer.commit(
-        Proposal(tenant=ctx.run.tenant, changes=tuple(changes), entries=(entry,), is_durable=False)
+        Proposal(tenant=ctx.run.tenant, changes=tuple(changes), entries=entries, is_durable=False)
     )
     ctx.steps[done.path] = done
     crash_point("after_settled")
     return done
+
+
+def _overrun(ctx: RunContext, done: Step, bound: ModelBound) -> tuple[EntryDraft, ...]:
+    """The vendor says that it took more than the most it could take."""
+    is_over = (
+        done.input_tokens > bound.input_tokens or done.output_tokens > bound.output_tokens or done.cost > bound.cost
+    )
+    return (overrun_entry(ctx, done, reservation_id=reservation_id(done.call_id)),) if is_over else ()
 
 
 async def _settle_abandoned(ctx: RunContext, step: Step) -> None:
@@ -221,7 +232,7 @@ async def _settle_abandoned(ctx: RunContext, step: Step) -> None:
         event=EventType.MODEL_ANSWERED,
         disclosures=sealed,
         outcome="unknown",
-        detail={"recorded": False},
+        detail={"recorded": False, **spent(reservation_id(step.call_id), {})},
     )
     await ctx.services.writer.commit(
         Proposal(
@@ -302,14 +313,21 @@ def _step(ctx: RunContext, wanted: _Wanted, request: ModelRequest, decision: All
 
 
 def _decided_proposal(
-    ctx: RunContext, step: Step, decision: Allow | Deny, expect: frozenset[StepState] | None
+    ctx: RunContext,
+    step: Step,
+    decision: Allow | Deny,
+    expect: frozenset[StepState] | None,
+    windows: tuple[Window, ...],
 ) -> Proposal:
     changes: list[Change] = [PutStep(step=step, expect=expect)]
+    detail: dict[str, DetailValue] = {"rule_source": clear_place(step.rule_source)}
     match decision:
         case Allow(reserves=reserves):
+            rid = reservation_id(step.call_id)
+            detail |= set_aside(rid, reserves, windows)
             changes.append(
                 TakeReserves(
-                    reservation_id=reservation_id(step.call_id),
+                    reservation_id=rid,
                     run_id=ctx.run.run_id,
                     path=step.path,
                     reserves=reserves,
@@ -324,7 +342,7 @@ def _decided_proposal(
         step=step,
         event=EventType.MODEL_CALLED,
         disclosures=ctx.seal("reasons", reasons),
-        detail={"rule_source": clear_place(step.rule_source)},
+        detail=detail,
     )
     return Proposal(
         tenant=ctx.run.tenant,

@@ -35,12 +35,15 @@ from leverframe.domain.proposals import (
 )
 from leverframe.domain.runs import RunState, Step, StepKind, StepState
 from leverframe.domain.tools import ToolSpec
+from leverframe.runtime.bookings import set_aside, spent
 from leverframe.runtime.context import RunContext
 from leverframe.runtime.door.asking import Ask, Loaded
 from leverframe.runtime.door.envelopes import Envelope
 from leverframe.runtime.door.rows import (
+    count_id,
     counted,
     held_approval,
+    held_counts,
     history_rows,
     outdated,
     outdated_entries,
@@ -124,6 +127,7 @@ def settled(ctx: RunContext, step: Step, spec: ToolSpec, outcome: Outcome, *, at
         cost=cost,
         error=outcome.error,
     )
+    rid, actual = reservation_id(step.call_id), {(ctx.window_id, BudgetUnit.USD): int(cost)}
     word = {StepState.OK: "ok", StepState.ERROR: "error"}.get(outcome.state, "unknown")
     entry = settled_entry(
         ctx,
@@ -134,11 +138,11 @@ def settled(ctx: RunContext, step: Step, spec: ToolSpec, outcome: Outcome, *, at
         cost=cost,
         labels=outcome.label,
         disclosures=sealed,
-        detail=_settled_detail(done, outcome),
+        detail={**_settled_detail(done, outcome), **spent(rid, actual)},
     )
     changes: tuple[Change, ...] = (
         PutStep(step=done, expect=frozenset({step.state})),
-        SettleReserves(reservation_id=reservation_id(step.call_id), actual={(ctx.window_id, BudgetUnit.USD): cost}),
+        SettleReserves(reservation_id=rid, actual=actual),
         SettleDirect(window_id=ctx.window_id, unit=BudgetUnit.WALL_US, amount=ctx.take_active_us()),
     )
     return done, Proposal(tenant=ctx.run.tenant, changes=changes, entries=(entry,), is_durable=False)
@@ -254,6 +258,7 @@ def _decision_entry(
         detail={
             "rules": rules,
             "asker": ask.asker.value,
+            **_booked(ask, loaded, decision),
             **(
                 {"stops_run": decision.stops_run.replace(" ", "=")}
                 if isinstance(decision, Deny) and decision.stops_run
@@ -261,6 +266,19 @@ def _decision_entry(
             ),
         },
     )
+
+
+def _booked(ask: Ask, loaded: Loaded, decision: Decision) -> dict[str, DetailValue]:
+    """What the decision set aside; a hold settles its counts at once."""
+    windows = loaded.question.windows
+    match decision:
+        case Allow():
+            return set_aside(reservation_id(ask.call_id), decision.reserves, windows)
+        case Hold():
+            booked = set_aside(count_id(ask.call_id), held_counts(loaded), windows)
+            return {**booked, "settled": ()} if booked else {}
+        case Deny():
+            return {}
 
 
 def _allow_guards(ctx: RunContext, loaded: Loaded, decision: Allow) -> list[Guard]:

@@ -12,7 +12,7 @@ from leverframe.domain.approvals import Approval, ApprovalState
 from leverframe.domain.evidence import EntryDraft, EventType
 from leverframe.domain.ids import ReservationId, Sha256
 from leverframe.domain.money import scaled_amount
-from leverframe.domain.policy import Hold, Then
+from leverframe.domain.policy import Hold, Reserve, Then
 from leverframe.domain.proposals import (
     Change,
     MoveApproval,
@@ -30,6 +30,16 @@ from leverframe.runtime.entries import approval_entry
 def reservation_id(call_id: str) -> ReservationId:
     """The reservation of a call: found again after a crash without having been written down."""
     return ReservationId("rsv_" + call_id.removeprefix("call_"))
+
+
+def count_id(call_id: str) -> ReservationId:
+    """The reservation of what a held call counts."""
+    return ReservationId(reservation_id(call_id) + "_count")
+
+
+def held_counts(loaded: Loaded) -> tuple[Reserve, ...]:
+    """What a held call counts, in each window."""
+    return plan(loaded.question.windows, counts(loaded.question.cost))
 
 
 def held_approval(ctx: RunContext, ask: Ask, now: datetime, decision: Hold, digest: Sha256) -> Approval:
@@ -71,10 +81,10 @@ def outdated_entries(ctx: RunContext, ask: Ask, now: datetime) -> tuple[EntryDra
 
 def counted(ctx: RunContext, ask: Ask, loaded: Loaded) -> tuple[Change, ...]:
     """A hold keeps its count, but no money: the counts are taken and settled at once; re-entry reserves the rest."""
-    reserves = plan(loaded.question.windows, counts(loaded.question.cost))
+    reserves = held_counts(loaded)
     if not reserves:
         return ()
-    rid = ReservationId(reservation_id(ask.call_id) + "_count")
+    rid = count_id(ask.call_id)
     return (
         TakeReserves(reservation_id=rid, run_id=ctx.run.run_id, path=ask.path, reserves=reserves),
         SettleReserves(reservation_id=rid, actual={}),
