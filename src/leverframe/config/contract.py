@@ -6,12 +6,13 @@ Source: docs/reference/contract.md.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 
 from leverframe.config.conditions import ConditionReader
 from leverframe.config.contract_facts import Facts, read_facts
 from leverframe.config.contract_limits import read_budget, read_fallback, read_logging
 from leverframe.config.contract_steps import StepReader
-from leverframe.config.digests import policy_digest, release_digest
+from leverframe.config.digests import policy_text, release_digest
 from leverframe.config.findings import Mark, did_you_mean
 from leverframe.config.policy_draft import PolicyDraft, read_policy
 from leverframe.config.sections import Section, check_file
@@ -23,7 +24,7 @@ from leverframe.core.conditions.schema_types import members
 from leverframe.domain.budgets import BudgetLimits
 from leverframe.domain.conditions import MapType
 from leverframe.domain.contracts import ChainStep, Contract, LoggingRules, WorkflowKind
-from leverframe.domain.ids import EnvironmentName, ToolName, WorkflowName
+from leverframe.domain.ids import EnvironmentName, Sha256, ToolName, WorkflowName
 from leverframe.domain.labels import INTEGRITY_WORDS
 from leverframe.domain.tools import ToolSpec
 
@@ -114,6 +115,7 @@ def contract_of(
         for name in dict.fromkeys((*draft.files, *overlay_files))
         if (content := around.files.read(name, Mark(name), around.findings)) is not None
     }
+    text = policy_text(rules, allow, deny, budget)
     return Contract(
         workflow=draft.workflow,
         source=draft.at.ref,
@@ -140,7 +142,8 @@ def contract_of(
         logging=logging,
         steps=draft.steps,
         artifacts=artifacts,
-        policy_digest=policy_digest(rules, allow, deny, budget),
+        policy_text=text,
+        policy_digest=Sha256(sha256(text).hexdigest()),
         release_digest=release_digest(artifacts),
     )
 

@@ -18,17 +18,17 @@ from leverframe.domain.policy import Rule
 _NOT_MEANING = frozenset({"source", "sources", "at", "keys_at", "names_at", "ignored"})
 
 
-def policy_digest(
+def policy_text(
     rules: tuple[Rule, ...], allow_tools: tuple[ToolName, ...], deny_tools: tuple[ToolName, ...], budget: BudgetLimits
-) -> Sha256:
-    """The digest of what is allowed, held and denied, and of the budget."""
+) -> bytes:
+    """What is allowed, held and denied, and the budget: the canonical JSON that the policy digest is over."""
     value: JsonObject = {
         "allow_tools": sorted(allow_tools),
         "deny_tools": sorted(deny_tools),
         "rules": [_plain(rule) for rule in rules],
         "budget": _plain(budget),
     }
-    return Sha256(sha256(canonical.encode(value)).hexdigest())
+    return canonical.encode(value)
 
 
 def release_digest(artifacts: Mapping[str, bytes]) -> Sha256:

@@ -14,7 +14,8 @@ from leverframe.domain.contracts import Contract
 from leverframe.domain.errors import EvidenceBroken
 from leverframe.domain.ids import EnvironmentName, Sha256, WorkflowName
 
-_MANIFEST = "manifest"
+# Kept with the files of a release, and none of them: what its digest and its policy's digest are over.
+_MANIFEST, _POLICY = "manifest", "policy:"
 
 
 class ReleaseFiles:
@@ -31,7 +32,7 @@ class ReleaseFiles:
         Raises:
             EvidenceBroken: files are missing, do not give this digest, or this version reads them in another way.
         """
-        kept = {name: content for name, content in files.items() if name != _MANIFEST}
+        kept = {name: content for name, content in files.items() if name != _MANIFEST and not name.startswith(_POLICY)}
         if release_digest(kept) != digest:
             raise EvidenceBroken(
                 f"The kept files of release {digest[:12]}… do not give its digest; a run of it cannot go on.",

@@ -135,6 +135,7 @@ class Contract:
     steps: tuple[ChainStep, ...] = ()
     # every file the contract was built from: name in the project -> bytes; a run pins their digest
     artifacts: Mapping[str, bytes] = field(default_factory=dict)
+    policy_text: bytes = b""  # what `policy_digest` is the SHA-256 of
     policy_digest: Sha256 = Sha256("")
     release_digest: Sha256 = Sha256("")
 

@@ -248,18 +248,17 @@ _KEYS: Mapping[BudgetUnit, str] = {
 
 
 def _artifacts(contract: Contract) -> tuple[PutArtifact, ...]:
-    """The files of the release, and the manifest that its digest is over."""
+    """The files of the release, the manifest that its digest is over, and the policy that decides in it."""
     digests = {name: Sha256(hashlib.sha256(data).hexdigest()) for name, data in sorted(contract.artifacts.items())}
     manifest = encode([{"name": name, "sha256": digest} for name, digest in digests.items()])
-    files = {**{name: contract.artifacts[name] for name in digests}, "manifest": manifest}
+    files = [(name, digests[name], contract.artifacts[name]) for name in digests]
+    files.append(("manifest", contract.release_digest, manifest))
+    if contract.policy_text:
+        # By its digest, since the contract of each environment of a release has another one.
+        files.append((f"policy:{contract.policy_digest}", contract.policy_digest, contract.policy_text))
     return tuple(
-        PutArtifact(
-            release_digest=contract.release_digest,
-            sha256=digests.get(name, contract.release_digest),
-            name=name,
-            content=content,
-        )
-        for name, content in files.items()
+        PutArtifact(release_digest=contract.release_digest, sha256=digest, name=name, content=content)
+        for name, digest, content in files
     )
 
 
