@@ -1,14 +1,22 @@
 """The contract of budget windows: reserve, settle, void."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from leverframe.domain.budgets import BudgetUnit, Window
 from leverframe.domain.ids import ReservationId, RunId, StepPath, WindowId
 from leverframe.domain.policy import Reserve
-from leverframe.domain.proposals import SettleDirect, SettleReserves, TakeReserves, VoidReserves
-from tests.store_samples import RUN, Bench, a_run, a_window, an_entry, taking
+from leverframe.domain.proposals import (
+    EnsureWindow,
+    Proposal,
+    SettleDirect,
+    SettleReserves,
+    TakeReserves,
+    VoidReserves,
+)
+from tests.store_samples import ACME, GLOBEX, RUN, Bench, a_run, a_window, after, an_entry, taking
 
 WINDOW = WindowId("run/run_1")
 CALLS, MONEY = BudgetUnit.TOOL_CALLS, BudgetUnit.USD
@@ -199,3 +207,68 @@ def test_limits_of_any_size_that_money_has_are_exact(bench: Bench) -> None:
 
 def window_of(limit: int) -> Window:
     return a_window(limit, MONEY)
+
+
+DAY = WindowId("acme/day/2026-03-01")
+
+
+def ensuring(limit: int = 10, **changes: Any) -> EnsureWindow:  # Any: the fields of an EnsureWindow, by name
+    window = a_window(limit, window_id=DAY)
+    return replace(EnsureWindow(window=window, tenant=ACME, resets_at=after(86_400)), **changes)
+
+
+def shared(bench: Bench, *window_ids: WindowId) -> list[Window]:
+    return list(bench.do(bench.store.journal.shared_windows(window_ids or (DAY,))))
+
+
+def test_a_window_of_a_tenant_is_shared_by_its_runs_and_outlives_them(bench: Bench) -> None:
+    bench.commit(ensuring(10))
+    bench.open_run()
+    bench.open_run(a_run("run_2"))
+
+    bench.commit(taking("rsv_1", 6, window_id=DAY))
+    failed = bench.refuse(replace(taking("rsv_2", 5, window_id=DAY), run_id=RunId("run_2")))
+    bench.commit(replace(taking("rsv_3", 4, window_id=DAY), run_id=RunId("run_2")))
+
+    assert failed.detail == f"{DAY} tool_calls: left 4, asked 5"
+    assert shared(bench) == [replace(a_window(10, window_id=DAY), reserved=10)]
+    assert bench.do(bench.store.journal.windows(RUN)) == []
+
+
+def test_ensuring_again_keeps_the_books_and_follows_the_limit(bench: Bench) -> None:
+    bench.open_run()
+    bench.commit(ensuring(10))
+    bench.commit(taking("rsv_1", 6, window_id=DAY))
+
+    bench.commit(ensuring(4))
+    lowered = shared(bench)
+    refused = bench.refuse(taking("rsv_2", 1, window_id=DAY))
+    bench.commit(ensuring(20))
+    bench.commit(taking("rsv_3", 14, window_id=DAY))
+
+    assert (lowered[0].limit, lowered[0].reserved, refused.detail) == (4, 6, f"{DAY} tool_calls: left -2, asked 1")
+    assert shared(bench) == [replace(a_window(20, window_id=DAY), reserved=20)]
+
+
+def test_shared_windows_come_by_id_and_unit_and_unknown_ones_are_left_out(bench: Bench) -> None:
+    month = WindowId("acme/month/2026-03")
+    bench.commit(ensuring(10), ensuring(window=a_window(5, MONEY, window_id=month)))
+    bench.commit(ensuring(window=a_window(7, MONEY, window_id=DAY)))
+
+    found = shared(bench, month, DAY, WindowId("acme/never"), DAY)
+
+    assert [(one.window_id, one.unit.value) for one in found] == [(DAY, "tool_calls"), (DAY, "usd"), (month, "usd")]
+
+
+def test_a_run_of_another_tenant_cannot_touch_the_window(bench: Bench) -> None:
+    bench.commit(ensuring(10))
+    bench.open_run(None, a_window(10))
+    take = taking("rsv_1", 1, window_id=DAY)
+
+    for change in (take, SettleDirect(window_id=DAY, unit=CALLS, amount=1), ensuring(99), ensuring(99, tenant=GLOBEX)):
+        with pytest.raises(ValueError, match=r"no budget window|another tenant|not of"):
+            bench.do(bench.store.writer.commit(Proposal(tenant=GLOBEX, changes=(change,))))
+    with pytest.raises(ValueError, match="is of a run"):
+        bench.propose(ensuring(window=a_window(99)))
+
+    assert shared(bench) == [a_window(10, window_id=DAY)]

@@ -8,7 +8,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
@@ -16,8 +16,10 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from leverframe.domain.budgets import Window
 from leverframe.domain.errors import SchemaTooNew, StoreUnavailable
-from leverframe.domain.proposals import Committed, OpenRun, Proposal
+from leverframe.domain.ids import ReservationId
+from leverframe.domain.proposals import Committed, OpenRun, Proposal, SettleReserves
 from leverframe.store import Store, open_sqlite
 from leverframe.store.sqlite.filelock import FileLock
 from leverframe.store.sqlite.migrate import APPLICATION_ID, migrations, newest, statements
@@ -66,6 +68,10 @@ def schema_of(sql: str) -> list[tuple[str, str, str]]:
     return [*((kind, name, " ".join(text.split())) for kind, name, text in rows), ("", str(application), str(version))]
 
 
+def strict(text: str) -> bool:
+    return text.endswith((") STRICT", ") STRICT, WITHOUT ROWID"))
+
+
 def test_all_migrations_applied_are_the_schema() -> None:
     snapshot = resources.files("leverframe.store").joinpath("schema.sql").read_text("utf-8")
 
@@ -84,7 +90,7 @@ def test_each_migration_ends_with_its_own_number() -> None:
 def test_every_table_is_strict() -> None:
     snapshot = resources.files("leverframe.store").joinpath("schema.sql").read_text("utf-8")
 
-    loose = [name for kind, name, text in schema_of(snapshot) if kind == "table" and not text.endswith("STRICT")]
+    loose = [name for kind, name, text in schema_of(snapshot) if kind == "table" and not strict(text)]
 
     assert loose == []
 
@@ -371,3 +377,26 @@ def test_a_migration_that_fails_leaves_the_schema_before_it(path: Path, monkeypa
         open_sqlite(path, create=False)
 
     assert schema_tables(path) == before
+
+
+def test_a_database_of_the_first_schema_keeps_its_books(path: Path) -> None:
+    first = next(sql for number, sql in migrations() if number == 1)
+    run = (
+        "INSERT INTO runs VALUES ('run_1', 'acme', 'sandbox', 'w', 'agent', '', '', '', '', 0, 'open', NULL, '', '',"
+        " NULL, 0, 0, x'', '', '', '', 0)"
+    )
+    window = "INSERT INTO windows VALUES ('run/run_1', 'tool_calls', 'run_1', 10, 3, 2, 'w.yaml', 12, 'max_tool_calls')"
+    reservation = "INSERT INTO reservations VALUES ('rsv_1', 'run/run_1', 'tool_calls', 'run_1', '1', 2, 'open')"
+    script(path, *statements(first), run, window, reservation)
+
+    async def settle() -> Sequence[Window]:
+        store = open_sqlite(path, create=False)
+        change = SettleReserves(reservation_id=ReservationId("rsv_1"), actual={})
+        await store.writer.commit(Proposal(tenant=ACME, changes=(change,)))
+        found = await store.journal.windows(RUN)
+        await store.close()
+        return found
+
+    assert [(one.limit, one.settled, one.reserved, one.key) for one in asyncio.run(settle())] == [
+        (10, 5, 0, "max_tool_calls")
+    ]

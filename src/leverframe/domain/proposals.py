@@ -138,8 +138,24 @@ class PutOnceKey:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EnsureWindow:
+    """A window that spans runs: made where it is missing; its limit, source and end follow the project's file.
+
+    `window.settled` and `window.reserved` are not read: a new window begins empty and an old one keeps its books.
+    `resets_at` is the end of its period, None for `total`; the id names the period, so a new period is a new window.
+    """
+
+    window: Window
+    tenant: TenantId
+    resets_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TakeReserves:
-    """Reserve in every window or in none; a window without room fails the proposal."""
+    """Reserve in every window or in none; a window without room fails the proposal.
+
+    Windows are those of the proposal's tenant: the run's own, and shared ones that `EnsureWindow` made.
+    """
 
     reservation_id: ReservationId
     run_id: RunId
@@ -222,6 +238,7 @@ Change = (
     | PutStep
     | PutValue
     | PutOnceKey
+    | EnsureWindow
     | TakeReserves
     | SettleReserves
     | VoidReserves

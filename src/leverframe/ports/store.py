@@ -17,7 +17,7 @@ from typing import Protocol
 from leverframe.domain.approvals import Approval, ApprovalState
 from leverframe.domain.budgets import Window
 from leverframe.domain.evidence import Disclosure, TreeState
-from leverframe.domain.ids import ApprovalId, CallId, EntryId, RunId, Sha256, TenantId, WorkflowName
+from leverframe.domain.ids import ApprovalId, CallId, EntryId, RunId, Sha256, TenantId, WindowId, WorkflowName
 from leverframe.domain.proposals import CommitResult, HistoryLookup, HistoryValues, OnceFree, Proposal
 from leverframe.domain.runs import Run, RunState, Step
 
@@ -65,6 +65,10 @@ class Journal(Protocol):
 
     async def windows(self, run_id: RunId) -> Sequence[Window]:
         """The run's budget windows with what is settled and reserved."""
+        ...
+
+    async def shared_windows(self, window_ids: Sequence[WindowId]) -> Sequence[Window]:
+        """Windows that span runs, every unit of each, by id and unit; an id that nobody ensured is left out."""
         ...
 
     async def history(self, lookups: Sequence[HistoryLookup]) -> HistoryValues:

@@ -5,6 +5,12 @@
 -- "LVFR": tells our file from any other SQLite database.
 PRAGMA application_id = 1280722514;
 
+-- One row, `boot`: the boot under which something may be unflushed; empty after a clean end.
+CREATE TABLE meta (
+    name TEXT NOT NULL PRIMARY KEY,
+    value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE runs (
     run_id TEXT NOT NULL PRIMARY KEY,
     tenant TEXT NOT NULL,
@@ -84,19 +90,24 @@ CREATE TABLE once_keys (
 ) STRICT;
 CREATE INDEX once_keys_by_key ON once_keys (key_digest);
 
+-- run_id is NULL where the window is a tenant's and spans runs; resets_us is the end of its period.
+-- settled + reserved <= ceiling in all that is flushed (docs/adr/0006-visible-and-durable.md).
 CREATE TABLE windows (
     window_id TEXT NOT NULL,
     unit TEXT NOT NULL,
-    run_id TEXT NOT NULL REFERENCES runs (run_id),
+    tenant TEXT NOT NULL,
+    run_id TEXT REFERENCES runs (run_id),
+    resets_us INTEGER,
     limit_value INTEGER NOT NULL,
+    ceiling INTEGER NOT NULL,
     settled INTEGER NOT NULL,
     reserved INTEGER NOT NULL CHECK (reserved >= 0),
     source_file TEXT NOT NULL,
     source_line INTEGER NOT NULL,
     key TEXT NOT NULL,
     PRIMARY KEY (window_id, unit)
-) STRICT;
-CREATE INDEX windows_by_run ON windows (run_id);
+) STRICT, WITHOUT ROWID;
+CREATE INDEX windows_by_run ON windows (run_id) WHERE run_id IS NOT NULL;
 
 CREATE TABLE reservations (
     reservation_id TEXT NOT NULL,
@@ -108,7 +119,8 @@ CREATE TABLE reservations (
     state TEXT NOT NULL CHECK (state IN ('open', 'settled', 'voided')),
     PRIMARY KEY (reservation_id, window_id, unit),
     FOREIGN KEY (window_id, unit) REFERENCES windows (window_id, unit)
-) STRICT;
+) STRICT, WITHOUT ROWID;
+CREATE INDEX reservations_open ON reservations (run_id) WHERE state = 'open';
 
 CREATE TABLE approvals (
     approval_id TEXT NOT NULL PRIMARY KEY,
@@ -208,4 +220,4 @@ CREATE TABLE disclosures (
 ) STRICT;
 CREATE INDEX disclosures_by_run ON disclosures (tenant, run_id, created_us);
 
-PRAGMA user_version = 1;
+PRAGMA user_version = 2;

@@ -6,12 +6,14 @@ Knows: which module answers each guard and does each change.  Never: begins, com
 import sqlite3
 from typing import assert_never
 
+from leverframe.domain.ids import TenantId
 from leverframe.domain.proposals import (
     AnswerApproval,
     ApprovalUsable,
     Change,
     CommitResult,
     Committed,
+    EnsureWindow,
     Guard,
     GuardFailed,
     HistoryStill,
@@ -34,9 +36,10 @@ from leverframe.domain.proposals import (
 )
 from leverframe.store.sqlite import approvals, artifacts, disclosures, history, runs, steps, windows
 from leverframe.store.sqlite.evidence import Appender
+from leverframe.store.sqlite.windows import Leases
 
 
-def carry_out(tx: sqlite3.Connection, log: Appender, proposal: Proposal) -> CommitResult:
+def carry_out(tx: sqlite3.Connection, log: Appender, leases: Leases, proposal: Proposal) -> CommitResult:
     """Do all of a proposal, or say which guard failed; the caller then rolls its savepoint back.
 
     Raises:
@@ -44,18 +47,18 @@ def carry_out(tx: sqlite3.Connection, log: Appender, proposal: Proposal) -> Comm
         sqlite3.Error: the database failed.
     """
     try:
-        return _carry_out(tx, log, proposal)
+        return _carry_out(tx, log, leases, proposal)
     except sqlite3.IntegrityError as err:
         raise ValueError("A row of a proposal is there already, or refers to one that is not there") from err
 
 
-def _carry_out(tx: sqlite3.Connection, log: Appender, proposal: Proposal) -> CommitResult:
+def _carry_out(tx: sqlite3.Connection, log: Appender, leases: Leases, proposal: Proposal) -> CommitResult:
     for guard in proposal.guards:
         failed = _check(tx, guard)
         if failed is not None:
             return failed
     for change in proposal.changes:
-        failed = _do(tx, change)
+        failed = _do(tx, leases, proposal.tenant, change)
         if failed is not None:
             return failed
     first_index = -1
@@ -81,16 +84,14 @@ def _check(tx: sqlite3.Connection, guard: Guard) -> GuardFailed | None:
             assert_never(guard)
 
 
-def _do(tx: sqlite3.Connection, change: Change) -> GuardFailed | None:
+def _do(tx: sqlite3.Connection, leases: Leases, tenant: TenantId, change: Change) -> GuardFailed | None:
     match change:
         case PutRun():
             return runs.replace(tx, change)
         case PutStep():
             return steps.put(tx, change)
-        case TakeReserves():
-            return windows.take(tx, change)
-        case SettleReserves():
-            return windows.settle(tx, change)
+        case TakeReserves() | SettleReserves() | VoidReserves() | SettleDirect() | EnsureWindow():
+            return _book(tx, leases, tenant, change)
         case AnswerApproval():
             return approvals.answer(tx, change)
         case MoveApproval():
@@ -100,31 +101,44 @@ def _do(tx: sqlite3.Connection, change: Change) -> GuardFailed | None:
             return None
 
 
-def _write(
+def _book(
     tx: sqlite3.Connection,
-    change: OpenRun
-    | PutValue
-    | PutOnceKey
-    | VoidReserves
-    | SettleDirect
-    | PutApproval
-    | PutArtifact
-    | PruneDisclosures,
+    leases: Leases,
+    tenant: TenantId,
+    change: TakeReserves | SettleReserves | VoidReserves | SettleDirect | EnsureWindow,
+) -> GuardFailed | None:
+    """The moves on budget windows."""
+    match change:
+        case TakeReserves():
+            return windows.take(tx, leases, tenant, change)
+        case SettleReserves():
+            return windows.settle(tx, leases, tenant, change)
+        case VoidReserves():
+            windows.void(tx, leases, tenant, change.reservation_id)
+        case SettleDirect():
+            windows.settle_direct(tx, leases, tenant, change)
+        case EnsureWindow():
+            if change.tenant != tenant:
+                raise ValueError(f"Window {change.window.window_id!r} is of {change.tenant!r}, not of {tenant!r}")
+            windows.ensure(tx, change)
+        case _:
+            assert_never(change)
+    return None
+
+
+def _write(
+    tx: sqlite3.Connection, change: OpenRun | PutValue | PutOnceKey | PutApproval | PutArtifact | PruneDisclosures
 ) -> None:
     """The changes that have no guard of their own."""
     match change:
         case OpenRun():
             runs.insert(tx, change.run)
             for window in change.windows:
-                windows.insert(tx, change.run.run_id, window)
+                windows.insert(tx, change.run, window)
         case PutValue():
             steps.put_value(tx, change)
         case PutOnceKey():
             steps.put_once_key(tx, change)
-        case VoidReserves():
-            windows.void(tx, change.reservation_id)
-        case SettleDirect():
-            windows.settle_direct(tx, change)
         case PutApproval():
             approvals.insert(tx, change.approval)
         case PutArtifact():

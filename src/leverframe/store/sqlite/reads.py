@@ -15,7 +15,7 @@ from pathlib import Path
 from leverframe.domain.approvals import Approval, ApprovalState
 from leverframe.domain.budgets import Window
 from leverframe.domain.evidence import Disclosure, TreeState
-from leverframe.domain.ids import ApprovalId, CallId, RunId, Sha256, TenantId, WorkflowName
+from leverframe.domain.ids import ApprovalId, CallId, RunId, Sha256, TenantId, WindowId, WorkflowName
 from leverframe.domain.proposals import HistoryLookup, HistoryValues, OnceFree
 from leverframe.domain.runs import Run, Step
 from leverframe.ports.store import LoggedLeaf, RunFilter
@@ -81,6 +81,11 @@ class SqliteJournal:
         """The run's budget windows by id and unit."""
         with self._readers.snapshot() as tx:
             return windows.of_run(tx, run_id)
+
+    async def shared_windows(self, window_ids: Sequence[WindowId]) -> Sequence[Window]:
+        """Windows that span runs, by id and unit."""
+        with self._readers.snapshot() as tx:
+            return windows.shared(tx, window_ids)
 
     async def history(self, lookups: Sequence[HistoryLookup]) -> HistoryValues:
         """Answer history queries."""

@@ -1,24 +1,32 @@
-"""SQL of `windows` and `reservations`: the three moves on a budget.
+"""SQL of `windows` and `reservations`: the three moves on a budget, and the bounds that survive a power cut.
 
 Owner: budgets.  Writer: the store's writer.  Trust: trusted; whoever can edit this can spend more than a limit allows.
-Invariant: `settled + reserved <= limit_value` unless the truth that was settled is above its reservation, and
-`reserved` is the sum of the window's open reservations (tests/property/test_store_races.py).
+Invariants: `settled + reserved <= limit_value` unless the truth that was settled is above its reservation;
+`reserved` is the sum of the window's open reservations (tests/property/test_store_races.py); `settled + reserved` is
+at most `ceiling`, which is flushed before a caller is answered from it (tests/contract/test_store_ceilings.py).
+Rules: docs/adr/0006-visible-and-durable.md.
 """
 
 import sqlite3
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from leverframe.domain.budgets import BudgetUnit, Window
-from leverframe.domain.ids import ReservationId, RunId, WindowId
+from leverframe.domain.ids import ReservationId, RunId, TenantId, WindowId
 from leverframe.domain.policy import SourceRef
-from leverframe.domain.proposals import GuardFailed, SettleDirect, SettleReserves, TakeReserves
+from leverframe.domain.proposals import EnsureWindow, GuardFailed, SettleDirect, SettleReserves, TakeReserves
+from leverframe.domain.runs import Run
+from leverframe.domain.time import to_us
 
 _INSERT = """
 INSERT INTO windows (
-    window_id, unit, run_id, limit_value, settled, reserved, source_file, source_line, key
+    window_id, unit, tenant, run_id, resets_us, limit_value, ceiling, settled, reserved, source_file, source_line, key
 ) VALUES (
-    :window_id, :unit, :run_id, :limit_value, :settled, :reserved, :source_file, :source_line, :key
+    :window_id, :unit, :tenant, :run_id, :resets_us, :limit_value, :ceiling, :settled, :reserved, :source_file,
+    :source_line, :key
 )
+ON CONFLICT (window_id, unit) DO NOTHING
 """
 
 _OF_RUN = """
@@ -28,16 +36,54 @@ SELECT window_id, unit, limit_value, settled, reserved, source_file, source_line
  ORDER BY window_id, unit
 """
 
-_LEFT = "SELECT limit_value - settled - reserved FROM windows WHERE window_id = :window_id AND unit = :unit"
+_SHARED = """
+SELECT window_id, unit, limit_value, settled, reserved, source_file, source_line, key
+  FROM windows
+ WHERE window_id = :window_id AND run_id IS NULL
+ ORDER BY unit
+"""
+
+_FOLLOW = """
+UPDATE windows
+   SET limit_value = :limit_value, source_file = :source_file, source_line = :source_line, key = :key,
+       resets_us = :resets_us, ceiling = max(settled + reserved, min(ceiling, :limit_value))
+ WHERE window_id = :window_id AND unit = :unit AND tenant = :tenant AND run_id IS NULL
+"""
+
+_LEFT = """
+SELECT limit_value - settled - reserved FROM windows WHERE window_id = :window_id AND unit = :unit AND tenant = :tenant
+"""
 
 _TAKE = """
 UPDATE windows SET reserved = reserved + :amount
- WHERE window_id = :window_id AND unit = :unit AND limit_value - settled - reserved >= :amount
+ WHERE window_id = :window_id AND unit = :unit AND tenant = :tenant
+   AND settled + reserved + :amount <= limit_value AND settled + reserved + :amount <= ceiling
+"""
+
+# A ceiling is raised by a part of the limit.  A small part costs more flushes; a large one leaves more idle after a
+# power cut.  A run ends soon, so a large part of its own windows may lapse with it.
+_TAKE_AND_RAISE = """
+UPDATE windows
+   SET reserved = reserved + :amount,
+       ceiling = min(limit_value,
+                     settled + reserved + :amount + limit_value / CASE WHEN run_id IS NULL THEN 64 ELSE 4 END)
+ WHERE window_id = :window_id AND unit = :unit AND tenant = :tenant
+   AND settled + reserved + :amount <= limit_value
 """
 
 _SETTLE = """
 UPDATE windows SET settled = settled + :actual, reserved = reserved - :amount
- WHERE window_id = :window_id AND unit = :unit
+ WHERE window_id = :window_id AND unit = :unit AND tenant = :tenant
+   AND settled + reserved + :actual - :amount <= ceiling
+"""
+
+_SETTLE_AND_RAISE = """
+UPDATE windows
+   SET settled = settled + :actual, reserved = reserved - :amount,
+       ceiling = max(settled + reserved + :actual - :amount,
+                     min(limit_value, settled + reserved + :actual - :amount
+                                      + limit_value / CASE WHEN run_id IS NULL THEN 64 ELSE 4 END))
+ WHERE window_id = :window_id AND unit = :unit AND tenant = :tenant
 """
 
 _PUT_RESERVATION = """
@@ -57,41 +103,51 @@ UPDATE reservations SET state = :state
 """
 
 
-def insert(tx: sqlite3.Connection, run_id: RunId, window: Window) -> None:
+@dataclass(slots=True, kw_only=True)
+class Leases:
+    """Whether a batch raised a ceiling: then it is flushed before anyone in it is answered."""
+
+    is_raised: bool = False
+
+
+def insert(tx: sqlite3.Connection, run: Run, window: Window) -> None:
     """Write a new window of a run."""
-    params = {
-        "window_id": window.window_id,
-        "unit": window.unit.value,
-        "run_id": run_id,
-        "limit_value": window.limit,
-        "settled": window.settled,
-        "reserved": window.reserved,
-        "source_file": window.source.file,
-        "source_line": window.source.line,
-        "key": window.key,
+    params = {**_params(window), "tenant": run.tenant, "run_id": run.run_id, "resets_us": None}
+    if tx.execute(_INSERT, params).rowcount != 1:
+        raise ValueError(f"There is a budget window {window.window_id!r} of {window.unit!r} already")
+
+
+def ensure(tx: sqlite3.Connection, change: EnsureWindow) -> None:
+    """Make a shared window, or let the one that is there follow the project's file."""
+    window = change.window
+    empty = {"settled": 0, "reserved": 0, "ceiling": 0}
+    scope = {
+        "tenant": change.tenant,
+        "run_id": None,
+        "resets_us": None if change.resets_at is None else to_us(change.resets_at),
     }
-    tx.execute(_INSERT, params)
+    params = {**_params(window), **empty, **scope}
+    if tx.execute(_INSERT, params).rowcount == 1:
+        return
+    if tx.execute(_FOLLOW, params).rowcount != 1:
+        raise ValueError(
+            f"The budget window {window.window_id!r} is of a run or of another tenant than {change.tenant!r}"
+        )
 
 
 def of_run(tx: sqlite3.Connection, run_id: RunId) -> Sequence[Window]:
     """The run's windows by id and unit."""
+    return [_window(row) for row in tx.execute(_OF_RUN, {"run_id": run_id})]
+
+
+def shared(tx: sqlite3.Connection, window_ids: Sequence[WindowId]) -> Sequence[Window]:
+    """Shared windows by id and unit."""
     return [
-        Window(
-            window_id=WindowId(window_id),
-            unit=BudgetUnit(unit),
-            limit=limit,
-            settled=settled,
-            reserved=reserved,
-            source=SourceRef(file=source_file, line=source_line),
-            key=key,
-        )
-        for window_id, unit, limit, settled, reserved, source_file, source_line, key in tx.execute(
-            _OF_RUN, {"run_id": run_id}
-        )
+        _window(row) for window_id in sorted(set(window_ids)) for row in tx.execute(_SHARED, {"window_id": window_id})
     ]
 
 
-def take(tx: sqlite3.Connection, change: TakeReserves) -> GuardFailed | None:
+def take(tx: sqlite3.Connection, leases: Leases, tenant: TenantId, change: TakeReserves) -> GuardFailed | None:
     """Reserve in every window or in none, in the order of window id and unit.
 
     Idempotent: an id that is open or settled takes nothing more.  One that was voided is refused: its money is gone.
@@ -108,18 +164,20 @@ def take(tx: sqlite3.Connection, change: TakeReserves) -> GuardFailed | None:
         place = (reserve.window_id, reserve.unit)
         asked[place] = asked.get(place, 0) + reserve.amount
     for (window_id, unit), amount in sorted(asked.items()):
-        params = {"window_id": window_id, "unit": unit, "amount": amount}
+        params = {"window_id": window_id, "unit": unit, "tenant": tenant, "amount": amount}
         if tx.execute(_TAKE, params).rowcount != 1:
-            row = tx.execute(_LEFT, {"window_id": window_id, "unit": unit}).fetchone()
-            if row is None:
-                raise ValueError(f"There is no budget window {window_id!r} of {unit!r}; open it with its run")
-            return GuardFailed(guard="TakeReserves", detail=f"{window_id} {unit}: left {row[0]}, asked {amount}")
+            if tx.execute(_TAKE_AND_RAISE, params).rowcount != 1:
+                row = tx.execute(_LEFT, params).fetchone()
+                if row is None:
+                    raise _no_window(tenant, window_id, unit)
+                return GuardFailed(guard="TakeReserves", detail=f"{window_id} {unit}: left {row[0]}, asked {amount}")
+            leases.is_raised = True
         owner = {"reservation_id": change.reservation_id, "run_id": change.run_id, "path": change.path}
         tx.execute(_PUT_RESERVATION, {**params, **owner})
     return None
 
 
-def settle(tx: sqlite3.Connection, change: SettleReserves) -> GuardFailed | None:
+def settle(tx: sqlite3.Connection, leases: Leases, tenant: TenantId, change: SettleReserves) -> GuardFailed | None:
     """Turn what is open into spending.  A second settle changes nothing; a voided reservation is refused.
 
     An actual amount for a window in which nothing was reserved is spent there too: the books tell the truth.
@@ -131,36 +189,42 @@ def settle(tx: sqlite3.Connection, change: SettleReserves) -> GuardFailed | None
         return None
     actual: dict[tuple[str, str], int] = {(place[0], place[1].value): spent for place, spent in change.actual.items()}
     for window_id, unit, amount, _ in rows:
-        _move(tx, window_id, unit, actual=actual.pop((window_id, unit), amount), amount=amount)
+        spent = actual.pop((window_id, unit), amount)
+        _move(tx, leases, {"window_id": window_id, "unit": unit, "tenant": tenant, "actual": spent, "amount": amount})
         _close(tx, change.reservation_id, (window_id, unit), "settled")
     for (window_id, unit), spent in sorted(actual.items()):
-        _move(tx, window_id, unit, actual=spent, amount=0)
+        _move(tx, leases, {"window_id": window_id, "unit": unit, "tenant": tenant, "actual": spent, "amount": 0})
     return None
 
 
-def void(tx: sqlite3.Connection, reservation_id: ReservationId) -> None:
+def void(tx: sqlite3.Connection, leases: Leases, tenant: TenantId, reservation_id: ReservationId) -> None:
     """Give back what is open.  Idempotent; what is settled stays settled."""
     for window_id, unit, amount, state in _rows(tx, reservation_id):
         if state == "open":
-            _move(tx, window_id, unit, actual=0, amount=amount)
+            _move(tx, leases, {"window_id": window_id, "unit": unit, "tenant": tenant, "actual": 0, "amount": amount})
             _close(tx, reservation_id, (window_id, unit), "voided")
 
 
-def settle_direct(tx: sqlite3.Connection, change: SettleDirect) -> None:
+def settle_direct(tx: sqlite3.Connection, leases: Leases, tenant: TenantId, change: SettleDirect) -> None:
     """Spend without a reservation and without asking for room."""
-    _move(tx, change.window_id, change.unit.value, actual=change.amount, amount=0)
+    place = {"window_id": change.window_id, "unit": change.unit.value, "tenant": tenant}
+    _move(tx, leases, {**place, "actual": change.amount, "amount": 0})
 
 
 def _rows(tx: sqlite3.Connection, reservation_id: ReservationId) -> Sequence[tuple[str, str, int, str]]:
     return tx.execute(_RESERVATION, {"reservation_id": reservation_id}).fetchall()
 
 
-def _move(tx: sqlite3.Connection, window_id: str, unit: str, *, actual: int, amount: int) -> None:
-    if actual < 0:
-        raise ValueError(f"Spending is zero or more, got {actual!r} for {window_id!r} of {unit!r}")
-    params: Mapping[str, object] = {"window_id": window_id, "unit": unit, "actual": actual, "amount": amount}
-    if tx.execute(_SETTLE, params).rowcount != 1:
-        raise ValueError(f"There is no budget window {window_id!r} of {unit!r}; open it with its run")
+def _move(tx: sqlite3.Connection, leases: Leases, params: Mapping[str, Any]) -> None:
+    if params["actual"] < 0:
+        raise ValueError(
+            f"Spending is zero or more, got {params['actual']!r} for {params['window_id']!r} of {params['unit']!r}"
+        )
+    if tx.execute(_SETTLE, params).rowcount == 1:
+        return
+    if tx.execute(_SETTLE_AND_RAISE, params).rowcount != 1:
+        raise _no_window(params["tenant"], params["window_id"], params["unit"])
+    leases.is_raised = True
 
 
 def _close(tx: sqlite3.Connection, reservation_id: ReservationId, place: tuple[str, str], state: str) -> None:
@@ -168,3 +232,34 @@ def _close(tx: sqlite3.Connection, reservation_id: ReservationId, place: tuple[s
     params = {"reservation_id": reservation_id, "window_id": window_id, "unit": unit, "state": state}
     if tx.execute(_CLOSE, params).rowcount != 1:
         raise ValueError(f"Reservation {reservation_id!r} of {window_id!r} and {unit!r} is not open")
+
+
+def _no_window(tenant: TenantId, window_id: str, unit: str) -> ValueError:
+    return ValueError(f"There is no budget window {window_id!r} of {unit!r} for {tenant!r}; open it with its run")
+
+
+def _params(window: Window) -> dict[str, object]:
+    return {
+        "window_id": window.window_id,
+        "unit": window.unit.value,
+        "limit_value": window.limit,
+        "ceiling": window.settled + window.reserved,
+        "settled": window.settled,
+        "reserved": window.reserved,
+        "source_file": window.source.file,
+        "source_line": window.source.line,
+        "key": window.key,
+    }
+
+
+# Any: a row of SQLite has no static type; STRICT tables keep what each column may hold.
+def _window(row: tuple[Any, ...]) -> Window:
+    return Window(
+        window_id=WindowId(row[0]),
+        unit=BudgetUnit(row[1]),
+        limit=row[2],
+        settled=row[3],
+        reserved=row[4],
+        source=SourceRef(file=row[5], line=row[6]),
+        key=row[7],
+    )

@@ -22,6 +22,7 @@ from leverframe.store.sqlite.connection import is_about_the_database, unavailabl
 from leverframe.store.sqlite.evidence import Appender
 from leverframe.store.sqlite.filelock import FileLock, held_too_long
 from leverframe.store.sqlite.heads import HeadKeeper
+from leverframe.store.sqlite.windows import Leases
 
 MAX_BATCH = 256
 MAX_WAITING = 8_192
@@ -149,7 +150,8 @@ class SqliteWriter:
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             crash_point("after_begin")
-            outcomes = [self._carry_out(log, ticket.proposal) for ticket in batch]
+            leases = Leases()
+            outcomes = [self._carry_out(log, leases, ticket.proposal) for ticket in batch]
             grown = log.finish()
             crash_point("before_commit")
             self._connection.execute("COMMIT")
@@ -165,12 +167,12 @@ class SqliteWriter:
                 self._broken = err
         return outcomes
 
-    def _carry_out(self, log: Appender, proposal: Proposal) -> _Outcome:
+    def _carry_out(self, log: Appender, leases: Leases, proposal: Proposal) -> _Outcome:
         mark = log.mark()
         self._connection.execute("SAVEPOINT proposal")
         outcome: _Outcome
         try:
-            outcome = carry_out(self._connection, log, proposal)
+            outcome = carry_out(self._connection, log, leases, proposal)
         except Exception as err:
             # A bug in one proposal is raised at its caller, and the proposals beside it do not suffer; but a full
             # or failing disk ends the transaction of all, and no savepoint is left to go back to.
