@@ -131,6 +131,7 @@ def _project(
         people=project.people,
         providers=project.providers,
         tiers=project.tiers,
+        tier_sources=project.tier_sources,
         servers=project.servers,
         types=project.types,
         storage_url=project.storage_url,

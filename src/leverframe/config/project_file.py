@@ -9,6 +9,7 @@ from leverframe.config.project_files import ProjectFiles
 from leverframe.config.sections import Section, check_file
 from leverframe.domain.contracts import McpServer, ModelRef, Person, Provider, Wire
 from leverframe.domain.ids import PrincipalId, TenantId
+from leverframe.domain.policy import SourceRef
 
 PROJECT_FILE = "leverframe.yaml"
 DEFAULT_TENANT = TenantId("default")
@@ -22,6 +23,7 @@ class ProjectFile:
     people: Mapping[PrincipalId, Person]
     providers: Mapping[str, Provider]
     tiers: Mapping[str, tuple[ModelRef, ...]]
+    tier_sources: Mapping[str, SourceRef]
     servers: Mapping[str, McpServer]
     types: Mapping[str, str]
     storage_url: str
@@ -42,6 +44,7 @@ def read_project_file(files: ProjectFiles, findings: Findings) -> ProjectFile | 
         people=_people(section, tenants, findings),
         providers=providers,
         tiers=_tiers(section, providers, findings),
+        tier_sources={name: place.ref for name, place in section.named("models").places.items()},
         servers=_servers(section, findings),
         types=_types(section, findings),
         storage_url=storage.text("url", "sqlite:.leverframe/leverframe.db"),

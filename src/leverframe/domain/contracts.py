@@ -217,6 +217,7 @@ class Project:
     durability: str = "strict"
     subject_keys: Mapping[TenantId, bool] = field(default_factory=dict)
     environments: Mapping[WorkflowName, Mapping[EnvironmentName, Contract]] = field(default_factory=dict)
+    tier_sources: Mapping[str, SourceRef] = field(default_factory=dict)  # the line of each tier
 
     def contract_in(self, workflow: WorkflowName, environment: EnvironmentName | None = None) -> Contract | None:
         """The contract as an environment narrows it; None without a name: the default one.  None: not there."""

@@ -29,7 +29,7 @@ class Standing:
     windows: tuple[Window, ...]
     held: tuple[Shown, ...]
     values: RunValues
-    recorded_by: SourceRef | None  # the line that makes its model a recording
+    recorded_by: SourceRef | None  # the line of the tier that makes its model a recording
 
     @property
     def output(self) -> Json:
@@ -102,10 +102,10 @@ async def standing(services: Services, run_id: RunId) -> Standing:
 
 
 def recording_of(project: Project, run: Run) -> SourceRef | None:
-    """The line of the provider whose recording stands in for this workflow's model; None where a model is real."""
+    """The line of the tier that has a recording for this workflow's model; None where a model is real."""
     contract = project.contract_in(run.workflow, run.environment)
     models = () if contract is None else project.tiers.get(contract.tier, ())
     providers = [project.providers[model.provider] for model in models if model.provider in project.providers]
-    if not providers or any(provider.wire is not Wire.RECORDED for provider in providers):
+    if contract is None or not providers or any(provider.wire is not Wire.RECORDED for provider in providers):
         return None
-    return providers[0].source
+    return project.tier_sources.get(contract.tier, providers[0].source)
