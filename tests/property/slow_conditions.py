@@ -98,6 +98,8 @@ def _value(expr: Expr, env: ConditionEnv) -> object:  # noqa: C901, PLR0912  one
                 return whole[: len(start)] == start
             return UNKNOWN
         case Has(path=path):
+            if path.root == "facts" and path.keys[0] not in env.facts:
+                return UNKNOWN
             found = _follow(path, env)
             return found is not None and found is not UNKNOWN
         case Size(operand=operand):

@@ -142,7 +142,7 @@ class StartsWith:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Has:
-    """`has(path)`: true where the field is there and not null, else false; never unknown."""
+    """`has(path)`: true where the field is there and not null, else false; unknown of a fact that could not be read."""
 
     path: Path
     at: int = field(default=0, compare=False)

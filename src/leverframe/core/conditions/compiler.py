@@ -135,10 +135,18 @@ def _test(expr: Expr) -> Test:
         case StartsWith(subject=subject, prefix=prefix):
             return _starts_with(compile_value(subject), compile_value(prefix))
         case Has(path=path):
-            read = _reader(path)
-            return lambda env: read(env) is not None
+            return _has(path)
         case _:
             return _only_boolean(compile_value(expr))
+
+
+def _has(path: Path) -> Test:
+    read = _reader(path)
+    if path.root != "facts":
+        return lambda env: read(env) is not None
+    fact = path.keys[0]
+    # Nobody knows what an unreadable fact has; a plain false would let `!has(...)` allow on it.
+    return lambda env: read(env) is not None if fact in env.facts else None
 
 
 def _only_boolean(read: Value) -> Test:
