@@ -15,6 +15,7 @@ from typing import Final
 
 from examples.returns_desk import hostile
 from examples.returns_desk.desk import as_sent, start_shop
+from examples.returns_desk.promises import NotShown
 from examples.returns_desk.stage import Stage
 from leverframe.domain.ids import RunId
 from leverframe.wiring.assembly import open_assembly
@@ -31,7 +32,7 @@ async def crash_in_the_middle(root: Path, run_id: RunId, journal: Path) -> None:
     """Let another process take the run, send the return and die before it can record the answer.
 
     Raises:
-        RuntimeError: it ended in another way, and so nothing was shown.
+        NotShown: it ended in another way, and so nothing was shown.
     """
     # Not the main process's own copy of the project: two processes never share a shop.
     process = await asyncio.create_subprocess_exec(
@@ -56,7 +57,7 @@ async def crash_in_the_middle(root: Path, run_id: RunId, journal: Path) -> None:
             await process.wait()
     if process.returncode != -signal.SIGKILL:
         complaint = complained.decode(errors="replace").strip()[-500:]
-        raise RuntimeError(f"The second process was to die by SIGKILL and ended with {process.returncode}: {complaint}")
+        raise NotShown(f"The second process was to die by SIGKILL and ended with {process.returncode}: {complaint}")
     await _gone(int(said.split()[0]))
 
 

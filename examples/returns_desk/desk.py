@@ -6,10 +6,10 @@ Knows: the names of the project's files.  Never: decides or calls anything; the 
 from collections.abc import Mapping
 from typing import Any, Final
 
+from examples.returns_desk.promises import NotShown
 from leverframe.core.canonical import decode, encode
 from leverframe.domain.approvals import AnswerWord
 from leverframe.domain.contracts import Contract, Project
-from leverframe.domain.errors import LeverframeError
 from leverframe.domain.evidence import EventType
 from leverframe.domain.ids import ApprovalId, EnvironmentName, PrincipalId, RunId, TenantId, ToolName, WorkflowName
 from leverframe.domain.json import JsonObject
@@ -24,7 +24,7 @@ RETURNS_DESK: Final = WorkflowName("returns_desk")
 TRIAGE: Final = WorkflowName("triage")
 AGENT: Final = PrincipalId("agent:returns_desk")
 LENA: Final = PrincipalId("person:lena")
-_BACKEND: Final = PrincipalId("service:desk-backend")
+BACKEND: Final = PrincipalId("service:desk-backend")
 _ENVIRONMENT: Final = EnvironmentName("default")
 
 
@@ -44,7 +44,7 @@ def opening(customer: str, words: str, *, tenant: str = ACME) -> Opening:
         tenant=TenantId(tenant),
         environment=_ENVIRONMENT,
         initiator=AGENT,
-        launcher=_BACKEND,
+        launcher=BACKEND,
         input={"customer_id": customer, "message": words},
     )
 
@@ -58,12 +58,12 @@ async def start_shop(assembly: Assembly) -> None:
     """Start the shop, so that its bench can be reached before the first call.
 
     Raises:
-        LeverframeError: it does not start.
+        NotShown: it does not start.
     """
     first = contract(assembly.project).allow_tools[0]
     why = await assembly.ready(contract(assembly.project).tools[first])
     if why:
-        raise LeverframeError(f"The shop does not start: {why}")
+        raise NotShown(f"The shop does not start: {why}")
 
 
 async def grant(assembly: Assembly, approval_id: ApprovalId) -> answers.Shown:

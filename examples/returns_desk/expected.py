@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from examples.returns_desk import cases
+from examples.returns_desk.promises import NotShown
 
 _MODULE = "examples.returns_desk.expected"
 
@@ -34,12 +35,12 @@ class Replay:
         """What a case must come to.  Cases are asked for in the order in which they are played.
 
         Raises:
-            RuntimeError: the process ended, or is at another case.
+            NotShown: the process ended, or is at another case.
         """
         line = await self.lines.readline()
         told = json.loads(line) if line else {}
         if told.get("case") != case.case_id:
-            raise RuntimeError(f"The direct replay says {told!r} where case {case.case_id!r} was expected")
+            raise NotShown(f"The direct replay says {told!r} where case {case.case_id!r} was expected")
         return Expected(hash=told["hash"], refused=frozenset(told["refused"]))
 
 

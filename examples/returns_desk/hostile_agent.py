@@ -175,7 +175,7 @@ class HostileAgent:
     def _denied(
         self, run: OutsideRun, attempt: Attempt, outcome: ToolOutcome, *, rule: RuleId, shows: str = "{0.rule}"
     ) -> None:
-        """Print a denial.  `shows` says what of the reason `{0}`; where that is the rule alone, its place stands too."""
+        """Print a denial.  `shows` says what of the reason `{0}`; where that is the rule alone, its place too."""
         saw = outcome.reasons[0].rule if isinstance(outcome, Refused) else type(outcome).__name__
         self.promises.expect(f"{attempt.tool} is denied", saw, rule)
         if isinstance(outcome, Refused):

@@ -3,6 +3,10 @@
 from dataclasses import dataclass, field
 
 
+class NotShown(Exception):
+    """Something got in the way, and a part could not be shown at all; the message says what."""
+
+
 @dataclass(slots=True)
 class Promises:
     """Collects each promise that was broken, in the words in which it is told at the end."""

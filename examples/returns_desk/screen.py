@@ -46,9 +46,22 @@ class Screen:
         """Print one line now; what does not fit is cut, and says so."""
         self._write_line(self._fit(" " * indent + text))
 
-    def decided(self, label: str, word: str, reason: str, place: str = "", *, indent: int = 3) -> None:
+    def command(self, label: str, command: str) -> None:
+        """Print a command to be pasted: never cut, however long its paths are."""
+        self._write_line(f"{label:<11}{command}")
+
+    def decided(
+        self,
+        label: str,
+        word: str,
+        reason: str,
+        place: str = "",
+        *,
+        indent: int = 3,
+        label_columns: int = _LABEL_COLUMNS,
+    ) -> None:
         """Print what was asked, the decision word, why, and the file and line of the rule."""
-        inner = _LABEL_COLUMNS - max(0, indent - 3)
+        inner = label_columns - max(0, indent - 3)
         text = self._fit(
             f"{' ' * indent}{label:<{inner}}{word:<{_WORD_COLUMNS}}{reason:<{_REASON_COLUMNS}}{place}".rstrip()
         )

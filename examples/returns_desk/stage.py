@@ -39,6 +39,8 @@ class Stage:
                 raise FileExistsError(f"{root} is not a folder of this demo; move it away, or run it elsewhere.")
             shutil.rmtree(root)
         root.parent.mkdir(parents=True, exist_ok=True)
+        # Absolute from here on: the shop runs in another folder, and a link is read from where it stands.
+        root = root.resolve()
         stage = cls._at(root)
         (root / _MARK).touch()
         return stage
@@ -50,7 +52,7 @@ class Stage:
         if home.exists():
             shutil.rmtree(home)
         stage = cls._at(home)
-        (home / ".leverframe").symlink_to(root / ".leverframe")
+        (home / ".leverframe").symlink_to(root.resolve() / ".leverframe")
         return stage
 
     @classmethod
