@@ -93,7 +93,7 @@ def who_may(requirement: ApprovalRequirement) -> str:
     return f"{people} {who}, never the {' or the '.join(sorted(requirement.distinct_from | {'initiator'}))}"
 
 
-def run_document(args: Namespace, told: Standing) -> Json:
+def run_document(args: Namespace, told: Standing) -> dict[str, Json]:
     """The same as JSON."""
     run = told.run
     document: dict[str, Json] = {

@@ -32,6 +32,11 @@ class Standing:
     recorded_by: SourceRef | None  # the line of the tier that makes its model a recording
 
     @property
+    def input(self) -> Json:
+        """What it was opened with; None where that is not kept any more."""
+        return self.values.fields(self.run.input_ref).get("input")
+
+    @property
     def output(self) -> Json:
         """What it ended with; None while it is open."""
         return self.values.value(self.run.output_ref)

@@ -35,6 +35,7 @@ def add(parser: CommandParser) -> None:
         description="List held calls: those that wait for an answer first, then the newest.",
     )
     listing.add_argument("--limit", type=int, default=_LIMIT, metavar="N", help="at most so many (%(default)s)")
+    listing.add_argument("--ids", action="store_true", help="print the ids of those that wait, one a line, and no more")
     listing.set_defaults(act=_list)
     one = verbs.add_parser(
         "show",
@@ -79,9 +80,12 @@ async def _list(args: Namespace, assembly: Assembly) -> int:
     waiting = await services.approvals.approvals(ApprovalState.PENDING, max(1, args.limit))
     found = {one.approval_id: one for one in (*waiting, *newest)}
     order = sorted(found.values(), key=lambda one: state_at(one, now) is not ApprovalState.PENDING)
+    if args.ids and not screen.is_json:
+        screen.lines(one.approval_id for one in order if state_at(one, now) is ApprovalState.PENDING)
+        return 0
     shown = [await show(services, one.approval_id) for one in order[: max(1, args.limit)]]
     if screen.is_json:
-        screen.document([_document(one) for one in shown])
+        screen.document({"approvals": [_document(one) for one in shown]})
         return 0
     if not shown:
         screen.line("No call has been held here.  A contract holds calls with `approval.required_for`.")

@@ -87,7 +87,7 @@ async def _list(args: Namespace, assembly: Assembly) -> int:
     )
     found = await assembly.services.journal.runs(wanted)
     if screen.is_json:
-        screen.document([run_row(one) for one in found])
+        screen.document({"runs": [run_row(one) for one in found]})
         return 0
     if not found:
         screen.line("No run is here.")
@@ -113,13 +113,9 @@ async def _show(args: Namespace, assembly: Assembly) -> int:
     screen, services = Screen.of(args), assembly.services
     told = await standing(services, RunId(args.run_id))
     if screen.is_json:
-        document = run_document(args, told)
         steps: list[Json] = [_step_document(step) for step in told.steps]
-        screen.document(
-            {**document, "steps": steps, "budget": [_window_document(one) for one in _limits(told)]}
-            if isinstance(document, dict)
-            else document
-        )
+        budget: list[Json] = [_window_document(one) for one in _limits(told)]
+        screen.document({**run_document(args, told), "input": told.input, "steps": steps, "budget": budget})
         return 0
     tell_run(screen, args, told, now=services.mint.now())
     screen.line()

@@ -16,9 +16,12 @@ from leverframe.cli.screen import Part, Screen, Word
 from leverframe.cli.why_data import document
 from leverframe.config.project import load_project
 from leverframe.domain.approvals import ApprovalState
+from leverframe.domain.errors import NotFound
 from leverframe.domain.money import usd_text
 from leverframe.domain.runs import RunState, StepState
 from leverframe.domain.time import duration_text
+from leverframe.ports.store import RunFilter
+from leverframe.runtime.services import Services
 from leverframe.runtime.showing import word
 from leverframe.runtime.why import AnswerSeen, ApprovalSeen, Argument, CallSeen, DecisionSeen, FactSeen, Why, why
 from leverframe.wiring.assembly import open_assembly
@@ -35,7 +38,7 @@ def add(parser: CommandParser) -> None:
         "Say what was called, on what data, which rule allowed it, who approved it and what it cost, each with its\n"
         "evidence.  ID is a run, a step of it (RUN/2.0), a call or an approval."
     )
-    parser.add_argument("id", metavar="ID", help="run_…, run_…/STEP, call_… or apr_…")
+    parser.add_argument("id", nargs="?", metavar="ID", help="run_…, run_…/STEP, call_… or apr_… (the newest run)")
 
 
 def run(args: Namespace) -> int:
@@ -49,9 +52,16 @@ def run(args: Namespace) -> int:
     return 0
 
 
-async def _why(folder: Path, wanted: str) -> Why:
+async def _why(folder: Path, wanted: str | None) -> Why:
     async with open_assembly(load_project(folder), create=False) as assembly:
-        return await why(assembly.services, wanted)
+        return await why(assembly.services, wanted or await _newest(assembly.services))
+
+
+async def _newest(services: Services) -> str:
+    found = await services.journal.runs(RunFilter(limit=1))
+    if not found:
+        raise NotFound("No run is here to explain.", next_move="Start one: leverframe run WORKFLOW --input FILE")
+    return found[0].run_id
 
 
 def show(screen: Screen, told: Why, args: Namespace) -> None:
