@@ -37,8 +37,6 @@ _COLOURS: Final[Mapping[str, str]] = MappingProxyType(
         "WARNING": _YELLOW,
     }
 )
-# Cc, Cf: controls, bidi overrides, zero-width and tag characters.  Zl, Zp: line ends that are no line feed.
-_OBEYED: Final = frozenset({"Cc", "Cf", "Co", "Cs", "Zl", "Zp"})
 _IN_ASCII: Final = str.maketrans({"…": "...", "·": "-", "→": "->", "≥": ">="})
 _ESCAPED_BELOW, _BYTE_BELOW, _SHORT_BELOW = 0x20, 0x100, 0x10000
 _NAMED: Final[Mapping[str, str]] = MappingProxyType({"\n": r"\n", "\t": r"\t", "\r": r"\r"})
@@ -62,16 +60,19 @@ def neutral(text: str) -> str:
     """
     if text.isascii() and text.isprintable():
         return text
-    return "".join(_escape(char) if unicodedata.category(char) in _OBEYED else char for char in text)
+    return "".join(_escape(char) if _is_obeyed(char) else char for char in text)
 
 
 def neutral_json(text: str) -> str:
     r"""The same for JSON text: such characters stand inside its strings alone, where `\uXXXX` means the same."""
     if text.isascii() and text.isprintable():
         return text
-    return "".join(
-        _json_escape(char) if char != "\n" and unicodedata.category(char) in _OBEYED else char for char in text
-    )
+    return "".join(_json_escape(char) if _is_obeyed(char) else char for char in text)
+
+
+def _is_obeyed(char: str) -> bool:
+    """Controls, bidi and zero-width characters, other line ends, and what this Unicode does not know yet; no spaces."""
+    return not char.isprintable() and unicodedata.category(char) != "Zs"
 
 
 def _escape(char: str) -> str:
