@@ -10,9 +10,11 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from leverframe.core.notes import VerifierKey, checkpoint_body, compose_note, is_key_name
+from leverframe.core.epochs import log_and_epoch, origin_in
+from leverframe.core.notes import SignedHead, VerifierKey, checkpoint_body, compose_note, is_key_name
 from leverframe.domain.errors import EvidenceBroken, KeyUnsafe
 from leverframe.domain.evidence import Checkpoint
+from leverframe.ports.signing import ProofSource
 from leverframe.signing.files import create_secret, read_secret
 
 _PREFIX = "PRIVATE+KEY"
@@ -30,7 +32,7 @@ class Ed25519FileSigner:
     def __init__(self, name: str, key: Ed25519PrivateKey) -> None:
         self._vkey = VerifierKey(name=name, public_key=key.public_key().public_bytes_raw())
         self._key = key
-        self._head: Checkpoint | None = None
+        self._head: SignedHead | None = None
 
     @classmethod
     def create(cls, path: Path, origin: str) -> "Ed25519FileSigner":
@@ -76,8 +78,20 @@ class Ed25519FileSigner:
         """The public key as `sumdb/note` writes it."""
         return str(self._vkey)
 
-    def sign(self, checkpoint: Checkpoint) -> bytes:
-        """The checkpoint as a signed note.
+    def head(self) -> SignedHead | None:
+        """Nothing: what a file beside the database remembers is rolled back with it."""
+        return None
+
+    def in_epoch(self, epoch: int) -> "Ed25519FileSigner":
+        """The same key in another epoch of the log."""
+        origin = origin_in(log_and_epoch(self.origin)[0], epoch)
+        return self if origin == self.origin else Ed25519FileSigner(origin, self._key)
+
+    def begin(self, epoch: int, size: int, root: bytes) -> None:
+        """Nothing: what is signed in this process is remembered for each epoch apart."""
+
+    def sign(self, checkpoint: Checkpoint, _prove: ProofSource | None = None, /) -> bytes:
+        """The checkpoint as a signed note; no proof is asked for, since whoever gives it could read the key.
 
         Raises:
             EvidenceBroken: it is of another log, smaller than one signed before, or equally large with another root.
@@ -95,7 +109,7 @@ class Ed25519FileSigner:
             )
         body = checkpoint_body(checkpoint.origin, checkpoint.size, checkpoint.root)
         note = compose_note(body, self._vkey, self._key.sign(body.encode()))
-        self._head = checkpoint
+        self._head = SignedHead(origin=checkpoint.origin, size=checkpoint.size, root=checkpoint.root)
         return note
 
 

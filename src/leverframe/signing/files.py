@@ -5,6 +5,7 @@ Knows: POSIX permissions and how a file is replaced so that a crash leaves the o
 
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
@@ -43,6 +44,22 @@ def read_secret(path: Path) -> bytes:
     return _read(path, _OTHERS_MAY_ANYTHING, "chmod 600")
 
 
+def private_folder(path: Path) -> None:
+    """Make a folder that only this user can enter, or see to it that the one that is there is one.
+
+    Raises:
+        KeyUnsafe: it is no folder, someone else's, or open to other users.
+    """
+    with suppress(FileExistsError):
+        path.mkdir(mode=0o700, parents=True)
+    status = path.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
+        raise KeyUnsafe(f"{str(path)!r} is not a folder of this user.", next_move="Name one, or run as its owner.")
+    mode = stat.S_IMODE(status.st_mode)
+    if mode & _OTHERS_MAY_ANYTHING:
+        raise KeyUnsafe(f"{str(path)!r} is open to other users (mode {mode:03o}).", next_move=f"chmod 700 {path}")
+
+
 def read_trusted(path: Path) -> bytes:
     """Read a file that everyone may read and only this user or root may write.
 
@@ -52,13 +69,13 @@ def read_trusted(path: Path) -> bytes:
     return _read(path, _OTHERS_MAY_WRITE, "chmod 644")
 
 
-def replace(path: Path, content: bytes) -> None:
+def replace(path: Path, content: bytes, *, mode: int = 0o644) -> None:
     """Put a new file in the place of the old one, on disk before this returns."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
         temporary = Path(file.name)
         try:
-            os.fchmod(file.fileno(), 0o644)
+            os.fchmod(file.fileno(), mode)
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
