@@ -7,7 +7,7 @@ with all that each run has taught.  The layout is written in docs/evidence-bundl
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from leverframe.core.bundles import BundleParts, build_bundle, zipped
@@ -196,7 +196,12 @@ def _committed(entry: _Entry, kept: Mapping[str, Disclosure]) -> Iterable[str]:
     for digest in entry.digests:
         yield digest
         if digest in kept:
-            yield from (found.decode() for found in _PLACE.findall(kept[digest].value_bytes))
+            yield from places_in(kept[digest].value_bytes)
+
+
+def places_in(value_bytes: bytes) -> Iterator[str]:
+    """The digests of the redacted parts that a sealed value holds the places of."""
+    return (found.decode() for found in _PLACE.findall(value_bytes))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -216,6 +221,10 @@ class Gone:
         digests = said.get("digests")
         if entry.get("type") == EventType.DISCLOSURE_ERASED.value and isinstance(digests, list):
             self.erased.update(str(one) for one in digests)
+
+    def is_before(self, at: str) -> bool:
+        """Whether values of that time were deleted in any workflow."""
+        return any(at < before for before in self.before.values())
 
     def reason(self, digest: str, at: str, workflow: str) -> WithheldReason | None:
         """Why a value of an entry of that time is missing; None where the log does not say."""

@@ -12,7 +12,7 @@ from typing import Any
 Leaf = dict[str, Any]
 
 OK, SELF_CONSISTENT, BROKEN = "OK", "self-consistent", "BROKEN"
-NO_TRUST = "No trust file: the bundle vouches for its own key, and a log rewritten as a whole looks the same."
+NO_TRUST = "No trust file: the log vouches for its own key, and a log rewritten as a whole looks the same."
 MAX_SHOWN, WIDTH = 10, 100
 CHECKS = {
     "files": "every file is the one that the manifest names",
@@ -21,7 +21,7 @@ CHECKS = {
     "signature": "the head is signed by the key of the log",
     "head": "the log holds all that was seen of it before",
     "disclosures": "every value is the one committed to; every missing one is explained",
-    "policy": "the policies that decided are in the bundle",
+    "policy": "the policies that decided are there",
     "clock": "time does not run backwards",
     "S1": "every settled effect was announced once, before, as the same action",
     "S2": "no effect without an allow under a policy of the log",

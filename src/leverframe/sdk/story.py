@@ -20,6 +20,7 @@ class Run:
     """What is known of a run so far."""
 
     seq: int = 0
+    workflow: str = ""
     barred: set[str] = field(default_factory=set)
     totals: dict[str, int] = field(default_factory=lambda: dict.fromkeys(TOTALS, 0))
     models: set[str] = field(default_factory=set)
@@ -71,7 +72,7 @@ class Story:
         self.overruns: set[str] = set()
         self.policies: set[str] = set()
         self.policies_used: set[str] = set()
-        self.pruned_before = ""
+        self.pruned: dict[str, str] = {}  # by workflow: values of entries older than this time are gone
         self.erased: set[str] = set()
         self.ids: set[str] = set()
         self.tenant = self.latest = ""
@@ -178,6 +179,11 @@ class Story:
             if any(actual.values()):
                 self.fail("S7", f"settles {reservation_id!r} in windows where nothing was set aside for it")
 
+    def is_pruned(self, leaf: Leaf) -> bool:
+        """Whether an entry says that the values of this one were deleted as too old."""
+        run = self.runs.get(leaf.get("run_id", ""))
+        return bool(leaf["at"] < self.pruned.get(run.workflow if run else "", ""))
+
     def action_of(self, leaf: Leaf) -> Action:
         """The action of an entry, made where it is new."""
         # A read may run unfrozen; it is then known by its step, which no frozen action is named like.
@@ -240,6 +246,7 @@ def _config(story: Story, leaf: Leaf, _detail: Leaf, _run: Run) -> None:
 
 def _run_started(story: Story, leaf: Leaf, detail: Leaf, run: Run) -> None:
     story.policies.add(leaf.get("policy_digest", ""))
+    run.workflow = detail.get("workflow", "")
     run.barred.update((leaf["actor"], *detail.get("initiators", ())))
 
 
@@ -363,7 +370,8 @@ def _log_rhythm(story: Story, _leaf: Leaf, detail: Leaf, _run: Run) -> None:
 
 
 def _pruned(story: Story, _leaf: Leaf, detail: Leaf, _run: Run) -> None:
-    story.pruned_before = max(story.pruned_before, detail["before"])
+    workflow = detail.get("workflow", "")
+    story.pruned[workflow] = max(story.pruned.get(workflow, ""), detail["before"])
 
 
 def _erased(story: Story, _leaf: Leaf, detail: Leaf, _run: Run) -> None:

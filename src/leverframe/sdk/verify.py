@@ -126,7 +126,7 @@ class Sealed:
         """Judge what is withheld, and what nobody committed to."""
         for index, leaf, digest in self.pending:
             reason = self.withheld[digest]
-            is_unexplained = (reason == "retention" and not leaf["at"] < story.pruned_before) or (
+            is_unexplained = (reason == "retention" and not story.is_pruned(leaf)) or (
                 reason == "erased" and digest not in story.erased
             )
             if is_unexplained and story.is_whole:

@@ -3,6 +3,7 @@
 Knows: SQL, and nothing of what it means; `runtime` makes every id and time and proposes, the writer commits.
 """
 
+from leverframe.store.sqlite.audit import SqliteAudit, open_audit
 from leverframe.store.sqlite.store import Store, open_sqlite
 
-__all__ = ["Store", "open_sqlite"]
+__all__ = ["SqliteAudit", "Store", "open_audit", "open_sqlite"]

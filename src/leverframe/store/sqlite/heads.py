@@ -42,7 +42,8 @@ class HeadKeeper:
 
     def __init__(self, connection: sqlite3.Connection, database: Path, signers: Mapping[TenantId, Signer]) -> None:
         self._connection = connection
-        self._file = database.with_name(database.name + ".head")
+        self._database = database
+        self._file = head_file(database)
         self._signers = signers
 
     def check(self) -> None:
@@ -109,13 +110,7 @@ class HeadKeeper:
         fresh.replace(self._file)
 
     def _kept(self) -> Mapping[str, KeptHead]:
-        try:
-            return _decode(self._file.read_bytes())
-        except FileNotFoundError:
-            return {}
-        except msgspec.DecodeError:
-            # A power cut may leave it empty, since it is not flushed; the next head replaces it.
-            return {}
+        return read_kept(self._database)
 
     def _compare(self, tenant: TenantId, tree: TreeState, kept: KeptHead) -> None:
         move = "Stop every writer, keep the folder as it is, and run `leverframe evidence verify`."
@@ -139,3 +134,23 @@ class HeadKeeper:
                 f" {str(self._file)!r}.",
                 next_move=move,
             )
+
+
+def head_file(database: Path) -> Path:
+    """Where the newest heads are kept, beside the database."""
+    return database.with_name(database.name + ".head")
+
+
+def read_kept(database: Path) -> Mapping[str, KeptHead]:
+    """The newest heads by tenant; none where the file is missing or damaged.
+
+    Raises:
+        OSError: it is there and cannot be read.
+    """
+    try:
+        return _decode(head_file(database).read_bytes())
+    except FileNotFoundError:
+        return {}
+    except msgspec.DecodeError:
+        # A power cut may leave it empty, since it is not flushed; the next head replaces it.
+        return {}

@@ -1,0 +1,102 @@
+"""The evidence log as it is stored, column by column, for verification alone.
+
+Contract: reads only, one tenant at a time, in the order said; opened without a writer and without any check of the log,
+so that a broken one can be looked at.  Nothing that these functions give may be believed before it was held against
+the leaves, and the leaves against a signed head.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from leverframe.domain.approvals import Approval
+from leverframe.domain.evidence import Disclosure, TreeState
+from leverframe.domain.ids import Sha256, TenantId
+from leverframe.domain.runs import Run
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredLeaf:
+    """A leaf with the columns that stand beside it; `run_id` and `run_seq` are None where the entry has no run."""
+
+    index: int
+    entry_id: str
+    run_id: str | None
+    run_seq: int | None
+    type: str
+    at_us: int
+    leaf: bytes
+    leaf_hash: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredDisclosure:
+    """A disclosure and when the entry that commits to it was made."""
+
+    disclosure: Disclosure
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredStep:
+    """What the journal says of one step."""
+
+    run_id: str
+    path: str
+    kind: str
+    state: str
+    action_digest: Sha256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredHead:
+    """The newest head that was kept in a file beside the database; `root` is base64."""
+
+    size: int
+    root: str
+    note: bytes
+
+
+class EvidenceAudit(Protocol):
+    """Everything that is stored of a tenant's log, and what the journal says beside it."""
+
+    def leaves(self, tenant: TenantId, first: int, count: int) -> Sequence[StoredLeaf]:
+        """Rows of leaves from an index on, in the order of the index that they claim."""
+        ...
+
+    def nodes(self, tenant: TenantId) -> Sequence[tuple[int, int, bytes]]:
+        """The kept hashes of complete subtrees: level, index, hash."""
+        ...
+
+    def tree(self, tenant: TenantId) -> TreeState:
+        """The stored head of the tree."""
+        ...
+
+    def note(self, tenant: TenantId) -> bytes | None:
+        """The stored signed head."""
+        ...
+
+    def kept_head(self, tenant: TenantId) -> StoredHead | None:
+        """The head in the file beside the database; None where there is none."""
+        ...
+
+    def disclosures(self, tenant: TenantId) -> Sequence[StoredDisclosure]:
+        """All disclosures."""
+        ...
+
+    def policies(self, tenant: TenantId) -> Sequence[tuple[Sha256, bytes]]:
+        """The kept texts of policies and manifests, by the digest that they are stored under."""
+        ...
+
+    def approvals(self, tenant: TenantId) -> Sequence[Approval]:
+        """All approvals as the journal has them."""
+        ...
+
+    def runs(self, tenant: TenantId) -> Sequence[Run]:
+        """All runs as the journal has them."""
+        ...
+
+    def steps(self, tenant: TenantId) -> Sequence[StoredStep]:
+        """All steps as the journal has them."""
+        ...

@@ -1,0 +1,173 @@
+"""Whether the journal says what the evidence says: approvals, runs and steps against their entries.
+
+Knows: which state of a row follows from which entries.  Whoever edits a row (grants an approval, revives a run, marks a
+write as done) without the log is named here.  Never: says which of the two is right about the world.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from leverframe.domain.approvals import AnswerWord, Approval, ApprovalState
+from leverframe.domain.ids import TenantId
+from leverframe.domain.runs import Run, RunState, StepState
+from leverframe.domain.time import rfc3339
+from leverframe.ports.audit import EvidenceAudit, StoredStep
+from leverframe.sdk.report import Check, Leaf
+
+_MOVES: Mapping[str, ApprovalState] = {
+    "approval.consumed": ApprovalState.CONSUMED,
+    "approval.expired": ApprovalState.EXPIRED,
+    "approval.cancelled": ApprovalState.CANCELLED,
+    "approval.superseded": ApprovalState.SUPERSEDED,
+    "approval.revoked": ApprovalState.REVOKED,
+}
+_WORDS = {"granted": AnswerWord.GRANT, "denied": AnswerWord.DENY}
+# A read, or a model, that was lost is asked anew; the log says `unknown`, and the journal that it came to nothing.
+_OUTCOMES: Mapping[str, frozenset[StepState]] = {
+    "ok": frozenset({StepState.OK}),
+    "error": frozenset({StepState.ERROR}),
+    "unknown": frozenset({StepState.UNKNOWN, StepState.ERROR}),
+}
+
+
+@dataclass(slots=True, kw_only=True)
+class _Told:
+    """What the log says of one approval."""
+
+    requested: Leaf
+    state: ApprovalState = ApprovalState.PENDING
+    answers: list[tuple[str, AnswerWord, str, str]] = field(default_factory=list)  # who, word, when, proof
+    execute_by: str = ""
+
+
+def check_journal(audit: EvidenceAudit, tenant: TenantId, entries: Sequence[Leaf], checks: Mapping[str, Check]) -> None:
+    """Hold every row of a tenant's journal against the entries of its log."""
+    _check_approvals(audit.approvals(tenant), _approvals(entries), checks["S3"])
+    _check_runs(audit.runs(tenant), entries, checks["S6"])
+    _check_steps(audit.steps(tenant), entries, checks["S1"])
+
+
+def _approvals(entries: Iterable[Leaf]) -> dict[str, _Told]:
+    told: dict[str, _Told] = {}
+    for entry in entries:
+        approval_id, kind, detail = str(entry.get("approval_id", "")), entry.get("type"), _detail(entry)
+        if kind == "approval.requested":
+            told.setdefault(approval_id, _Told(requested=entry))
+        one = told.get(approval_id)
+        if one is None:
+            continue
+        if kind in _MOVES:
+            one.state = _MOVES[str(kind)]
+        elif kind == "approval.decided":
+            word = _WORDS.get(str(detail.get("answer")))
+            if word is not None:
+                one.answers.append((str(entry.get("actor")), word, str(entry.get("at")), str(detail.get("proof"))))
+            one.execute_by = str(detail.get("execute_by", one.execute_by))
+            one.state = _after_answers(one)
+    return told
+
+
+def _after_answers(told: _Told) -> ApprovalState:
+    if any(word is AnswerWord.DENY for _, word, _, _ in told.answers):
+        return ApprovalState.DENIED
+    granters = {who for who, word, _, _ in told.answers if word is AnswerWord.GRANT}
+    quorum = _detail(told.requested).get("quorum", 1)
+    return ApprovalState.GRANTED if len(granters) >= quorum else ApprovalState.PENDING
+
+
+def _check_approvals(rows: Sequence[Approval], told: Mapping[str, _Told], check: Check) -> None:
+    for row in rows:
+        one = told.get(row.approval_id)
+        if one is None:
+            check.fail(f"{row.approval_id} is in the journal, and no entry asked for it")
+            continue
+        detail = _detail(one.requested)
+        same = {
+            "state": (row.state.value, one.state.value),
+            "action digest": (row.action_digest, one.requested.get("action_digest")),
+            "run": (row.run_id, one.requested.get("run_id")),
+            "step": (row.path, one.requested.get("step")),
+            "quorum": (row.requirement.quorum, detail.get("quorum")),
+            "groups": (list(row.requirement.from_groups), detail.get("from")),
+            "initiator": (row.initiator, detail.get("initiator")),
+            "launcher": (row.launcher, detail.get("launcher")),
+            "decide_by": (rfc3339(row.decide_by), detail.get("decide_by")),
+            "execute_by": (rfc3339(row.execute_by) if row.execute_by is not None else "", one.execute_by),
+            "answers": ([(a.principal, a.word, rfc3339(a.at), a.proof) for a in row.answers], one.answers),
+        }
+        wrong = [name for name, (journal, log) in same.items() if journal != log]
+        if wrong:
+            states = f" ({row.state.value}, the log says {one.state.value})" if "state" in wrong else ""
+            check.fail(f"{row.approval_id} has another {', '.join(wrong)} in the journal than in the log{states}")
+    for approval_id in told.keys() - {row.approval_id for row in rows}:
+        check.fail(f"{approval_id} was asked for in the log and is not in the journal")
+
+
+def _check_runs(rows: Sequence[Run], entries: Iterable[Leaf], check: Check) -> None:
+    started = {str(one.get("run_id")): one for one in entries if one.get("type") == "run.started"}
+    ended = {str(one.get("run_id")): one for one in entries if one.get("type") == "run.ended"}
+    for row in rows:
+        first, last = started.get(row.run_id), ended.get(row.run_id)
+        if first is None:
+            check.fail(f"{row.run_id} is in the journal, and no entry says that it began")
+            continue
+        same = {
+            "release": (row.release_digest, first.get("release_digest")),
+            "policy": (row.policy_digest, first.get("policy_digest")),
+            "initiator": (row.initiator, first.get("actor")),
+            "launcher": (row.launcher, _detail(first).get("launcher")),
+            "workflow": (row.workflow, _detail(first).get("workflow")),
+            "end": (row.state is RunState.ENDED, last is not None),
+            "outcome": (row.outcome.value if row.outcome else None, last.get("outcome") if last else None),
+        }
+        wrong = [name for name, (journal, log) in same.items() if journal != log]
+        if wrong:
+            check.fail(f"{row.run_id} has another {', '.join(wrong)} in the journal than in the log")
+    for run_id in started.keys() - {row.run_id for row in rows}:
+        check.fail(f"{run_id} began in the log and is not in the journal")
+
+
+def _check_steps(rows: Sequence[StoredStep], entries: Iterable[Leaf], check: Check) -> None:
+    told: dict[tuple[str, str], tuple[frozenset[StepState], str]] = {}
+    for entry in entries:
+        key = str(entry.get("run_id", "")), str(entry.get("step", ""))
+        states = _states(entry)
+        if states:
+            told[key] = states, str(entry.get("action_digest", told.get(key, ("", ""))[1]))
+    for row in rows:
+        states, digest = told.pop((row.run_id, row.path), (frozenset(), ""))
+        where = f"step {row.path} of {row.run_id}"
+        if not states:
+            check.fail(f"{where} is in the journal, and no entry is of it")
+        elif StepState(row.state) not in states:
+            said = " or ".join(sorted(state.value for state in states))
+            check.fail(f"{where} is {row.state} in the journal, the log says {said}")
+        elif row.action_digest != digest:
+            check.fail(f"{where} is of another action in the journal than in the log")
+    for run_id, path in told:
+        check.fail(f"step {path} of {run_id} is in the log and not in the journal")
+
+
+def _states(entry: Leaf) -> frozenset[StepState]:
+    """What a step may be once this entry is its last; empty where an entry says nothing of it."""
+    match entry.get("type"), entry.get("decision"):
+        case ("call.decided" | "model.called", "deny"):
+            return frozenset({StepState.DENIED})
+        case "call.decided", "hold":
+            return frozenset({StepState.HELD})
+        case "call.decided", "allow":
+            is_read = entry.get("effect_class") == "read"
+            return frozenset({StepState.STARTED if is_read else StepState.INTENDED})
+        case "model.called", "allow":
+            return frozenset({StepState.STARTED})
+        case "call.intended", _:
+            return frozenset({StepState.INTENDED})
+        case (("call.settled" | "model.answered"), _):
+            return _OUTCOMES.get(str(entry.get("outcome")), frozenset())
+        case _:
+            return frozenset()
+
+
+def _detail(entry: Leaf) -> Leaf:
+    detail = entry.get("detail")
+    return detail if isinstance(detail, dict) else {}

@@ -1,0 +1,186 @@
+"""`evidence verify` on the database itself: the offline verifier on all that is stored, and what only a database has.
+
+Knows: that leaves are the only truth, and everything beside them (columns, stored hashes, the head file, the journal)
+must say the same.  The checks of a bundle are those of `leverframe.sdk.verify`, run on the same data.
+Never: repairs anything.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+
+from leverframe.core import merkle
+from leverframe.core.bundles import FORMAT
+from leverframe.core.disclosures import encoded
+from leverframe.core.notes import open_checkpoint, parse_vkey
+from leverframe.domain.errors import EvidenceBroken
+from leverframe.domain.evidence import TreeState
+from leverframe.domain.ids import TenantId
+from leverframe.domain.time import from_us, rfc3339
+from leverframe.ports.audit import EvidenceAudit, StoredLeaf
+from leverframe.runtime.agreeing import check_journal
+from leverframe.runtime.exporting import Gone, places_in
+from leverframe.sdk.heads import HASH_BYTES
+from leverframe.sdk.report import Check, Leaf, Report
+from leverframe.sdk.verify import verify
+
+_PAGE = 5_000
+_COLUMNS = ("entry_id", "run_id", "run_seq", "type")
+
+
+def verify_database(audit: EvidenceAudit, tenant: TenantId, vkey: str, trust: Leaf | None) -> Report:
+    """Verify one tenant's log as it is stored.
+
+    Args:
+        audit: a snapshot of the database.
+        tenant: whose log.
+        vkey: the key beside the database; empty where there is none.
+        trust: a trust file that was kept elsewhere, parsed; None without one.
+    """
+    rows = tuple(_rows(audit, tenant))
+    note = audit.note(tenant) or b""
+    size = min(_signed_size(note), len(rows))
+    parsed = [_parsed(row) for row in rows]
+    files = {
+        "checkpoint": note,
+        "leaves.jsonl": b"".join(row.leaf + b"\n" for row in rows[:size]),
+        "hashes.bin": b"".join(row.leaf_hash[:HASH_BYTES] for row in rows[:size]),
+        "disclosures.jsonl": b"".join(_line(item) for item in _disclosed(audit, tenant, parsed[:size])),
+        **{f"policy/{digest}": content for digest, content in audit.policies(tenant)},
+    }
+    report = verify(_as_bundle(files, tenant, vkey), trust)
+    report.checks.pop("files")
+    report.about += "" if size == len(rows) else f"; {len(rows) - size} after it are not signed yet"
+    if size < len(rows):
+        report.checks["signature"].notes.append(f"entries {size} to {len(rows) - 1} are not signed yet")
+    if not vkey and trust is None:
+        report.checks["signature"].fail("the key of the log is not here, so its head cannot be held against it")
+    _check_columns(rows, parsed, tenant, report.checks["entries"])
+    _check_stored_tree(audit, tenant, rows, report.checks["tree"])
+    _check_kept_head(audit, tenant, vkey, rows, report.checks["head"])
+    check_journal(audit, tenant, [entry for entry in parsed if entry is not None], report.checks)
+    return report
+
+
+def is_empty(audit: EvidenceAudit, tenant: TenantId) -> bool:
+    """Whether a tenant has no log at all, nor ever had one as far as is known here."""
+    return not audit.leaves(tenant, 0, 1) and audit.note(tenant) is None and audit.kept_head(tenant) is None
+
+
+def _rows(audit: EvidenceAudit, tenant: TenantId) -> Iterator[StoredLeaf]:
+    first = 0
+    while page := audit.leaves(tenant, first, _PAGE):
+        yield from page
+        first = page[-1].index + 1
+
+
+def _parsed(row: StoredLeaf) -> Leaf | None:
+    try:
+        entry = json.loads(row.leaf)
+    except (ValueError, RecursionError):
+        return None
+    return entry if isinstance(entry, dict) else None
+
+
+def _signed_size(note: bytes) -> int:
+    """What the note says, believed by nobody: its signature is checked with everything else."""
+    lines = note.split(b"\n")
+    return int(lines[1]) if len(lines) > 1 and lines[1].isdigit() else 2**62
+
+
+def _as_bundle(files: dict[str, bytes], tenant: TenantId, vkey: str) -> dict[str, bytes]:
+    """The stored data in the form of a bundle, redacted values and all; it never leaves this process."""
+    manifest = {
+        "format": FORMAT,
+        "vkey": vkey,
+        "tenant": tenant,
+        "scope": "log",
+        "disclosures": "given",
+        "files": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
+    }
+    return files | {"manifest.json": json.dumps(manifest).encode()}
+
+
+def _disclosed(audit: EvidenceAudit, tenant: TenantId, parsed: Sequence[Leaf | None]) -> Iterator[dict[str, str]]:
+    """All stored values, and those that the log itself says were deleted."""
+    gone, workflows = Gone(), dict[str, str]()
+    known = [entry for entry in parsed if entry is not None]
+    for entry in known:
+        gone.note(entry)
+        if entry.get("type") == "run.started":
+            workflows[str(entry.get("run_id"))] = str(entry.get("detail", {}).get("workflow", ""))
+    stored = audit.disclosures(tenant)
+    places = {place for one in stored for place in places_in(one.disclosure.value_bytes)}
+    for one in stored:
+        # A redacted part whose whole was deleted before it stands in nothing any more; the next start deletes it too.
+        is_left_over = one.disclosure.is_redacted and one.disclosure.digest not in places
+        if not (is_left_over and gone.is_before(rfc3339(one.created_at))):
+            yield {"disclosure": encoded(one.disclosure)}
+    digests = {one.disclosure.digest for one in stored}
+    for entry in known:
+        for digest in entry.get("_sd", ()):
+            reason = gone.reason(str(digest), str(entry.get("at")), workflows.get(str(entry.get("run_id")), ""))
+            if digest not in digests and reason is not None:
+                yield {"digest": str(digest), "name": "", "withheld": reason.value}
+
+
+def _line(item: dict[str, str]) -> bytes:
+    return json.dumps(item).encode() + b"\n"
+
+
+def _check_columns(rows: Sequence[StoredLeaf], parsed: Sequence[Leaf | None], tenant: TenantId, check: Check) -> None:
+    """The columns by which entries are found say what the entries say; a moved one would hide it from a question."""
+    for position, (row, entry) in enumerate(zip(rows, parsed, strict=True)):
+        if row.index != position:
+            check.fail("is missing", position, "as stored")
+            break
+        if entry is None:
+            continue
+        stored = {"entry_id": row.entry_id, "run_id": row.run_id, "run_seq": row.run_seq, "type": row.type}
+        wrong = [name for name in _COLUMNS if stored[name] != entry.get(name)]
+        wrong += ["at_us"] * (rfc3339(from_us(row.at_us)) != entry.get("at"))
+        wrong += ["tenant"] * (entry.get("tenant") != tenant)
+        if wrong:
+            check.fail(f"is stored under another {', '.join(wrong)} than it says", row.index, row.type)
+
+
+def _check_stored_tree(audit: EvidenceAudit, tenant: TenantId, rows: Sequence[StoredLeaf], check: Check) -> None:
+    """The stored hashes and the stored frontier are those of the leaves."""
+    growth = merkle.extend(TreeState(), [merkle.leaf_hash(row.leaf) for row in rows])
+    for row, node in zip(rows, (one for one in growth.nodes if one.level == 0), strict=True):
+        if row.leaf_hash != node.hash:
+            check.fail("its stored hash is not that of its bytes", row.index, row.type)
+    nodes = {(one.level, one.index): one.hash for one in growth.nodes}
+    for level, index, digest in audit.nodes(tenant):
+        if nodes.get((level, index)) != digest:
+            last = (index + 1 << level) - 1
+            check.fail(f"the stored hash over entries {index << level} to {last} is not theirs")
+    if audit.tree(tenant) != growth.state:
+        check.fail(f"the stored head of the tree is not that of the {len(rows)} entries that are here")
+
+
+def _check_kept_head(
+    audit: EvidenceAudit, tenant: TenantId, vkey: str, rows: Sequence[StoredLeaf], check: Check
+) -> None:
+    """The log continues the head that was kept in the file beside the database."""
+    kept = audit.kept_head(tenant)
+    if kept is None:
+        check.notes.append("no head is kept beside the database")
+        return
+    try:
+        head = open_checkpoint(kept.note, parse_vkey(vkey)) if vkey else None
+    except EvidenceBroken as err:
+        check.fail(f"the head beside the database: {err.message}")
+        return
+    if head is None:
+        return
+    check.checked += 1
+    if check.not_here:
+        check.notes.append(f"beside the database; {check.not_here} to see a rollback of the whole folder")
+        check.not_here = ""
+    if head.size > len(rows):
+        check.fail(f"entries {len(rows)} to {head.size - 1} were signed and are gone: cut or rolled back")
+        return
+    state = merkle.extend(TreeState(), [merkle.leaf_hash(row.leaf) for row in rows[: head.size]]).state
+    if merkle.root(state) != head.root:
+        check.fail(f"the first {head.size} entries are not those of the head beside the database: rewritten")

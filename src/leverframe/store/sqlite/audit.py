@@ -1,0 +1,168 @@
+"""The log as it is stored, for verification: one snapshot, read without a writer and without believing any of it.
+
+Owner, writer and trust of each table stand in the module that writes it.  Never: checks a head when it opens, as
+`open_sqlite` does, so that a broken log can be looked at.
+"""
+
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from leverframe.domain.approvals import Approval
+from leverframe.domain.errors import StoreUnavailable
+from leverframe.domain.evidence import Disclosure, TreeState
+from leverframe.domain.ids import Sha256, TenantId
+from leverframe.domain.runs import Run
+from leverframe.domain.time import from_us
+from leverframe.ports.audit import StoredDisclosure, StoredHead, StoredLeaf, StoredStep
+from leverframe.ports.store import RunFilter
+from leverframe.store.sqlite import approvals, evidence, runs
+from leverframe.store.sqlite.connection import check_file, open_reader, said_plainly
+from leverframe.store.sqlite.heads import read_kept
+
+_NO_LIMIT = -1  # as SQLite spells it
+
+_LEAVES = """
+SELECT leaf_index, entry_id, run_id, run_seq, type, at_us, leaf, leaf_hash
+  FROM leaves
+ WHERE tenant = :tenant AND leaf_index >= :first
+ ORDER BY leaf_index
+ LIMIT :count
+"""
+
+_NODES = "SELECT level, node_index, hash FROM tree_nodes WHERE tenant = :tenant ORDER BY level, node_index"
+
+_DISCLOSURES = """
+SELECT digest, salt, name, value, is_redacted, token, created_us
+  FROM disclosures
+ WHERE tenant = :tenant
+ ORDER BY created_us, digest
+"""
+
+_POLICIES = """
+SELECT DISTINCT f.sha256, a.content
+  FROM release_files AS f
+  JOIN artifacts AS a ON a.sha256 = f.sha256
+  JOIN runs AS r ON r.release_digest = f.release_digest
+ WHERE r.tenant = :tenant AND (f.name = 'manifest' OR f.name GLOB 'policy:*')
+ ORDER BY f.sha256
+"""
+
+_STEPS = """
+SELECT s.run_id, s.path, s.kind, s.state, s.action_digest
+  FROM steps AS s
+  JOIN runs AS r ON r.run_id = s.run_id
+ WHERE r.tenant = :tenant
+ ORDER BY s.step_id
+"""
+
+
+class SqliteAudit:
+    """`ports.audit` over one snapshot of a database file.  Whoever opened it closes it."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+        self._tx = connection
+        self._path = path
+
+    def leaves(self, tenant: TenantId, first: int, count: int) -> Sequence[StoredLeaf]:
+        """Rows of leaves from an index on, in the order of their index."""
+        rows = self._rows(_LEAVES, tenant=tenant, first=first, count=count)
+        return [
+            StoredLeaf(
+                index=row[0],
+                entry_id=row[1],
+                run_id=row[2],
+                run_seq=row[3],
+                type=row[4],
+                at_us=row[5],
+                leaf=row[6],
+                leaf_hash=row[7],
+            )
+            for row in rows
+        ]
+
+    def nodes(self, tenant: TenantId) -> Sequence[tuple[int, int, bytes]]:
+        """The kept hashes of complete subtrees."""
+        return [(level, index, digest) for level, index, digest in self._rows(_NODES, tenant=tenant)]
+
+    def tree(self, tenant: TenantId) -> TreeState:
+        """The stored head of the tree."""
+        with said_plainly(self._path):
+            return evidence.tree_of(self._tx, tenant)
+
+    def note(self, tenant: TenantId) -> bytes | None:
+        """The stored signed head."""
+        with said_plainly(self._path):
+            found = evidence.note_of(self._tx, tenant)
+        return None if found is None else found[1]
+
+    def kept_head(self, tenant: TenantId) -> StoredHead | None:
+        """The head in the file beside the database."""
+        kept = read_kept(self._path).get(tenant)
+        return None if kept is None else StoredHead(size=kept.size, root=kept.root, note=kept.note.encode())
+
+    def disclosures(self, tenant: TenantId) -> Sequence[StoredDisclosure]:
+        """All disclosures, oldest first."""
+        return [
+            StoredDisclosure(
+                disclosure=Disclosure(
+                    digest=row[0], salt=row[1], name=row[2], value_bytes=row[3], is_redacted=bool(row[4]), token=row[5]
+                ),
+                created_at=from_us(row[6]),
+            )
+            for row in self._rows(_DISCLOSURES, tenant=tenant)
+        ]
+
+    def policies(self, tenant: TenantId) -> Sequence[tuple[Sha256, bytes]]:
+        """The kept policies and manifests of a tenant's runs."""
+        return [(Sha256(digest), content) for digest, content in self._rows(_POLICIES, tenant=tenant)]
+
+    def approvals(self, tenant: TenantId) -> Sequence[Approval]:
+        """All approvals, newest first."""
+        with said_plainly(self._path):
+            return [one for one in approvals.newest(self._tx, None, _NO_LIMIT) if one.tenant == tenant]
+
+    def runs(self, tenant: TenantId) -> Sequence[Run]:
+        """All runs, newest first."""
+        with said_plainly(self._path):
+            return [one for one in runs.newest(self._tx, RunFilter(limit=_NO_LIMIT)) if one.tenant == tenant]
+
+    def steps(self, tenant: TenantId) -> Sequence[StoredStep]:
+        """All steps in the order in which they were first written."""
+        return [
+            StoredStep(run_id=row[0], path=row[1], kind=row[2], state=row[3], action_digest=Sha256(row[4]))
+            for row in self._rows(_STEPS, tenant=tenant)
+        ]
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._tx.close()
+
+    # Any: a row of SQLite has no static type; STRICT tables keep what each column may hold.
+    def _rows(self, query: str, **params: object) -> list[tuple[Any, ...]]:
+        with said_plainly(self._path):
+            return self._tx.execute(query, params).fetchall()
+
+
+def open_audit(path: Path) -> SqliteAudit:
+    """Open a database for verification.
+
+    Raises:
+        StoreUnavailable: it is missing, damaged, foreign or cannot be read.
+    """
+    check_file(path)
+    connection = open_reader(path)
+    try:
+        with said_plainly(path):
+            connection.execute("BEGIN")
+            connection.execute("SELECT count(*) FROM leaves LIMIT 1").fetchone()
+    except sqlite3.OperationalError as err:
+        connection.close()
+        raise StoreUnavailable(
+            f"{str(path)!r} has no evidence log.", next_move="Check the path; it is no database of Leverframe."
+        ) from err
+    except BaseException:
+        connection.close()
+        raise
+    return SqliteAudit(connection, path)
