@@ -1,6 +1,6 @@
 """A project on disk with everything that runs in production behind its door; only the clock and the dice are a test's.
 
-    desk.open() gives an outside agent's run; desk.call(run, tool, args) asks the door; desk.effects() is what happened.
+desk.open() gives an outside agent's run; desk.call(run, tool, args) asks the door; desk.effects() is what happened.
 """
 
 import asyncio
@@ -20,12 +20,12 @@ from leverframe.domain.budgets import BudgetUnit, Window
 from leverframe.domain.contracts import Contract, Person
 from leverframe.domain.ids import ApprovalId, EnvironmentName, PrincipalId, RunId, TenantId, WorkflowName
 from leverframe.domain.json import Json, JsonObject
-from leverframe.domain.runs import Run, RunOutcome, Step
+from leverframe.domain.runs import Run, Step
 from leverframe.runtime import answers
 from leverframe.runtime.advance import Runner
 from leverframe.runtime.loops.ending import Advanced
 from leverframe.runtime.mint import Mint
-from leverframe.runtime.outcomes import HeldBack, Refused, ToolOutcome
+from leverframe.runtime.outcomes import Answered, HeldBack, Refused, ToolOutcome
 from leverframe.runtime.outside import OutsideRun
 from leverframe.runtime.sessions import Opening
 from leverframe.testing import FakeClock, FakeEntropy
@@ -120,29 +120,31 @@ class Desk:
     def contract(self, workflow: str = "desk") -> Contract:
         return self.assembly.project.contracts[WorkflowName(workflow)]
 
-    def opening(self, workflow: str = "desk", subject: str = "c_1", **values: Json) -> Opening:
+    def opening(self, workflow: str, subject: str, values: JsonObject) -> Opening:
         return Opening(
             tenant=TENANT,
             environment=EnvironmentName("default"),
             initiator=PrincipalId(f"agent:{workflow}"),
             launcher=MARIA,
-            input={"customer_id": subject, **values} if subject else dict(values),
+            input={"customer_id": subject, **values} if subject else values,
         )
 
     def open(self, subject: str = "c_1", **values: Json) -> OutsideRun:
         """A run of an outside agent, for a customer."""
-        return self.do(self.runner.open_outside(self.contract(), self.opening(subject=subject, **values)))
+        return self.do(self.runner.open_outside(self.contract(), self.opening("desk", subject, values)))
 
     def start(self, workflow: str = "desk", **values: Json) -> Advanced:
         """A run whose loop is ours, as far as it gets."""
-        return self.do(self.runner.start(self.contract(workflow), self.opening(workflow, **values)))
+        return self.do(self.runner.start(self.contract(workflow), self.opening(workflow, "c_1", values)))
 
     def call(self, run: OutsideRun, tool: str, arguments: str | JsonObject, *, step: str = "") -> ToolOutcome:
         return self.do(run.call_tool(tool, arguments, step=step))
 
     def answer(self, held: ToolOutcome, word: AnswerWord, who: str = "lena", reason: str = "") -> Approval:
         assert isinstance(held, HeldBack), held
-        return self.do(answers.answer(self.runner.services, held.approval_id, self.person(who), word, reason=reason, proof="test"))
+        return self.do(
+            answers.answer(self.runner.services, held.approval_id, self.person(who), word, reason=reason, proof="test")
+        )
 
     def grant(self, held: ToolOutcome, who: str = "lena") -> Approval:
         return self.answer(held, AnswerWord.GRANT, who)
@@ -229,4 +231,7 @@ def rules(outcome: object) -> tuple[str, ...]:
     return tuple(reason.rule for reason in outcome.reasons)
 
 
-OUTCOMES = {RunOutcome.HANDOFF: "handoff", RunOutcome.STOPPED: "stopped"}
+def said(outcome: ToolOutcome) -> str:
+    """What the agent is told of a call that gave no answer."""
+    assert not isinstance(outcome, Answered), outcome
+    return outcome.message

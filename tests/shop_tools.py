@@ -59,7 +59,7 @@ def _count(name, order_id):
 
 def _do(name, order_id, key="", amount=None):
     _mood(name, "before")
-    _ask("INSERT OR IGNORE INTO effects VALUES (?, ?, ?, ?)", name, order_id, key, None if amount is None else str(amount))
+    _ask("INSERT OR IGNORE INTO effects VALUES (?, ?, ?, ?)", name, order_id, key, amount and str(amount))
     _mood(name, "after")
     if _ask("SELECT 1 FROM moods WHERE tool = ? AND mood = 'garbage'", name):
         return {"surprise": "jane@example.com"}

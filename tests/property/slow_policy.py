@@ -5,7 +5,7 @@ It reads the rules one by one for every call, in the order of the contract's pag
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from fractions import Fraction
 from typing import TypeGuard
@@ -54,7 +54,17 @@ class _Found:
 
 
 def slow_decide(question: Question, policy: SlowPolicy) -> SlowDecision:
-    """Decide by reading the page from top to bottom."""
+    """Decide by reading the page from top to bottom; a call that is denied with no step left stops the run."""
+    found = _slow_decide(question, policy)
+    if found.word != "deny" or found.stops_run or question.asker != Asker.AGENT:
+        return found
+    steps = [each for each in question.windows if each.unit == "steps"]
+    asked = question.cost.get(BudgetUnit.STEPS, 0)
+    over = {each.key for each in steps if each.settled + each.reserved + asked > each.limit}
+    return replace(found, rules=found.rules | over, stops_run=True) if over else found
+
+
+def _slow_decide(question: Question, policy: SlowPolicy) -> SlowDecision:
     if question.tool not in policy.tools or question.spec is None:
         return _deny({"unknown-tool"})
     spec = policy.tools[question.tool]

@@ -12,6 +12,8 @@ MicroUsd = NewType("MicroUsd", int)
 MICRO = 1_000_000
 # Prices are kept in pico-dollars a token, so that no fraction is lost before the one rounding of a call.
 PICO_PER_MICRO = 1_000_000
+_MICRO_DIGITS = 6
+_LARGEST = 2**62 // MICRO  # dollars whose millionths a signed 64-bit integer holds with room to spare
 
 
 def micro_usd(usd: Decimal) -> MicroUsd:
@@ -41,7 +43,18 @@ def scaled_amount(value: object) -> int | None:
     """
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
         return None
-    scaled = Decimal(value) * MICRO
-    if not scaled.is_finite() or scaled != scaled.to_integral_value() or abs(scaled) >= 2**62:
+    amount = Decimal(value).copy_abs()
+    if not amount.is_finite() or amount >= _LARGEST:
         return None
-    return int(scaled)
+    # On the digits, since arithmetic would round to a context's precision.
+    _, digits, exponent = amount.as_tuple()
+    whole, shift = int("".join(map(str, digits))), int(exponent) + _MICRO_DIGITS
+    if not whole:
+        return 0
+    if shift < -len(digits):
+        return None
+    power = int(10 ** abs(shift))
+    if shift < 0 and whole % power:
+        return None
+    scaled = whole * power if shift >= 0 else whole // power
+    return -scaled if value < 0 else scaled

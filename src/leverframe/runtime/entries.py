@@ -54,7 +54,7 @@ def decided_entry(
         rule=reason.rule,
         decision=decision,
         labels=ctx.values.union,
-        argument_labels={name: label.integrity for name, label in arg_labels.items()},
+        argument_labels={clear_place(name): label.integrity for name, label in arg_labels.items()},
         approval_id=approval_id,
         release_digest=ctx.run.release_digest,
         detail={"rule_source": clear_place(str(reason.source)), **detail},

@@ -9,7 +9,7 @@ Property: `tests/property/test_policy_fast_equals_slow.py`.
 from collections.abc import Mapping
 from dataclasses import replace
 
-from leverframe.core.budgets import counts, lacking, limit_text, plan, without_counts
+from leverframe.core.budgets import counts, lacking, last_to_reset, limit_text, plan, without_counts
 from leverframe.core.conditions import ConditionEnv
 from leverframe.core.policy import reasons
 from leverframe.core.policy.compiled import CompiledPolicy, ToolPlan
@@ -38,6 +38,13 @@ def decide(question: Question | ModelQuestion, policy: CompiledPolicy) -> Decisi
     """
     if isinstance(question, ModelQuestion):
         return _decide_model(question, policy)
+    decision = _decide_call(question, policy)
+    if isinstance(decision, Deny) and question.asker is Asker.AGENT:
+        return _counting_a_step(decision, question)
+    return decision
+
+
+def _decide_call(question: Question, policy: CompiledPolicy) -> Decision:
     tool = policy.plans.get(question.tool)
     if tool is None or question.spec is None:
         return Deny(reasons=(reasons.unknown_tool(policy),))
@@ -160,7 +167,26 @@ def _out_of_budget(windows: tuple[Window, ...], cost: Mapping[BudgetUnit, int]) 
     full = lacking(windows, cost)
     if not full:
         return None
-    return Deny(reasons=tuple(reasons.no_room(window, cost) for window in full), stops_run=limit_text(full[0]))
+    why = tuple(reasons.no_room(window, cost) for window in full)
+    of_run = next((window for window in full if not window.budget), None)
+    if of_run is not None:
+        return Deny(reasons=why, stops_run=limit_text(of_run))
+    last = last_to_reset(full)
+    return Deny(reasons=why, exhausted=last.budget, resets_at=last.resets_at)
+
+
+def _counting_a_step(denied: Deny, question: Question) -> Deny:
+    """A denied call is a step as well; where no step is left, the run that goes on asking is stopped."""
+    step = {BudgetUnit.STEPS: question.cost.get(BudgetUnit.STEPS, 0)}
+    full = () if denied.stops_run else lacking(_steps_of(question.windows), step)
+    if not full:
+        return denied
+    spent = tuple(reasons.no_room(window, step) for window in full)
+    return Deny(reasons=(*denied.reasons, *spent), stops_run=limit_text(full[0]))
+
+
+def _steps_of(windows: tuple[Window, ...]) -> tuple[Window, ...]:
+    return tuple(window for window in windows if window.unit is BudgetUnit.STEPS)
 
 
 def _decide_own_read(question: Question, policy: CompiledPolicy, tool: ToolPlan) -> Decision:

@@ -3,6 +3,7 @@
 Knows: which rows and entries each decision and each outcome writes, all in one proposal.  Never: decides or acts.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -42,6 +43,7 @@ from leverframe.runtime.door.envelopes import Envelope
 from leverframe.runtime.door.rows import (
     count_id,
     counted,
+    denied_counts,
     held_approval,
     held_counts,
     history_rows,
@@ -95,14 +97,13 @@ def decided(
             spec, envelope = _frozen(ask, loaded)
             approval = held_approval(ctx, ask, loaded.now, decision, envelope.digest)
             step = replace(step, approval_id=approval.approval_id)
-            changes += [*counted(ctx, ask, loaded), *outdated(ask), PutApproval(approval=approval)]
-            entries += [
-                *outdated_entries(ctx, ask, loaded.now),
-                requested_entry(ctx, approval, spec=spec, cause=entry.entry_id),
-            ]
+            changes += [*counted(ctx, ask, held_counts(loaded)), PutApproval(approval=approval)]
+            entries.append(requested_entry(ctx, approval, spec=spec, cause=entry.entry_id))
         case Deny():
-            if ask.asker is Asker.AGENT:
-                changes.append(SettleDirect(window_id=ctx.window_id, unit=BudgetUnit.STEPS, amount=1))
+            changes += counted(ctx, ask, denied_counts(ask, loaded))
+    if not (isinstance(decision, Allow) and decision.consumes):
+        changes += outdated(ask)
+        entries += outdated_entries(ctx, ask, loaded.now)
     changes += [PutStep(step=step, expect=expect), *history_rows(ctx, ask, loaded)]
     proposal = Proposal(
         tenant=ctx.run.tenant,
@@ -252,7 +253,7 @@ def _decision_entry(
         decision=step.decision,
         reason=decision.reasons[0],
         action_digest=step.action_digest or None,
-        arg_labels=loaded.question.arg_labels,
+        arg_labels=_declared_labels(ask, loaded),
         disclosures=sealed,
         approval_id=step.approval_id or None,
         detail={
@@ -268,17 +269,25 @@ def _decision_entry(
     )
 
 
+def _declared_labels(ask: Ask, loaded: Loaded) -> dict[str, Label]:
+    """The labels that stand in clear: an argument's name is the agent's own text unless the tool's schema has it."""
+    properties = ask.spec.input_schema.get("properties") if ask.spec is not None and not ask.schema_error else None
+    declared = properties if isinstance(properties, Mapping) else {}
+    return {name: label for name, label in loaded.question.arg_labels.items() if name in declared}
+
+
 def _booked(ask: Ask, loaded: Loaded, decision: Decision) -> dict[str, DetailValue]:
-    """What the decision set aside; a hold settles its counts at once."""
+    """What the decision set aside; what only counts is settled at once."""
     windows = loaded.question.windows
     match decision:
         case Allow():
             return set_aside(reservation_id(ask.call_id), decision.reserves, windows)
         case Hold():
-            booked = set_aside(count_id(ask.call_id), held_counts(loaded), windows)
-            return {**booked, "settled": ()} if booked else {}
+            counts = held_counts(loaded)
         case Deny():
-            return {}
+            counts = denied_counts(ask, loaded)
+    booked = set_aside(count_id(ask.call_id), counts, windows)
+    return {**booked, "settled": ()} if booked else {}
 
 
 def _allow_guards(ctx: RunContext, loaded: Loaded, decision: Allow) -> list[Guard]:

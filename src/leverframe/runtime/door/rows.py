@@ -6,9 +6,10 @@ Never: decides, or writes anything by itself; `recording` puts these into its on
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from leverframe.core.budgets import counts, plan
+from leverframe.core.budgets import counts, lacking, plan
 from leverframe.core.policy import Asker
 from leverframe.domain.approvals import Approval, ApprovalState
+from leverframe.domain.budgets import BudgetUnit
 from leverframe.domain.evidence import EntryDraft, EventType
 from leverframe.domain.ids import ReservationId, Sha256
 from leverframe.domain.money import scaled_amount
@@ -26,6 +27,8 @@ from leverframe.runtime.door.asking import Ask, Loaded
 from leverframe.runtime.door.envelopes import sticky_digest, value_digest
 from leverframe.runtime.entries import approval_entry
 
+_ONE_STEP = {BudgetUnit.STEPS: 1}
+
 
 def reservation_id(call_id: str) -> ReservationId:
     """The reservation of a call: found again after a crash without having been written down."""
@@ -33,13 +36,21 @@ def reservation_id(call_id: str) -> ReservationId:
 
 
 def count_id(call_id: str) -> ReservationId:
-    """The reservation of what a held call counts."""
+    """The reservation of what a held or denied call counts."""
     return ReservationId(reservation_id(call_id) + "_count")
 
 
 def held_counts(loaded: Loaded) -> tuple[Reserve, ...]:
     """What a held call counts, in each window."""
     return plan(loaded.question.windows, counts(loaded.question.cost))
+
+
+def denied_counts(ask: Ask, loaded: Loaded) -> tuple[Reserve, ...]:
+    """What a denied call counts: a step, where one is left; where none is, the denial stops the run by itself."""
+    if ask.asker is not Asker.AGENT:
+        return ()
+    steps = tuple(one for one in loaded.question.windows if one.unit is BudgetUnit.STEPS)
+    return () if lacking(steps, _ONE_STEP) else plan(steps, _ONE_STEP)
 
 
 def held_approval(ctx: RunContext, ask: Ask, now: datetime, decision: Hold, digest: Sha256) -> Approval:
@@ -64,7 +75,7 @@ def held_approval(ctx: RunContext, ask: Ask, now: datetime, decision: Hold, dige
 
 
 def outdated(ask: Ask) -> tuple[Change, ...]:
-    """A grant over bytes that are no longer those of the call (a fact changed) is taken back by the new hold."""
+    """A grant that the call does not use is taken back: a fact changed, or the call is denied or needs none by now."""
     if ask.approval is None:
         return ()
     old = ask.approval.approval_id
@@ -79,9 +90,8 @@ def outdated_entries(ctx: RunContext, ask: Ask, now: datetime) -> tuple[EntryDra
     return (approval_entry(ask.approval, ctx.run, entry_id=entry_id, at=now, event=event),)
 
 
-def counted(ctx: RunContext, ask: Ask, loaded: Loaded) -> tuple[Change, ...]:
-    """A hold keeps its count, but no money: the counts are taken and settled at once; re-entry reserves the rest."""
-    reserves = held_counts(loaded)
+def counted(ctx: RunContext, ask: Ask, reserves: tuple[Reserve, ...]) -> tuple[Change, ...]:
+    """What counts without running: taken only where there is room, and settled at once."""
     if not reserves:
         return ()
     rid = count_id(ask.call_id)
