@@ -4,17 +4,20 @@
     ├── UsageError                      the command or file is wrong; exit 2 or 1
     │   ├── ConfigInvalid               a file of the project does not load (positions inside)
     │   ├── ConditionError              a `when:` does not parse (offset inside)
+    │   ├── CedarUnsupported            a policy has no form on the other side of an export or import
     │   ├── JsonInvalid                 bytes or a value that is not the JSON we accept
     │   ├── NotFound                    a run, approval, workflow or file that is not there
     │   └── AlreadyExists               it would overwrite what is there
     ├── RefusedError                    asked for something that may not be
     │   ├── CallDenied                  policy, contract or budget said no
+    │   ├── BudgetExhausted             a budget that spans runs has no room before it resets
     │   ├── ApprovalRefused             this person may not answer, or not in this way
     │   ├── ApprovalAlreadyDecided      the first answer stands
     │   └── InputInvalid                a run's input breaks the contract's schema
     ├── UnavailableError                try again, or mend the machine; exit 3
     │   ├── StoreUnavailable            the database is missing, locked, full or read-only
     │   ├── SchemaTooNew                written by a later version
+    │   ├── SignerUnavailable           the process that holds a log's key does not answer
     │   ├── ProviderUnavailable         a model cannot be reached or is not installed
     │   ├── ToolUnavailable             a tool's server cannot be started or reached
     │   ├── SecretUnavailable           a secret:// reference does not resolve
@@ -102,6 +105,12 @@ class ConditionError(UsageError):
         self.offset = offset
 
 
+class CedarUnsupported(UsageError):
+    """A policy asks what the other side of an export or import has no form for; it is named, and nothing is left out."""
+
+    slug, status, exit_code = "cedar-unsupported", 422, EXIT_REFUSED
+
+
 class JsonInvalid(UsageError):
     """Bytes are not JSON, or a value cannot be written as JSON, in the strict form that digests rest on."""
 
@@ -130,6 +139,12 @@ class CallDenied(RefusedError):
     """Policy, contract or budget refused a call; the rule and its place are in the message."""
 
     slug = "call-denied"
+
+
+class BudgetExhausted(RefusedError):
+    """A budget of a tenant or workflow has no room for a call; the message says what is left and when it resets."""
+
+    slug, status, is_retryable = "budget-exhausted", 429, True
 
 
 class ApprovalRefused(RefusedError):
@@ -166,6 +181,12 @@ class SchemaTooNew(UnavailableError):
     """The database was written by a later version of Leverframe; this one does not touch it."""
 
     slug, is_retryable = "schema-too-new", False
+
+
+class SignerUnavailable(UnavailableError):
+    """The process that holds the key of an evidence log does not answer, so nothing more may go unsigned."""
+
+    slug = "signer-unavailable"
 
 
 class ProviderUnavailable(UnavailableError):

@@ -1,0 +1,82 @@
+"""Cedar's own engine on the exported text, against our decision, on random policies and hostile calls."""
+
+import re
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import assume, event, given
+from hypothesis import strategies as st
+
+from leverframe.core.cedar import CedarExport, CedarRequest, export_policy, request_of
+from leverframe.core.policy import Asker, CompiledPolicy, Question, decide, needed_history
+from leverframe.domain.conditions import Expr
+from leverframe.domain.errors import CedarUnsupported
+from leverframe.domain.policy import Known, Unreadable
+from tests.policy_samples import known
+from tests.property.condition_strategies import ANSWERS, CONDITIONS, TYPED_CONDITIONS, typed_objects
+from tests.property.policy_strategies import EQUALS, GUARDED, ORDERS, PREFIXES, policies, questions
+
+cedarpy = pytest.importorskip("cedarpy", reason="the extra `cedar` is not installed")
+
+LOOKED_UP: st.SearchStrategy[Expr] = st.one_of(EQUALS, PREFIXES, ORDERS, GUARDED)
+RANK = {"Deny": 0, "Hold": 1, "Allow": 2}
+
+
+def by_cedar(export: CedarExport, request: CedarRequest) -> str:
+    """What the two evaluations say together; no policy of an export may fail."""
+    answers = cedarpy.is_authorized_batch(
+        [request.asked(is_approved=False), request.asked(is_approved=True)], export.text, []
+    )
+    assert [answer.diagnostics.errors for answer in answers] == [[], []]
+    now, approved = (answer.allowed for answer in answers)
+    return "Allow" if now else "Hold" if approved else "Deny"
+
+
+@st.composite
+def typed_questions(draw: st.DrawFn, policy: CompiledPolicy) -> Question:
+    """Calls whose fields mostly have the type that `TYPED_CONDITIONS` expect of them."""
+    question = draw(questions(policy))
+    # Any: what no parser would let through comes in as well.
+    args: Any = {**draw(typed_objects()), **question.args}
+    facts: dict[str, Known | Unreadable] = {name: known(value) for name, value in draw(typed_objects()).items()}
+    history = {
+        query: draw(ANSWERS)
+        for query in needed_history(policy, question.tool, args, facts, question.run)
+        if draw(st.integers(0, 4))
+    }
+    return replace(question, args=args, facts={**facts, **question.facts}, history=history)
+
+
+def exported(policy: CompiledPolicy) -> CedarExport | None:
+    try:
+        return export_policy(policy)
+    except CedarUnsupported as err:
+        event("refused")
+        refusal = err.message
+    assert re.match(r"The rules? ('r\d'|about '\w+')", refusal), "a refusal names the rule or the tool"
+    return None
+
+
+def agree(policy: CompiledPolicy, export: CedarExport, question: Question) -> None:
+    asked = replace(question, granted=None, asker=Asker.AGENT if question.asker is Asker.DOOR else question.asker)
+    request = request_of(asked, policy, export)
+
+    ours, cedars = type(decide(asked, policy)).__name__, by_cedar(export, request)
+
+    event(ours + (" with something withheld" if request.withheld else ""))
+    if request.withheld:
+        assert RANK[cedars] <= RANK[ours]
+    else:
+        assert cedars == ours
+
+
+@pytest.mark.parametrize("conditions", [CONDITIONS, TYPED_CONDITIONS, LOOKED_UP], ids=["wild", "typed", "mixed"])
+@given(data=st.data())
+def test_cedar_answers_as_we_do(conditions: st.SearchStrategy[Expr], data: st.DataObject) -> None:
+    policy, _ = data.draw(policies(conditions))
+    export = exported(policy)
+    assume(export is not None)
+    assert export is not None
+    for _ in range(4):
+        agree(policy, export, data.draw(st.one_of(questions(policy), typed_questions(policy))))
