@@ -14,6 +14,7 @@ from leverframe.domain.errors import EvidenceBroken
 from leverframe.domain.evidence import Checkpoint
 from leverframe.domain.ids import TenantId
 from leverframe.domain.proposals import Committed, Proposal
+from leverframe.ports.signing import ProofSource
 from leverframe.signing.ed25519 import Ed25519FileSigner
 from leverframe.store import Store, open_sqlite
 from tests.store_samples import ACME, GLOBEX, a_run, an_entry, new_step
@@ -180,7 +181,16 @@ def test_after_a_signer_refuses_nothing_more_is_written(tmp_path: Path) -> None:
         origin = ORIGIN
         vkey = ""
 
-        def sign(self, checkpoint: Checkpoint) -> bytes:
+        def head(self) -> SignedHead | None:
+            return None
+
+        def in_epoch(self, _epoch: int, /) -> "Refusing":
+            return self
+
+        def begin(self, epoch: int, size: int, root: bytes) -> None:
+            pass
+
+        def sign(self, checkpoint: Checkpoint, _prove: ProofSource, /) -> bytes:
             raise EvidenceBroken(f"a head of {checkpoint.size} was rolled back")
 
     async def whole() -> None:

@@ -38,7 +38,7 @@ class Signer(Protocol):
             SignerUnavailable: it is remembered elsewhere, and nobody answers there.
         """
 
-    def in_epoch(self, epoch: int) -> "Signer":
+    def in_epoch(self, epoch: int, /) -> "Signer":
         """The same key in another epoch of the same log."""
 
     def begin(self, epoch: int, size: int, root: bytes) -> None:

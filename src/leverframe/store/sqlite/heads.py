@@ -9,6 +9,7 @@ Never: holds a key; the signers do.  Rules: ADR-0004; C2SP tlog-checkpoint.
 import base64
 import os
 import sqlite3
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -16,14 +17,21 @@ from pathlib import Path
 import msgspec
 
 from leverframe.core import merkle
-from leverframe.domain.errors import EvidenceBroken
+from leverframe.core.notes import SignedHead
+from leverframe.domain.errors import SignerUnavailable
 from leverframe.domain.evidence import Checkpoint, TreeState
 from leverframe.domain.ids import TenantId
 from leverframe.domain.time import from_us
 from leverframe.ports.crash_points import crash_point
 from leverframe.ports.signing import Signer
-from leverframe.store.sqlite import evidence
+from leverframe.store.sqlite import evidence, known_heads
 from leverframe.store.sqlite.connection import cannot_write
+from leverframe.store.sqlite.known_heads import KnownHead
+
+# A signer that is restarted is away for seconds.  What it has not signed is what a thief of the folder could change.
+MAX_UNSIGNED_S = 60.0
+MAX_UNSIGNED = 1_000
+_ASK_AGAIN_S = 1.0
 
 
 class KeptHead(msgspec.Struct, frozen=True):
@@ -38,52 +46,108 @@ _decode = msgspec.json.Decoder(dict[str, KeptHead]).decode
 
 
 class HeadKeeper:
-    """Signs and keeps heads.  The caller holds the lock between processes."""
+    """Signs and keeps heads.  The caller holds the lock between processes.
+
+    While a signer that is another process does not answer, entries go on for MAX_UNSIGNED_S seconds and MAX_UNSIGNED
+    entries at most; in a process that it has not answered yet, not at all (ADR-0007).
+    """
 
     def __init__(self, connection: sqlite3.Connection, database: Path, signers: Mapping[TenantId, Signer]) -> None:
         self._connection = connection
         self._database = database
         self._file = head_file(database)
-        self._signers = signers
+        self._signers = dict(signers)
+        self._unchecked: dict[TenantId, SignerUnavailable] = {}
+        self._late: dict[TenantId, tuple[float, SignerUnavailable]] = {}
+        self._ask_again_at = 0.0
 
     def check(self) -> None:
-        """Compare the log with the newest head that was kept, and sign what a crash left unsigned.
+        """Compare the log with the newest heads that are known, and sign what a crash left unsigned.
 
         Raises:
-            EvidenceBroken: the log is shorter than that head, or its entries are others.
-        StoreUnavailable: the head file cannot be read.
+            EvidenceBroken: the log is shorter than one of them, or its entries are others.
+            StoreUnavailable: the head file cannot be read.
         """
         try:
             kept = self._kept()
         except OSError as err:
             raise cannot_write(self._file) from err
-        unsigned: dict[TenantId, tuple[TreeState, int]] = {}
-        for tenant in self._signers:
+        for tenant, signer in self._signers.items():
+            self._signers[tenant] = signer.in_epoch(known_heads.epoch_of(self._connection, tenant))
             tree = evidence.tree_of(self._connection, tenant)
             if tenant in kept:
-                self._compare(tenant, tree, kept[tenant])
+                known_heads.compare(self._connection, tenant, tree, known_head(self._file, kept[tenant]))
+        for tenant in self._signers:
+            try:
+                self._check_remembered(tenant)
+            except SignerUnavailable as err:
+                self._unchecked[tenant] = err
+
+    def admit(self) -> None:
+        """Say whether anything may be written just now; quick where every signer answers.
+
+        Raises:
+            SignerUnavailable: a signer has been away for too long, or since before this process began.
+            EvidenceBroken: it is back, and remembers a head that this log does not continue.
+        """
+        if not (self._unchecked or self._late):
+            return
+        if time.monotonic() >= self._ask_again_at:
+            self._ask_again_at = time.monotonic() + _ASK_AGAIN_S
+            with suppress(SignerUnavailable):
+                for tenant in (*self._unchecked, *self._late):
+                    self._check_remembered(tenant)
+        for away in self._unchecked.values():
+            raise _refused(away)
+        for tenant, (since, away) in self._late.items():
             note = evidence.note_of(self._connection, tenant)
-            if tree.size and (note is None or note[0] != tree.size):
-                unsigned[tenant] = tree, evidence.last_at_us(self._connection, tenant, tree.size)
-        self.publish(unsigned)
+            count = evidence.tree_of(self._connection, tenant).size - (0 if note is None else note[0])
+            if time.monotonic() - since > MAX_UNSIGNED_S or count >= MAX_UNSIGNED:
+                raise _refused(away)
 
     def publish(self, grown: Mapping[TenantId, tuple[TreeState, int]]) -> None:
         """Sign each new head and keep its note, in the database and in the head file.
 
         Raises:
             EvidenceBroken: a signer refuses, since it has signed a head that this one does not continue.
+            SignerUnavailable: one does not answer; the heads of the others are kept all the same.
         """
         heads: dict[str, KeptHead] = {}
         for tenant, (tree, at_us) in grown.items():
-            signer = self._signers.get(tenant)
-            if signer is None:
+            if tenant not in self._signers:
                 continue
             root = merkle.root(tree)
-            note = signer.sign(Checkpoint(origin=signer.origin, size=tree.size, root=root, at=from_us(at_us)))
+            try:
+                note = self._sign(tenant, tree, root, at_us)
+            except SignerUnavailable as err:
+                self._late[tenant] = self._late.get(tenant, (time.monotonic(), err))[0], err
+                continue
+            self._late.pop(tenant, None)
             heads[tenant] = KeptHead(size=tree.size, root=base64.b64encode(root).decode(), note=note.decode())
         if heads:
             crash_point("before_head")
             self._keep(heads)
+        for tenant in grown:
+            if tenant in self._late:
+                raise _refused(self._late[tenant][1])
+
+    def _sign(self, tenant: TenantId, tree: TreeState, root: bytes, at_us: int) -> bytes:
+        signer = self._signers[tenant]
+        checkpoint = Checkpoint(origin=signer.origin, size=tree.size, root=root, at=from_us(at_us))
+        return signer.sign(
+            checkpoint, lambda old: known_heads.continuation(self._connection, tenant, old, checkpoint.size)
+        )
+
+    def _check_remembered(self, tenant: TenantId) -> None:
+        """Compare with what the signer remembers, and have signed what is not."""
+        tree = evidence.tree_of(self._connection, tenant)
+        remembered = self._signers[tenant].head()
+        if remembered is not None:
+            known_heads.compare(self._connection, tenant, tree, KnownHead(where="the signer", head=remembered))
+        self._unchecked.pop(tenant, None)
+        note = evidence.note_of(self._connection, tenant)
+        if tree.size and (note is None or note[0] != tree.size):
+            self.publish({tenant: (tree, evidence.last_at_us(self._connection, tenant, tree.size))})
 
     def _keep(self, heads: Mapping[str, KeptHead]) -> None:
         # A full disk here loses a head, not an entry: the head stays older than the log until the next batch.
@@ -112,29 +176,6 @@ class HeadKeeper:
     def _kept(self) -> Mapping[str, KeptHead]:
         return read_kept(self._database)
 
-    def _compare(self, tenant: TenantId, tree: TreeState, kept: KeptHead) -> None:
-        move = "Stop every writer, keep the folder as it is, and run `leverframe evidence verify`."
-        if tree.size < kept.size:
-            raise EvidenceBroken(
-                f"The log of {tenant!r} has {tree.size} entries, and its signed head {str(self._file)!r} has"
-                f" {kept.size}: entries {tree.size} to {kept.size - 1} are gone.",
-                next_move=move,
-            )
-
-        def stored(level: int, index: int) -> bytes:
-            return evidence.node_hash(self._connection, tenant, level, index)
-
-        try:
-            root = merkle.root(merkle.state_of(kept.size, stored))
-        except ValueError as err:
-            raise EvidenceBroken(f"The log of {tenant!r} has lost entries below {kept.size}.", next_move=move) from err
-        if base64.b64encode(root).decode() != kept.root:
-            raise EvidenceBroken(
-                f"The first {kept.size} entries of the log of {tenant!r} are not those of its signed head"
-                f" {str(self._file)!r}.",
-                next_move=move,
-            )
-
 
 def head_file(database: Path) -> Path:
     """Where the newest heads are kept, beside the database."""
@@ -154,3 +195,16 @@ def read_kept(database: Path) -> Mapping[str, KeptHead]:
     except msgspec.DecodeError:
         # A power cut may leave it empty, since it is not flushed; the next head replaces it.
         return {}
+
+
+def known_head(file: Path, kept: KeptHead) -> KnownHead:
+    """A head out of the file, with the epoch that its note names; the note's signature is for verification."""
+    origin = kept.note.partition("\n")[0]
+    return KnownHead(
+        where=repr(str(file)), head=SignedHead(origin=origin, size=kept.size, root=base64.b64decode(kept.root))
+    )
+
+
+def _refused(away: SignerUnavailable) -> SignerUnavailable:
+    """The same again: a raised exception carries the traceback of its own caller."""
+    return SignerUnavailable(f"{away.message} Nothing more is written unsigned.", next_move=away.next_move)
