@@ -5,7 +5,9 @@ Knows: how to start that process, and how to tell that it died by SIGKILL and le
 """
 
 import asyncio
+import json
 import os
+import shutil
 import signal
 import sys
 import time
@@ -58,7 +60,10 @@ async def crash_in_the_middle(root: Path, run_id: RunId, journal: Path) -> None:
     if process.returncode != -signal.SIGKILL:
         complaint = complained.decode(errors="replace").strip()[-500:]
         raise NotShown(f"The second process was to die by SIGKILL and ended with {process.returncode}: {complaint}")
-    await _gone(int(said.split()[0]))
+    left = json.loads(said)
+    await _gone(left["shop_pid"])
+    for folder in left["folders"]:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 async def _gone(shop_pid: int) -> None:
@@ -84,8 +89,9 @@ async def send_and_die(root: Path, run_id: RunId, journal: Path) -> None:
     async with open_assembly(stage.project, create=False) as assembly:
         await start_shop(assembly)
         stage.bench.open(journal)
-        # Said before the end, so that somebody can see to it that the shop goes too.
-        print(stage.bench.pid(), flush=True)
+        # Said before the end, so that somebody can clear away what a killed process leaves.
+        left = {"shop_pid": stage.bench.pid(), "folders": [str(stage.root), str(stage.sockets)]}
+        print(json.dumps(left), flush=True)
         with assembly.services.claims.claim(run_id):
             run = await assembly.runner.reopen_outside(run_id)
             await run.call_tool(hostile.KILLED_RETURN.tool, as_sent(hostile.KILLED_RETURN.arguments))

@@ -10,6 +10,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final
 
+from examples.returns_desk.bench import BenchError
 from examples.returns_desk.cases import first_of_each_customer, load
 from examples.returns_desk.desk import contract, start_shop
 from examples.returns_desk.hostile_agent import show_hostile_agent
@@ -35,19 +36,22 @@ async def play(screen: Screen, state: Path) -> int:
     try:
         with closing(Stage.fresh(state)) as stage:
             run_id = await _parts(stage, screen, promises)
-    except (LeverframeError, NotShown, OSError) as err:
-        screen.line()
-        print(f"The demo stopped: {err}", file=sys.stderr)
-        return 1
-    screen.line()
-    leverframe = command_name()
-    here = f"{leverframe} -C {shlex.quote(str(state))}"
-    screen.command("Ask it:", f"{here} why {run_id}")
-    screen.command("Look:", f"{here} evidence show {run_id}")
-    screen.command("Your own:", f"{leverframe} init my-desk")
+    except (LeverframeError, NotShown, BenchError, OSError) as err:
+        promises.broken.append(f"the demo to its end: {err}")
+    else:
+        _say_what_next(screen, state, run_id)
     for broken in promises.broken:
         print(f"Did not hold: {broken}", file=sys.stderr)
     return 1 if promises.broken else 0
+
+
+def _say_what_next(screen: Screen, state: Path, run_id: RunId) -> None:
+    leverframe = command_name()
+    here = f"{leverframe} -C {shlex.quote(str(state))}"
+    screen.line()
+    screen.command("Ask it:", f"{here} why {run_id}")
+    screen.command("Look:", f"{here} evidence show {run_id}")
+    screen.command("Your own:", f"{leverframe} init my-desk")
 
 
 async def _parts(stage: Stage, screen: Screen, promises: Promises) -> RunId:

@@ -20,7 +20,6 @@ from examples.returns_desk.real_work import refund_of
 from examples.returns_desk.screen import Screen
 from examples.returns_desk.stage import Stage
 from leverframe.domain.approvals import AnswerWord
-from leverframe.domain.budgets import BudgetUnit
 from leverframe.domain.contracts import Person
 from leverframe.domain.errors import ApprovalRefused
 from leverframe.domain.evidence import EventType
@@ -159,14 +158,15 @@ class HostileAgent:
         while isinstance(outcome, Answered) and reads < _MAX_READS:
             outcome = await self._try(run, hostile.ONE_MORE_READ)
             reads += 1
-        counted = next(one.settled for one in await run.ctx.windows() if one.unit is BudgetUnit.TOOL_CALLS)
         self.promises.expect("the dry budget stops the run", type(outcome).__name__, "Stopped")
         if not isinstance(outcome, Stopped):
             return
         ended: Run = (await fall_back(run.ctx, outcome.limit, outcome.message)).run
-        label = hostile.ONE_MORE_READ.label.format(number=counted + 1)
+        told = await entries(self.assembly, run.run_id, EventType.RUN_ENDED)
+        counted = int(str(_of(told[-1].get("detail"), "total_tool_calls")))
         self.promises.expect("calls before the stop", f"max_tool_calls {counted}", outcome.limit)
         self.promises.expect("who has the case now", ended.handoff_queue, "tier2")
+        label = hostile.ONE_MORE_READ.label.format(number=counted + 1)
         self.screen.decided(label, "STOPPED", f"{outcome.limit} -> queue:{ended.handoff_queue}")
 
     async def _try(self, run: OutsideRun, attempt: Attempt, *, step: str = "") -> ToolOutcome:

@@ -157,7 +157,7 @@ async def _show_verified(
     verified = await asyncio.gather(*(auditor.verify(auditor.bundle(tenant), tenant) for tenant in tenants))
     worst = next((one for one in verified if one.verdict != "OK"), verified[0])
     writes, used = counts[EventType.CALL_INTENDED], counts[EventType.APPROVAL_CONSUMED]
-    what = f"{writes} writes, each announced and allowed; {used} grants used once each"
+    what = f"{writes} writes announced and allowed; {used} grants used once each"
     screen.decided(
         "verify.py with trust files",
         worst.verdict,

@@ -15,6 +15,7 @@ from leverframe.domain.contracts import Project
 
 SOURCE: Final = Path(__file__).parent
 _MARK: Final = "made-by-the-returns-desk-demo"
+_PROJECT_FILE: Final = "leverframe.yaml"
 _SERVER: Final = "[python, shop_server.py]"
 _NOT_COPIED: Final = ("__pycache__", ".leverframe", "__main__.py", "*.pyc")
 
@@ -40,10 +41,7 @@ class Stage:
             shutil.rmtree(root)
         root.parent.mkdir(parents=True, exist_ok=True)
         # Absolute from here on: the shop runs in another folder, and a link is read from where it stands.
-        root = root.resolve()
-        stage = cls._at(root)
-        (root / _MARK).touch()
-        return stage
+        return cls._at(root.resolve())
 
     @classmethod
     def second(cls, root: Path, name: str) -> Self:
@@ -57,9 +55,12 @@ class Stage:
 
     @classmethod
     def _at(cls, home: Path) -> Self:
+        home.mkdir()
+        # First of all: what is stopped half-way is known again as ours.
+        (home / _MARK).touch()
         sockets = Path(tempfile.mkdtemp(prefix="desk-"))
-        shutil.copytree(SOURCE, home, ignore=shutil.ignore_patterns(*_NOT_COPIED))
-        project_file = home / "leverframe.yaml"
+        shutil.copytree(SOURCE, home, ignore=shutil.ignore_patterns(*_NOT_COPIED), dirs_exist_ok=True)
+        project_file = home / _PROJECT_FILE
         server = f'[python, shop_server.py, --control, "{sockets / "shop.sock"}"]'
         project_file.write_text(project_file.read_text(encoding="utf-8").replace(_SERVER, server), encoding="utf-8")
         return cls(root=home, sockets=sockets, project=load_project(home))
@@ -70,5 +71,6 @@ class Stage:
         return ShopBench(control=self.sockets / "shop.sock")
 
     def close(self) -> None:
-        """Remove the sockets; the project and its state stay, to be asked."""
+        """Remove the sockets.  The project stays with its state, and its shop starts again without a bench."""
         shutil.rmtree(self.sockets, ignore_errors=True)
+        shutil.copy(SOURCE / _PROJECT_FILE, self.root / _PROJECT_FILE)
