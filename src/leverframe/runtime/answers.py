@@ -4,13 +4,14 @@ Knows: what an approver is shown, and what an answer records.  Never: decides wh
 nor executes the call: a granted one is decided anew by the door.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from leverframe.core.approvals import after_answer, may_answer, state_at
-from leverframe.core.canonical import encode
-from leverframe.core.disclosures import Placeholders, open_, redact_json, seal
-from leverframe.core.redaction import learn, redaction_of
+from leverframe.core.canonical import decode
+from leverframe.core.disclosures import seal
+from leverframe.core.redaction import redaction_of
 from leverframe.domain.approvals import Answer, AnswerWord, Approval, ApprovalState
 from leverframe.domain.contracts import Person
 from leverframe.domain.errors import ApprovalAlreadyDecided, ApprovalRefused, NotFound
@@ -22,6 +23,7 @@ from leverframe.domain.runs import Run
 from leverframe.runtime.entries import answered_entry, approval_entry
 from leverframe.runtime.services import Services
 from leverframe.runtime.sessions import find_run
+from leverframe.runtime.showing import effect_sentence, values_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,16 +55,46 @@ async def show(services: Services, approval_id: ApprovalId) -> Shown:
     approval = await find_approval(services, approval_id)
     run = await find_run(services, approval.run_id)
     recorded = await _recorded_call(services, run, approval)
-    envelope = recorded.get("envelope") if isinstance(recorded, dict) else None
-    reasons = recorded.get("reasons") if isinstance(recorded, dict) else None
+    envelope = recorded.get("envelope")
     return Shown(
         approval=approval,
         run=run,
         sentence=_sentence(services, run, approval, envelope),
         envelope=envelope,
-        reasons=reasons,
+        reasons=recorded.get("reasons"),
         state=state_at(approval, services.mint.now()),
     )
+
+
+async def record_viewed(services: Services, approval_id: ApprovalId, person: Person) -> None:
+    """Record that someone who may answer opened a held call; nothing for anyone else, or once it is answered.
+
+    How long they looked is counted from the first time.
+    """
+    approval = await find_approval(services, approval_id)
+    is_open = state_at(approval, services.mint.now()) is ApprovalState.PENDING
+    if not is_open or may_answer(approval, person) is not None or await _viewed_at(services, approval, person):
+        return
+    entry = approval_entry(
+        approval,
+        await find_run(services, approval.run_id),
+        entry_id=services.mint.entry_id(),
+        at=services.mint.now(),
+        event=EventType.APPROVAL_VIEWED,
+        actor=person.id,
+    )
+    await services.writer.commit(Proposal(tenant=approval.tenant, entries=(entry,)))
+
+
+async def _viewed_at(services: Services, approval: Approval, person: Person) -> datetime | None:
+    """When this person first opened the call, by the log."""
+    for leaf in await services.evidence.leaves_of_run(approval.tenant, approval.run_id):
+        entry = decode(leaf.leaf)
+        if not isinstance(entry, Mapping) or entry.get("type") != EventType.APPROVAL_VIEWED.value:
+            continue
+        if entry.get("approval_id") == approval.approval_id and entry.get("actor") == person.id:
+            return datetime.fromisoformat(str(entry["at"]))
+    return None
 
 
 async def answer(
@@ -91,7 +123,14 @@ async def answer(
             f"{person.id!r} may not answer {approval_id!r}: {refusal.text}.",
             next_move=f"Who may: leverframe approvals show {approval_id}",
         )
-    given = Answer(principal=person.id, word=word, at=services.mint.now(), reason=reason, proof=proof)
+    given = Answer(
+        principal=person.id,
+        word=word,
+        at=services.mint.now(),
+        reason=reason,
+        proof=proof,
+        viewed_at=await _viewed_at(services, approval, person),
+    )
     result = after_answer(approval, given)
     if result.state is ApprovalState.EXPIRED:
         await _expire(services, approval, run, given.at)
@@ -144,50 +183,18 @@ async def _record_refused(services: Services, approval: Approval, run: Run, pers
     await services.writer.commit(Proposal(tenant=approval.tenant, entries=(entry,)))
 
 
-async def _recorded_call(services: Services, run: Run, approval: Approval) -> Json:
-    """The `call` disclosure of the held step, opened and then redacted for showing."""
+async def _recorded_call(services: Services, run: Run, approval: Approval) -> Mapping[str, Json]:
+    """The `call` disclosure of the held step as it may be shown."""
     step = next((one for one in await services.journal.steps(run.run_id) if one.path == approval.path), None)
-    kept = {one.digest: one for one in await services.evidence.disclosures_of_run(run.tenant, run.run_id)}
-    if step is None or step.args_ref not in kept:
-        return None
-    contract = services.project.contracts.get(run.workflow)
-    redaction = redaction_of(contract.logging.redact_fields if contract is not None else ())
-    value = open_(kept[step.args_ref], kept, {})
-    for one in kept.values():
-        if one.is_redacted:
-            redaction = learn(redaction, {one.name: open_(one, kept, {})})
-    return redact_json(value, redaction, Placeholders())
+    return (await values_of(services, run)).fields(step.args_ref) if step is not None else {}
 
 
 def _sentence(services: Services, run: Run, approval: Approval, envelope: Json) -> str:
-    """`Refund 120.00 on order #W1` from frozen values only; without a summary, tool and arguments."""
-    args = envelope.get("args") if isinstance(envelope, dict) else None
-    contract = services.project.contracts.get(run.workflow)
+    args = envelope.get("args") if isinstance(envelope, Mapping) else None
+    project = services.project
+    contract = project.contract_in(run.workflow, run.environment) or project.contracts.get(run.workflow)
     spec = contract.tools.get(approval.tool) if contract is not None else None
-    values = {key: _word(value) for key, value in args.items()} if isinstance(args, dict) else {}
-    if spec is not None and spec.summary:
-        return _filled(spec.summary, values)
-    return f"{approval.tool}({', '.join(f'{key}={value}' for key, value in values.items())})"
-
-
-def _filled(template: str, values: dict[str, str]) -> str:
-    """Put values into `{name}` places; nothing in a value is read as a place again."""
-    out: list[str] = []
-    rest = template
-    while True:
-        before, brace, after = rest.partition("{")
-        name, close, tail = after.partition("}")
-        out.append(before)
-        if not brace:
-            return "".join(out)
-        out.append(values.get(name, f"({name} not given)") if close else brace + after)
-        if not close:
-            return "".join(out)
-        rest = tail
-
-
-def _word(value: Json) -> str:
-    return value if isinstance(value, str) else encode(value).decode()
+    return effect_sentence(spec, approval.tool, args if isinstance(args, Mapping) else {})
 
 
 def _seal_reason(services: Services, run: Run, reason: str) -> tuple[Disclosure, ...]:

@@ -177,7 +177,8 @@ async def why(services: Services, wanted: str) -> Why:
     told = _Told(
         services=services,
         run=run,
-        contract=services.project.contract_in(run.workflow, run.environment),
+        contract=services.project.contract_in(run.workflow, run.environment)
+        or services.project.contracts.get(run.workflow),
         values=await values_of(services, run),
         steps=steps,
         entries=tuple((leaf.index, _entry(leaf)) for leaf in leaves),

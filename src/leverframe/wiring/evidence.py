@@ -1,0 +1,54 @@
+"""What `leverframe evidence` works with beside the assembly: the stored log, keys, and trust files."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from leverframe.core.notes import SignedHead, parse_vkey
+from leverframe.domain.contracts import Project
+from leverframe.domain.ids import TenantId
+from leverframe.ports.audit import EvidenceAudit
+from leverframe.signing.trust import Trust, load_trust, save_trust
+from leverframe.store import open_audit
+from leverframe.wiring.assembly import database_path, open_signers
+from leverframe.wiring.people import STATE_FOLDER
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredLogs:
+    """A snapshot of every log of a project, and the key of each where it is here."""
+
+    audit: EvidenceAudit
+    vkeys: Mapping[TenantId, str]
+
+
+@contextmanager
+def open_logs(project: Project) -> Iterator[StoredLogs]:
+    """Open the logs to be verified, broken or not; nothing is written, and no head is checked yet.
+
+    Raises:
+        StoreUnavailable: there is no database, or it cannot be read.
+        KeyUnsafe: a key beside it is open to others or damaged.
+    """
+    audit = open_audit(database_path(project))
+    try:
+        signers = open_signers(project, Path(project.root) / STATE_FOLDER, create=False)
+        yield StoredLogs(audit=audit, vkeys={tenant: signer.vkey for tenant, signer in signers.items()})
+    finally:
+        audit.close()
+
+
+def read_trust(path: Path) -> Trust:
+    """A trust file.
+
+    Raises:
+        KeyUnsafe: it is missing, others may change it, or it is none.
+        EvidenceBroken: its key is malformed.
+    """
+    return load_trust(path)
+
+
+def write_trust(path: Path, vkey: str, head: SignedHead | None) -> None:
+    """Write a trust file of this key and head; what is there is replaced."""
+    save_trust(path, Trust(vkey=parse_vkey(vkey), head=head))
