@@ -52,7 +52,13 @@ GROUPS: tuple[Group, ...] = (
         "Answer for it",
         (Command("why", "Say what was called, on what data, which rule, who approved, what it cost."),),
     ),
-    Group("Control", (Command("policy", "Explain what a workflow's policy says about a call."),)),
+    Group(
+        "Control",
+        (
+            Command("policy", "Explain what a workflow's policy says about a call."),
+            Command("signer", "Hold the keys of evidence logs as another user, and refuse to sign a rollback."),
+        ),
+    ),
     Group("Reference", (Command("schema", "Print the JSON Schema of a file that you write."),)),
 )
 

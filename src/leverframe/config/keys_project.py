@@ -51,6 +51,8 @@ PROJECT_KEYS: tuple[Key, ...] = (
     _key("storage", Group(), "Where state is kept.", '{url: "sqlite:.leverframe/leverframe.db"}', "store"),
     _key("storage.url", Text(form="sqlite:PATH", pattern=r"sqlite:[^\s?#]+", max_chars=500), "The database; a path is relative to the project.", "sqlite:.leverframe/leverframe.db", "store", default="sqlite:.leverframe/leverframe.db"),
     _key("storage.durability", Words(known=("strict",), later=("grouped",)), "When a commit is flushed.", "strict", "store", default="strict"),
+    _key("evidence", Group(), "Who holds the key of the evidence log.", '{signer: "unix:/run/leverframe/signer.sock"}', "wiring.signing"),
+    _key("evidence.signer", Text(form="unix: and the absolute path of a socket", pattern=r"unix:/[^\s?#]+", max_chars=106), "The process of another OS user that holds the log's key and refuses to sign a rollback (`leverframe signer`). Without it the key is a file beside the database.", "unix:/run/leverframe/signer.sock", "wiring.signing"),
     _later("tenants.*.timezone", "The tenant's time zone, for calendar windows.", "Europe/Berlin"),
     _later("tenants.*.subject_keys", "Encryption of payloads under a key of their subject.", "on"),
     _later("providers.*.region", "Where the provider processes data.", "eu"),

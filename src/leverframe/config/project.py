@@ -136,4 +136,5 @@ def _project(
         types=project.types,
         storage_url=project.storage_url,
         durability=project.durability,
+        signer=project.signer,
     )

@@ -28,6 +28,7 @@ class ProjectFile:
     types: Mapping[str, str]
     storage_url: str
     durability: str
+    signer: str
 
 
 def read_project_file(files: ProjectFiles, findings: Findings) -> ProjectFile | None:
@@ -49,6 +50,7 @@ def read_project_file(files: ProjectFiles, findings: Findings) -> ProjectFile | 
         types=_types(section, findings),
         storage_url=storage.text("url", "sqlite:.leverframe/leverframe.db"),
         durability=storage.text("durability", "strict"),
+        signer=section.section("evidence").text("signer"),
     )
 
 

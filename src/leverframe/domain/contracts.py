@@ -215,6 +215,7 @@ class Project:
     types: Mapping[str, str]  # semantic type -> linear-time pattern
     storage_url: str = "sqlite:.leverframe/leverframe.db"
     durability: str = "strict"
+    signer: str = ""  # "unix:/path" of the process that holds the log's key; empty: a file beside the database
     subject_keys: Mapping[TenantId, bool] = field(default_factory=dict)
     environments: Mapping[WorkflowName, Mapping[EnvironmentName, Contract]] = field(default_factory=dict)
     tier_sources: Mapping[str, SourceRef] = field(default_factory=dict)  # the line of each tier

@@ -14,7 +14,7 @@ HASH_BYTES = 32
 
 LogName = Annotated[str, msgspec.Meta(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9._/-]+$")]
 Epoch = Annotated[int, msgspec.Meta(ge=1, le=999_999_999)]
-Size = Annotated[int, msgspec.Meta(ge=0, lt=1 << 63)]
+Size = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
 Hash = Annotated[bytes, msgspec.Meta(min_length=HASH_BYTES, max_length=HASH_BYTES)]
 # A consistency proof has at most two hashes a level of the larger tree.
 Proof = Annotated[tuple[Hash, ...], msgspec.Meta(max_length=128)]

@@ -1,31 +1,31 @@
 """A project with everything it needs to run, opened and closed as one."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from leverframe.config.releases import ReleaseFiles
 from leverframe.core.token_types import compile_types
 from leverframe.domain.contracts import Project
 from leverframe.domain.errors import StoreUnavailable
-from leverframe.domain.ids import TenantId
 from leverframe.domain.tools import ToolSpec
 from leverframe.identity.keys import TenantKeys
 from leverframe.identity.secrets import ProjectSecrets
 from leverframe.ports.acting import ToolExecutor
-from leverframe.ports.signing import Signer
 from leverframe.runtime.advance import Runner
 from leverframe.runtime.door import Door
+from leverframe.runtime.forfeits import forfeited_entry
 from leverframe.runtime.mint import Mint
 from leverframe.runtime.services import Services
-from leverframe.signing.ed25519 import Ed25519FileSigner
 from leverframe.store import Store, open_sqlite
 from leverframe.store.claims import FileClaims
 from leverframe.tools.functions import PythonFunctions
 from leverframe.wiring.acting import build_models, build_tools
 from leverframe.wiring.clock import SystemClock, SystemEntropy
 from leverframe.wiring.people import STATE_FOLDER, people_of
+from leverframe.wiring.signing import open_signers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,8 +65,15 @@ async def open_assembly(project: Project, *, create: bool) -> AsyncIterator[Asse
             next_move="Start a run: leverframe run WORKFLOW --input FILE",
         )
     signers = open_signers(project, state, create=create)
-    store = open_sqlite(database, create=create, signers=signers)
     clock = SystemClock()
+    mint = Mint(clock=clock, entropy=SystemEntropy())
+    store = open_sqlite(
+        database,
+        create=create,
+        signers=signers,
+        durability=project.durability,
+        entry_of=partial(forfeited_entry, mint),
+    )
     secrets = ProjectSecrets(root)
     functions = PythonFunctions(root)
     tools = build_tools(project, functions, secrets)
@@ -79,7 +86,7 @@ async def open_assembly(project: Project, *, create: bool) -> AsyncIterator[Asse
         approvals=store.approvals,
         evidence=store.evidence,
         clock=clock,
-        mint=Mint(clock=clock, entropy=SystemEntropy()),
+        mint=mint,
         fingerprints=TenantKeys(state / "keys"),
         functions=functions,
         claims=FileClaims(state / "claims.lock"),
@@ -94,18 +101,6 @@ async def open_assembly(project: Project, *, create: bool) -> AsyncIterator[Asse
     finally:
         await door.close()
         await store.close()
-
-
-def open_signers(project: Project, state: Path, *, create: bool) -> Mapping[TenantId, Signer]:
-    """The key of each tenant's log, made at its first use; reading commands never make one."""
-    signers: dict[TenantId, Signer] = {}
-    for tenant in project.tenants:
-        path = state / "keys" / f"{tenant}.log.key"
-        if path.exists():
-            signers[tenant] = Ed25519FileSigner.load(path)
-        elif create:
-            signers[tenant] = Ed25519FileSigner.create(path, f"leverframe/{tenant}")
-    return signers
 
 
 def database_path(project: Project) -> Path:

@@ -11,8 +11,9 @@ from leverframe.domain.ids import TenantId
 from leverframe.ports.audit import EvidenceAudit
 from leverframe.signing.trust import Trust, load_trust, save_trust
 from leverframe.store import open_audit
-from leverframe.wiring.assembly import database_path, open_signers
+from leverframe.wiring.assembly import database_path
 from leverframe.wiring.people import STATE_FOLDER
+from leverframe.wiring.signing import open_signers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
