@@ -81,8 +81,8 @@ def test_a_refused_proposal_leaves_no_trace_in_the_tree(bench: Bench) -> None:
     bench.open_run()
     bench.commit(new_step("1"), entries=(an_entry("e1"),))
 
-    with pytest.raises(ValueError, match="there already"):
-        bench.propose(entries=(an_entry("e2"), an_entry("e1")))
+    with pytest.raises(ValueError, match="'globex', not 'acme'"):
+        bench.propose(entries=(an_entry("e2"), an_entry("e3", tenant=GLOBEX)))
     with pytest.raises(ValueError, match="logged in clear"):
         bench.propose(entries=(an_entry("e2"), an_entry("e3", outcome="free text")))
     bench.commit(entries=(an_entry("e2"),))

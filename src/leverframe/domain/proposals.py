@@ -172,6 +172,16 @@ class SettleReserves:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SettleRun:
+    """Settle all that a run has open at its bound: its worker is dead, and what the calls took cannot be known.
+
+    Whoever proposes it holds the run's claim, or the run has ended.
+    """
+
+    run_id: RunId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VoidReserves:
     """Give back a reservation whose call never left the process."""
 
@@ -241,6 +251,7 @@ Change = (
     | EnsureWindow
     | TakeReserves
     | SettleReserves
+    | SettleRun
     | VoidReserves
     | SettleDirect
     | PutApproval

@@ -2,24 +2,40 @@
 
 Contract for every implementation (tests/contract/test_store_*.py):
 - A proposal happens whole or not at all, and its evidence entries with it, in one transaction.
-- `commit` returns after the flush for a durable proposal, and after visibility to every process otherwise.
+- `commit` returns after the flush for a durable proposal, and after visibility to every process otherwise; what is
+  visible is flushed within 10 ms, and by any durable commit after it.  A crash of the machine loses the end of what was
+  not flushed, never a part from the middle; windows then count as used up to a flushed ceiling.
 - Proposals of one caller commit in the order of their calls.  `run_seq` of entries is 1, 2, 3 … per run, without gap.
 - Guards are evaluated inside the transaction; a failed guard or a lost compare-and-set is a `GuardFailed`, never an
   exception.  An exception (`StoreUnavailable`) means that nothing of the proposal happened.
 - Reads see everything committed before they began.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from leverframe.domain.approvals import Approval, ApprovalState
-from leverframe.domain.budgets import Window
-from leverframe.domain.evidence import Disclosure, TreeState
+from leverframe.domain.budgets import BudgetUnit, Window
+from leverframe.domain.evidence import Disclosure, EntryDraft, TreeState
 from leverframe.domain.ids import ApprovalId, CallId, EntryId, RunId, Sha256, TenantId, WindowId, WorkflowName
 from leverframe.domain.proposals import CommitResult, HistoryLookup, HistoryValues, OnceFree, Proposal
 from leverframe.domain.runs import Run, RunState, Step
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forfeited:
+    """A window that counts as used up to its ceiling after the machine crashed: by `amount` more than its books."""
+
+    window_id: WindowId
+    unit: BudgetUnit
+    tenant: TenantId
+    run_id: RunId | None
+    amount: int
+
+
+ForfeitEntry = Callable[[Forfeited], EntryDraft]
 
 
 class Writer(Protocol):
@@ -69,6 +85,10 @@ class Journal(Protocol):
 
     async def shared_windows(self, window_ids: Sequence[WindowId]) -> Sequence[Window]:
         """Windows that span runs, every unit of each, by id and unit; an id that nobody ensured is left out."""
+        ...
+
+    async def unsettled_runs(self, limit: int) -> Sequence[RunId]:
+        """Runs with an open reservation, by id: those at work, and those whose worker died (see `SettleRun`)."""
         ...
 
     async def history(self, lookups: Sequence[HistoryLookup]) -> HistoryValues:
@@ -129,7 +149,11 @@ class EvidenceLog(Protocol):
         ...
 
     async def checkpoint(self, tenant: TenantId) -> bytes | None:
-        """The newest signed note, or None before the first."""
+        """The newest signed note, or None before the first.
+
+        It covers flushed entries alone and follows them within a fraction of a second; an answered approval, a parked
+        or an ended run, and all that an earlier process wrote is covered.
+        """
         ...
 
     async def disclosures(self, tenant: TenantId, digests: Sequence[str]) -> Mapping[str, Disclosure]:

@@ -79,7 +79,7 @@ CREATE TABLE call_values (
     amount INTEGER,
     value_digest BLOB NOT NULL,
     PRIMARY KEY (run_id, path, arg)
-) STRICT;
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE once_keys (
     run_id TEXT NOT NULL REFERENCES runs (run_id),
@@ -87,7 +87,7 @@ CREATE TABLE once_keys (
     tool TEXT NOT NULL,
     key_digest BLOB NOT NULL,
     PRIMARY KEY (run_id, path)
-) STRICT;
+) STRICT, WITHOUT ROWID;
 CREATE INDEX once_keys_by_key ON once_keys (key_digest);
 
 -- run_id is NULL where the window is a tenant's and spans runs; resets_us is the end of its period.
@@ -109,16 +109,13 @@ CREATE TABLE windows (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX windows_by_run ON windows (run_id) WHERE run_id IS NOT NULL;
 
+-- amounts is JSON: [window id, unit, amount] of each part, by id and unit.
 CREATE TABLE reservations (
-    reservation_id TEXT NOT NULL,
-    window_id TEXT NOT NULL,
-    unit TEXT NOT NULL,
+    reservation_id TEXT NOT NULL PRIMARY KEY,
     run_id TEXT NOT NULL,
     path TEXT NOT NULL,
-    amount INTEGER NOT NULL CHECK (amount >= 0),
-    state TEXT NOT NULL CHECK (state IN ('open', 'settled', 'voided')),
-    PRIMARY KEY (reservation_id, window_id, unit),
-    FOREIGN KEY (window_id, unit) REFERENCES windows (window_id, unit)
+    amounts TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('open', 'settled', 'voided'))
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX reservations_open ON reservations (run_id) WHERE state = 'open';
 
@@ -172,16 +169,16 @@ CREATE TABLE release_files (
 CREATE TABLE leaves (
     tenant TEXT NOT NULL,
     leaf_index INTEGER NOT NULL,
-    entry_id TEXT NOT NULL UNIQUE,
+    entry_id TEXT NOT NULL,
     run_id TEXT,
     run_seq INTEGER,
     type TEXT NOT NULL,
     at_us INTEGER NOT NULL,
     leaf BLOB NOT NULL,
     leaf_hash BLOB NOT NULL,
-    PRIMARY KEY (tenant, leaf_index),
-    UNIQUE (tenant, run_id, run_seq)
+    PRIMARY KEY (tenant, leaf_index)
 ) STRICT;
+CREATE UNIQUE INDEX leaves_by_run ON leaves (tenant, run_id, run_seq) WHERE run_id IS NOT NULL;
 
 -- The head of each tenant's tree: its frontier is the hashes of its perfect subtrees, largest first, joined.
 CREATE TABLE trees (
@@ -220,4 +217,4 @@ CREATE TABLE disclosures (
 ) STRICT;
 CREATE INDEX disclosures_by_run ON disclosures (tenant, run_id, created_us);
 
-PRAGMA user_version = 2;
+PRAGMA user_version = 3;

@@ -31,6 +31,7 @@ from leverframe.domain.proposals import (
     RunIs,
     SettleDirect,
     SettleReserves,
+    SettleRun,
     TakeReserves,
     VoidReserves,
 )
@@ -90,7 +91,7 @@ def _do(tx: sqlite3.Connection, leases: Leases, tenant: TenantId, change: Change
             return runs.replace(tx, change)
         case PutStep():
             return steps.put(tx, change)
-        case TakeReserves() | SettleReserves() | VoidReserves() | SettleDirect() | EnsureWindow():
+        case TakeReserves() | SettleReserves() | SettleRun() | VoidReserves() | SettleDirect() | EnsureWindow():
             return _book(tx, leases, tenant, change)
         case AnswerApproval():
             return approvals.answer(tx, change)
@@ -105,7 +106,7 @@ def _book(
     tx: sqlite3.Connection,
     leases: Leases,
     tenant: TenantId,
-    change: TakeReserves | SettleReserves | VoidReserves | SettleDirect | EnsureWindow,
+    change: TakeReserves | SettleReserves | SettleRun | VoidReserves | SettleDirect | EnsureWindow,
 ) -> GuardFailed | None:
     """The moves on budget windows."""
     match change:
@@ -113,6 +114,8 @@ def _book(
             return windows.take(tx, leases, tenant, change)
         case SettleReserves():
             return windows.settle(tx, leases, tenant, change)
+        case SettleRun():
+            windows.settle_run(tx, leases, tenant, change)
         case VoidReserves():
             windows.void(tx, leases, tenant, change.reservation_id)
         case SettleDirect():

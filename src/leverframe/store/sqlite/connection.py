@@ -16,12 +16,15 @@ from leverframe.domain.errors import StoreUnavailable
 OLDEST_SQLITE = (3, 37, 0)  # STRICT tables
 BUSY_MS = 10_000
 
-# synchronous=FULL flushes the log at each commit; fullfsync makes that true on macOS.  secure_delete overwrites what
-# retention and erasure delete.  temp_store=MEMORY keeps what a savepoint may have to undo out of the machine's
-# temporary folder.  trusted_schema=OFF keeps a planted view or trigger from calling functions.
+# synchronous=NORMAL flushes the log before a checkpoint alone; `flushing` does it for whoever waits, and fullfsync
+# makes checkpoints true on macOS.  wal_autocheckpoint is in pages, about 32 MB: a checkpoint costs two flushes under
+# the lock.  secure_delete overwrites what retention and erasure delete.  temp_store=MEMORY keeps what a savepoint may
+# have to undo out of the machine's temporary folder.  trusted_schema=OFF keeps a planted view or trigger from calling
+# functions.
 _WRITER_PRAGMAS = (
     "PRAGMA journal_mode = WAL",
-    "PRAGMA synchronous = FULL",
+    "PRAGMA synchronous = NORMAL",
+    "PRAGMA wal_autocheckpoint = 8000",
     "PRAGMA fullfsync = ON",
     "PRAGMA foreign_keys = ON",
     "PRAGMA secure_delete = ON",

@@ -87,6 +87,11 @@ class SqliteJournal:
         with self._readers.snapshot() as tx:
             return windows.shared(tx, window_ids)
 
+    async def unsettled_runs(self, limit: int) -> Sequence[RunId]:
+        """Runs with an open reservation, by id."""
+        with self._readers.snapshot() as tx:
+            return windows.unsettled(tx, limit)
+
     async def history(self, lookups: Sequence[HistoryLookup]) -> HistoryValues:
         """Answer history queries."""
         with self._readers.snapshot() as tx:

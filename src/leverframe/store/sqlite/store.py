@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
+from leverframe.domain.errors import StoreUnavailable
 from leverframe.domain.ids import TenantId
 from leverframe.ports.signing import Signer
-from leverframe.ports.store import ApprovalBook, EvidenceLog, Journal, Writer
+from leverframe.ports.store import ApprovalBook, EvidenceLog, ForfeitEntry, Journal, Writer
+from leverframe.store.sqlite import clean_mark
 from leverframe.store.sqlite.connection import (
     BUSY_MS,
     cannot_write,
@@ -18,7 +20,9 @@ from leverframe.store.sqlite.connection import (
     open_writer,
     said_plainly,
 )
+from leverframe.store.sqlite.evidence import Appender
 from leverframe.store.sqlite.filelock import FileLock
+from leverframe.store.sqlite.flushing import Flusher, WalFile
 from leverframe.store.sqlite.heads import HeadKeeper
 from leverframe.store.sqlite.migrate import migrate
 from leverframe.store.sqlite.reads import Readers, SqliteApprovalBook, SqliteEvidenceLog, SqliteJournal
@@ -36,6 +40,7 @@ class Store:
     approvals: ApprovalBook
     evidence: EvidenceLog
     _connection: sqlite3.Connection
+    _head_connection: sqlite3.Connection
     _lock: FileLock
     _readers: Readers
 
@@ -43,12 +48,19 @@ class Store:
         """Finish what waits and let go of the file.  Safe to call twice."""
         await self.writer.close()
         self._readers.close()
+        self._head_connection.close()
         self._connection.close()
         self._lock.close()
 
 
 def open_sqlite(
-    path: Path, *, create: bool, signers: Mapping[TenantId, Signer] = _NO_SIGNERS, patience_s: float = BUSY_MS / 1000
+    path: Path,
+    *,
+    create: bool,
+    signers: Mapping[TenantId, Signer] = _NO_SIGNERS,
+    durability: str = "grouped",
+    entry_of: ForfeitEntry | None = None,
+    patience_s: float = BUSY_MS / 1000,
 ) -> Store:
     """Open the database, bring it to this version's schema, and start its writer.
 
@@ -56,10 +68,13 @@ def open_sqlite(
         path: the database file; `.lock`, `.head`, `-wal` and `-shm` stand beside it.
         create: make it where it is missing; otherwise a missing one is an error, never an accident.
         signers: the key of each tenant's log; a tenant without one has no checkpoints.
+        durability: `grouped` answers visible proposals at their commit; `strict` flushes every one before.
+        entry_of: makes the `budget.forfeited` entry of a window, after the machine crashed with something unflushed.
         patience_s: how long a proposal waits for other processes before it gives up.
 
     Raises:
-        StoreUnavailable: it is missing, read-only, damaged, foreign, locked, or its disk is full.
+        StoreUnavailable: it is missing, read-only, damaged, foreign, locked, or its disk is full; or the machine
+            crashed and there is no `entry_of`.
         SchemaTooNew: a later version wrote it.
         EvidenceBroken: the log does not continue the newest head that was signed.
     """
@@ -71,6 +86,7 @@ def open_sqlite(
         lock = FileLock(path.with_name(path.name + ".lock"))
     except OSError as err:
         raise cannot_write(path) from err
+    boot, wal = clean_mark.boot_id(), WalFile(path)
     with ExitStack() as undo:
         undo.callback(lock.close)
         lock.acquire_within(patience_s)
@@ -78,17 +94,63 @@ def open_sqlite(
         undo.callback(connection.close)
         with said_plainly(path):
             migrate(connection, path, create=create)
-            heads = HeadKeeper(connection, path, signers)
+            _recover(connection, path, boot, entry_of)
+            head_connection = open_writer(path)
+            undo.callback(head_connection.close)
+            undo.callback(wal.close)
+            _flush(wal, path)
+            heads = HeadKeeper(head_connection, path, signers)
             heads.check()
         lock.release()
         undo.pop_all()
     readers = Readers(path)
+    writer = SqliteWriter(
+        connection=connection,
+        path=path,
+        lock=lock,
+        flusher=Flusher(wal=wal, path=path, heads=heads, connection=head_connection),
+        boot=boot,
+        is_strict=durability == "strict",
+        patience_s=patience_s,
+    )
     return Store(
-        writer=SqliteWriter(connection=connection, path=path, lock=lock, heads=heads, patience_s=patience_s),
+        writer=writer,
         journal=SqliteJournal(readers),
         approvals=SqliteApprovalBook(readers),
         evidence=SqliteEvidenceLog(readers),
         _connection=connection,
+        _head_connection=head_connection,
         _lock=lock,
         _readers=readers,
     )
+
+
+def _recover(connection: sqlite3.Connection, path: Path, boot: str, entry_of: ForfeitEntry | None) -> None:
+    """After a crash of the machine: use each window up to its ceiling, since what was reserved below it may be lost."""
+    if not clean_mark.is_crashed(connection, boot):
+        return
+    if entry_of is None:
+        raise StoreUnavailable(
+            f"The machine went down while {str(path)!r} was in use, and its budgets are not reconciled yet.",
+            next_move="Open it once with a command of its project, such as: leverframe runs list",
+        )
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        log = Appender(connection)
+        for one in clean_mark.forfeit(connection):
+            log.append(entry_of(one))
+        log.finish()
+        clean_mark.take_away(connection)
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _flush(wal: WalFile, path: Path) -> None:
+    """What is signed must be flushed, and others may have committed since their last flush."""
+    try:
+        wal.flush()
+    except OSError as err:
+        raise cannot_write(path) from err

@@ -12,10 +12,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from leverframe.domain.budgets import BudgetUnit, Window
 from leverframe.domain.ids import ReservationId, RunId, TenantId, WindowId
 from leverframe.domain.policy import SourceRef
-from leverframe.domain.proposals import EnsureWindow, GuardFailed, SettleDirect, SettleReserves, TakeReserves
+from leverframe.domain.proposals import (
+    EnsureWindow,
+    GuardFailed,
+    SettleDirect,
+    SettleReserves,
+    SettleRun,
+    TakeReserves,
+)
 from leverframe.domain.runs import Run
 from leverframe.domain.time import to_us
 
@@ -66,7 +75,7 @@ _TAKE_AND_RAISE = """
 UPDATE windows
    SET reserved = reserved + :amount,
        ceiling = min(limit_value,
-                     settled + reserved + :amount + limit_value / CASE WHEN run_id IS NULL THEN 64 ELSE 4 END)
+                     settled + reserved + :amount + limit_value / CASE WHEN run_id IS NULL THEN 64 ELSE 2 END)
  WHERE window_id = :window_id AND unit = :unit AND tenant = :tenant
    AND settled + reserved + :amount <= limit_value
 """
@@ -82,25 +91,32 @@ UPDATE windows
    SET settled = settled + :actual, reserved = reserved - :amount,
        ceiling = max(settled + reserved + :actual - :amount,
                      min(limit_value, settled + reserved + :actual - :amount
-                                      + limit_value / CASE WHEN run_id IS NULL THEN 64 ELSE 4 END))
+                                      + limit_value / CASE WHEN run_id IS NULL THEN 64 ELSE 2 END))
  WHERE window_id = :window_id AND unit = :unit AND tenant = :tenant
 """
 
 _PUT_RESERVATION = """
-INSERT INTO reservations (reservation_id, window_id, unit, run_id, path, amount, state)
-VALUES (:reservation_id, :window_id, :unit, :run_id, :path, :amount, 'open')
+INSERT INTO reservations (reservation_id, run_id, path, amounts, state)
+VALUES (:reservation_id, :run_id, :path, :amounts, 'open')
 """
 
-_RESERVATION = """
-SELECT window_id, unit, amount, state FROM reservations
- WHERE reservation_id = :reservation_id
- ORDER BY window_id, unit
+_RESERVATION = "SELECT amounts, state FROM reservations WHERE reservation_id = :reservation_id"
+
+_OPEN_OF_RUN = """
+SELECT reservation_id FROM reservations WHERE run_id = :run_id AND state = 'open' ORDER BY reservation_id
+"""
+
+_RUNS_WITH_OPEN = """
+SELECT DISTINCT run_id FROM reservations WHERE state = 'open' ORDER BY run_id LIMIT :limit
 """
 
 _CLOSE = """
-UPDATE reservations SET state = :state
- WHERE reservation_id = :reservation_id AND window_id = :window_id AND unit = :unit AND state = 'open'
+UPDATE reservations SET state = :state WHERE reservation_id = :reservation_id AND state = 'open'
 """
+
+_Amounts = list[tuple[str, str, int]]
+_encode_amounts = msgspec.json.Encoder().encode
+_decode_amounts = msgspec.json.Decoder(_Amounts).decode
 
 
 @dataclass(slots=True, kw_only=True)
@@ -112,7 +128,9 @@ class Leases:
 
 def insert(tx: sqlite3.Connection, run: Run, window: Window) -> None:
     """Write a new window of a run."""
-    params = {**_params(window), "tenant": run.tenant, "run_id": run.run_id, "resets_us": None}
+    # Nobody knows the run before its caller was answered, and opening a run is durable: the first lease is free.
+    lease = max(window.settled + window.reserved, window.limit // 2)
+    params = {**_params(window), "ceiling": lease, "tenant": run.tenant, "run_id": run.run_id, "resets_us": None}
     if tx.execute(_INSERT, params).rowcount != 1:
         raise ValueError(f"There is a budget window {window.window_id!r} of {window.unit!r} already")
 
@@ -147,23 +165,29 @@ def shared(tx: sqlite3.Connection, window_ids: Sequence[WindowId]) -> Sequence[W
     ]
 
 
+def unsettled(tx: sqlite3.Connection, limit: int) -> Sequence[RunId]:
+    """Runs with an open reservation, by id."""
+    return [RunId(run_id) for (run_id,) in tx.execute(_RUNS_WITH_OPEN, {"limit": limit})]
+
+
 def take(tx: sqlite3.Connection, leases: Leases, tenant: TenantId, change: TakeReserves) -> GuardFailed | None:
     """Reserve in every window or in none, in the order of window id and unit.
 
     Idempotent: an id that is open or settled takes nothing more.  One that was voided is refused: its money is gone.
     """
-    earlier = _rows(tx, change.reservation_id)
-    if any(state == "voided" for _, _, _, state in earlier):
-        return GuardFailed(guard="TakeReserves", detail=f"reservation {change.reservation_id} was voided")
-    if earlier:
+    earlier = _reservation(tx, change.reservation_id)
+    if earlier is not None:
+        if earlier.state == "voided":
+            return GuardFailed(guard="TakeReserves", detail=f"reservation {change.reservation_id} was voided")
         return None
-    asked: dict[tuple[WindowId, str], int] = {}
+    asked: dict[tuple[str, str], int] = {}
     for reserve in change.reserves:
         if reserve.amount < 0:
             raise ValueError(f"A reservation holds zero or more, got {reserve!r}")
         place = (reserve.window_id, reserve.unit)
         asked[place] = asked.get(place, 0) + reserve.amount
-    for (window_id, unit), amount in sorted(asked.items()):
+    amounts = sorted((window_id, unit, amount) for (window_id, unit), amount in asked.items())
+    for window_id, unit, amount in amounts:
         params = {"window_id": window_id, "unit": unit, "tenant": tenant, "amount": amount}
         if tx.execute(_TAKE, params).rowcount != 1:
             if tx.execute(_TAKE_AND_RAISE, params).rowcount != 1:
@@ -172,8 +196,13 @@ def take(tx: sqlite3.Connection, leases: Leases, tenant: TenantId, change: TakeR
                     raise _no_window(tenant, window_id, unit)
                 return GuardFailed(guard="TakeReserves", detail=f"{window_id} {unit}: left {row[0]}, asked {amount}")
             leases.is_raised = True
-        owner = {"reservation_id": change.reservation_id, "run_id": change.run_id, "path": change.path}
-        tx.execute(_PUT_RESERVATION, {**params, **owner})
+    row = {
+        "reservation_id": change.reservation_id,
+        "run_id": change.run_id,
+        "path": change.path,
+        "amounts": _encode_amounts(amounts).decode(),
+    }
+    tx.execute(_PUT_RESERVATION, row)
     return None
 
 
@@ -182,27 +211,37 @@ def settle(tx: sqlite3.Connection, leases: Leases, tenant: TenantId, change: Set
 
     An actual amount for a window in which nothing was reserved is spent there too: the books tell the truth.
     """
-    rows = _rows(tx, change.reservation_id)
-    if any(state == "voided" for _, _, _, state in rows):
+    found = _reservation(tx, change.reservation_id)
+    if found is not None and found.state == "voided":
         return GuardFailed(guard="SettleReserves", detail=f"reservation {change.reservation_id} was voided")
-    if any(state == "settled" for _, _, _, state in rows):
+    if found is not None and found.state == "settled":
         return None
     actual: dict[tuple[str, str], int] = {(place[0], place[1].value): spent for place, spent in change.actual.items()}
-    for window_id, unit, amount, _ in rows:
-        spent = actual.pop((window_id, unit), amount)
-        _move(tx, leases, {"window_id": window_id, "unit": unit, "tenant": tenant, "actual": spent, "amount": amount})
-        _close(tx, change.reservation_id, (window_id, unit), "settled")
+    if found is not None:
+        for window_id, unit, amount in found.amounts:
+            spent = actual.pop((window_id, unit), amount)
+            place = {"window_id": window_id, "unit": unit, "tenant": tenant}
+            _move(tx, leases, {**place, "actual": spent, "amount": amount})
+        _close(tx, change.reservation_id, "settled")
     for (window_id, unit), spent in sorted(actual.items()):
         _move(tx, leases, {"window_id": window_id, "unit": unit, "tenant": tenant, "actual": spent, "amount": 0})
     return None
 
 
+def settle_run(tx: sqlite3.Connection, leases: Leases, tenant: TenantId, change: SettleRun) -> None:
+    """Turn all that a run has open into spending, at its bound."""
+    for (reservation_id,) in tx.execute(_OPEN_OF_RUN, {"run_id": change.run_id}).fetchall():
+        settle(tx, leases, tenant, SettleReserves(reservation_id=ReservationId(reservation_id), actual={}))
+
+
 def void(tx: sqlite3.Connection, leases: Leases, tenant: TenantId, reservation_id: ReservationId) -> None:
     """Give back what is open.  Idempotent; what is settled stays settled."""
-    for window_id, unit, amount, state in _rows(tx, reservation_id):
-        if state == "open":
-            _move(tx, leases, {"window_id": window_id, "unit": unit, "tenant": tenant, "actual": 0, "amount": amount})
-            _close(tx, reservation_id, (window_id, unit), "voided")
+    found = _reservation(tx, reservation_id)
+    if found is None or found.state != "open":
+        return
+    for window_id, unit, amount in found.amounts:
+        _move(tx, leases, {"window_id": window_id, "unit": unit, "tenant": tenant, "actual": 0, "amount": amount})
+    _close(tx, reservation_id, "voided")
 
 
 def settle_direct(tx: sqlite3.Connection, leases: Leases, tenant: TenantId, change: SettleDirect) -> None:
@@ -211,8 +250,15 @@ def settle_direct(tx: sqlite3.Connection, leases: Leases, tenant: TenantId, chan
     _move(tx, leases, {**place, "actual": change.amount, "amount": 0})
 
 
-def _rows(tx: sqlite3.Connection, reservation_id: ReservationId) -> Sequence[tuple[str, str, int, str]]:
-    return tx.execute(_RESERVATION, {"reservation_id": reservation_id}).fetchall()
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Reservation:
+    amounts: _Amounts
+    state: str
+
+
+def _reservation(tx: sqlite3.Connection, reservation_id: ReservationId) -> _Reservation | None:
+    row = tx.execute(_RESERVATION, {"reservation_id": reservation_id}).fetchone()
+    return None if row is None else _Reservation(amounts=_decode_amounts(row[0]), state=row[1])
 
 
 def _move(tx: sqlite3.Connection, leases: Leases, params: Mapping[str, Any]) -> None:
@@ -227,11 +273,9 @@ def _move(tx: sqlite3.Connection, leases: Leases, params: Mapping[str, Any]) -> 
     leases.is_raised = True
 
 
-def _close(tx: sqlite3.Connection, reservation_id: ReservationId, place: tuple[str, str], state: str) -> None:
-    window_id, unit = place
-    params = {"reservation_id": reservation_id, "window_id": window_id, "unit": unit, "state": state}
-    if tx.execute(_CLOSE, params).rowcount != 1:
-        raise ValueError(f"Reservation {reservation_id!r} of {window_id!r} and {unit!r} is not open")
+def _close(tx: sqlite3.Connection, reservation_id: ReservationId, state: str) -> None:
+    if tx.execute(_CLOSE, {"reservation_id": reservation_id, "state": state}).rowcount != 1:
+        raise ValueError(f"Reservation {reservation_id!r} is not open")
 
 
 def _no_window(tenant: TenantId, window_id: str, unit: str) -> ValueError:

@@ -1,31 +1,38 @@
 """The one writer of a process.
 
 Knows: group commit.  A thread owns the write connection, takes what waits (up to 256 proposals), holds the lock between
-processes, opens one transaction, carries each proposal out in a savepoint of its own, commits and flushes once, signs
-the new head, and only then answers.  Never: keeps a head or a window between transactions, since other processes write
-too.  Rules: ADR-0004; the contract is `ports.store.Writer`.
+processes, opens one transaction, carries the proposals out and commits.  Visible proposals are answered then; durable
+ones when the flusher has flushed.  Never: keeps a head or a window between transactions, since other processes write
+too.  Rules: ADR-0004, ADR-0006; the contract is `ports.store.Writer`.
 """
 
 import asyncio
 import sqlite3
 import threading
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
-from leverframe.domain.errors import EvidenceBroken, StoreUnavailable
-from leverframe.domain.proposals import CommitResult, Committed, Proposal
+from leverframe.domain.errors import EvidenceBroken, LeverframeError, StoreUnavailable
+from leverframe.domain.proposals import AnswerApproval, CommitResult, Committed, Proposal, PutRun
 from leverframe.ports.crash_points import crash_point
+from leverframe.store.sqlite import clean_mark
 from leverframe.store.sqlite.changes import carry_out
 from leverframe.store.sqlite.connection import is_about_the_database, unavailable
 from leverframe.store.sqlite.evidence import Appender
 from leverframe.store.sqlite.filelock import FileLock, held_too_long
-from leverframe.store.sqlite.heads import HeadKeeper
+from leverframe.store.sqlite.flushing import Commit, Flusher, Grown, flush_failed
 from leverframe.store.sqlite.windows import Leases
 
 MAX_BATCH = 256
 MAX_WAITING = 8_192
+
+
+_Outcome = CommitResult | Exception
+_UNKNOWN: _Outcome = Committed(first_index=-1)
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -36,38 +43,57 @@ class _Ticket:
     loop: asyncio.AbstractEventLoop
     future: asyncio.Future[CommitResult]
     is_taken: bool = False
+    outcome: _Outcome = _UNKNOWN
 
 
-_Outcome = CommitResult | Exception
-_Told = list[tuple[asyncio.Future[CommitResult], _Outcome]]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Done:
+    """What became of a batch: an outcome for each, and why it could not be flushed where it had to be at once."""
+
+    outcomes: list[_Outcome]
+    grown: Grown = field(default_factory=dict)
+    failed: Exception | None = None
+
+
+class _HalfDone(Exception):
+    """A proposal failed after a change of its own, with no savepoint to go back to."""
 
 
 class SqliteWriter:
-    """The writer of `ports.store`.  Every commit is flushed: durability `strict` (see Proposal.is_durable).
+    """The writer of `ports.store`.
 
     Callers may sit in any event loop and thread.  A caller that is cancelled before its batch began has done nothing;
-    after that its proposal happens.
+    after that its proposal happens.  `is_strict` flushes every proposal before it is answered.
     """
 
     def __init__(
-        self, *, connection: sqlite3.Connection, path: Path, lock: FileLock, heads: HeadKeeper, patience_s: float
+        self,
+        *,
+        connection: sqlite3.Connection,
+        path: Path,
+        lock: FileLock,
+        flusher: Flusher,
+        boot: str,
+        is_strict: bool,
+        patience_s: float,
     ) -> None:
         self._connection = connection
         self._path = path
         self._lock = lock
-        self._heads = heads
+        self._flusher = flusher
+        self._boot = boot
+        self._is_strict = is_strict
         self._patience_s = patience_s
         self._waiting: SimpleQueue[_Ticket | None] = SimpleQueue()
         # Guards `is_taken` of every ticket and `_is_closed`; held for instants only.
         self._mutex = threading.Lock()
         self._is_closed = False
-        self._broken: Exception | None = None
         # A daemon: a process that ends without close() must not wait for ever; what was not committed never happened.
         self._thread = threading.Thread(target=self._serve, name="leverframe-store-writer", daemon=True)
         self._thread.start()
 
     async def commit(self, proposal: Proposal) -> CommitResult:
-        """Carry out a proposal; returns after its flush.
+        """Carry out a proposal; returns after its flush where it is durable, after its commit otherwise.
 
         Raises:
             StoreUnavailable: the database cannot take it, is closed, or has been locked for too long.
@@ -84,12 +110,15 @@ class SqliteWriter:
             self._withdraw(ticket)
 
     async def close(self) -> None:
-        """Finish what waits, then stop.  Safe to call twice."""
+        """Finish, flush and sign what waits, then stop.  Safe to call twice."""
         with self._mutex:
-            if not self._is_closed:
-                self._is_closed = True
+            is_first, self._is_closed = not self._is_closed, True
+            if is_first:
                 self._waiting.put(None)
         await asyncio.to_thread(self._thread.join)
+        await asyncio.to_thread(self._flusher.close)
+        if is_first:
+            await asyncio.to_thread(self._leave_clean)
 
     def _enqueue(self, ticket: _Ticket) -> None:
         with self._mutex:
@@ -97,11 +126,8 @@ class SqliteWriter:
                 raise StoreUnavailable(
                     f"The store {str(self._path)!r} is closed.", next_move="Open it again; nothing was written."
                 )
-            if self._broken is not None:
-                raise EvidenceBroken(
-                    "A head of the evidence log could not be signed, so nothing more is written.",
-                    next_move="Run `leverframe evidence verify` before starting again.",
-                ) from self._broken
+            if self._flusher.broken is not None:
+                raise _broken(self._path, self._flusher.broken) from self._flusher.broken
             if self._waiting.qsize() >= MAX_WAITING:
                 raise StoreUnavailable(
                     f"{MAX_WAITING} proposals wait for the database {str(self._path)!r} already.",
@@ -127,8 +153,8 @@ class SqliteWriter:
                 return
             with self._lock:
                 batch, is_last = self._take(first)
-                outcomes = self._commit(batch)
-            _tell(batch, outcomes)
+                done = self._commit(batch)
+            self._answer(batch, done)
 
     def _take(self, first: _Ticket) -> tuple[list[_Ticket], bool]:
         """What waits now, in order, without those whose caller left; and whether nothing comes after it."""
@@ -144,46 +170,98 @@ class SqliteWriter:
                     batch.append(ticket)
         return batch, found[-1] is None
 
-    def _commit(self, batch: list[_Ticket]) -> list[_Outcome]:
+    def _commit(self, batch: list[_Ticket]) -> _Done:
         crash_point("before_begin")
-        log = Appender(self._connection)
         try:
-            self._connection.execute("BEGIN IMMEDIATE")
-            crash_point("after_begin")
-            leases = Leases()
-            outcomes = [self._carry_out(log, leases, ticket.proposal) for ticket in batch]
-            grown = log.finish()
-            crash_point("before_commit")
-            self._connection.execute("COMMIT")
+            try:
+                return self._transact(batch, self._at_once)
+            except _HalfDone:
+                self._connection.execute("ROLLBACK")
+                return self._transact(batch, self._in_savepoint)
         except sqlite3.Error as err:
             self._roll_back()
             # One each: a raised exception carries the traceback of its own caller.
-            return [unavailable(self._path, err) for _ in batch]
-        crash_point("after_commit")
-        try:
-            self._heads.publish(grown)
-        except Exception as err:  # noqa: BLE001 the batch has happened, so its callers are told so; all later ones get this
-            with self._mutex:
-                self._broken = err
-        return outcomes
+            return _Done(outcomes=[unavailable(self._path, err) for _ in batch])
 
-    def _carry_out(self, log: Appender, leases: Leases, proposal: Proposal) -> _Outcome:
-        mark = log.mark()
-        self._connection.execute("SAVEPOINT proposal")
-        outcome: _Outcome
+    def _transact(self, batch: list[_Ticket], carry: Callable[[Appender, Leases, _Ticket], _Outcome]) -> _Done:
+        """One transaction for the batch."""
+        log, leases = Appender(self._connection), Leases()
+        self._connection.execute("BEGIN IMMEDIATE")
+        crash_point("after_begin")
+        if not all(self._waits(ticket) for ticket in batch) and not clean_mark.is_there(self._connection, self._boot):
+            clean_mark.put(self._connection, self._boot)
+            leases.is_raised = True
+        outcomes = [carry(log, leases, ticket) for ticket in batch]
+        grown = log.finish()
+        crash_point("before_commit")
+        self._connection.execute("COMMIT")
+        crash_point("after_commit")
+        # Still under the lock: nobody may build on a ceiling or a mark that a power cut could take away.
+        failed = self._flusher.flush() if leases.is_raised else None
+        return _Done(outcomes=outcomes, grown=dict(grown), failed=failed)
+
+    def _waits(self, ticket: _Ticket) -> bool:
+        """Whether its caller is answered only after the flush."""
+        return self._is_strict or ticket.proposal.is_durable
+
+    def _at_once(self, log: Appender, leases: Leases, ticket: _Ticket) -> _Outcome:
+        """Carry out a proposal without a savepoint, which costs a tenth of it.
+
+        Raises:
+            _HalfDone: it failed after its first change, which is seldom; then all of the batch is done again.
+        """
+        before = self._connection.total_changes
+        outcome = self._outcome(log, leases, ticket)
+        if not isinstance(outcome, Committed) and self._connection.total_changes != before:
+            raise _HalfDone
+        return outcome
+
+    def _outcome(self, log: Appender, leases: Leases, ticket: _Ticket) -> _Outcome:
         try:
-            outcome = carry_out(self._connection, log, leases, proposal)
+            return carry_out(self._connection, log, leases, ticket.proposal)
         except Exception as err:
             # A bug in one proposal is raised at its caller, and the proposals beside it do not suffer; but a full
             # or failing disk ends the transaction of all, and no savepoint is left to go back to.
             if is_about_the_database(err):
                 raise
-            outcome = err
+            return err
+
+    def _in_savepoint(self, log: Appender, leases: Leases, ticket: _Ticket) -> _Outcome:
+        place = log.mark()
+        self._connection.execute("SAVEPOINT proposal")
+        outcome = self._outcome(log, leases, ticket)
         if not isinstance(outcome, Committed):
             self._connection.execute("ROLLBACK TO proposal")
-            log.reset(mark)
+            log.reset(place)
         self._connection.execute("RELEASE proposal")
         return outcome
+
+    def _answer(self, batch: list[_Ticket], done: _Done) -> None:
+        """Tell whom the commit is enough, and hand the others to the flusher."""
+        at_once: list[_Ticket] = []
+        later: list[_Ticket] = []
+        for ticket, outcome in zip(batch, done.outcomes, strict=True):
+            is_committed = isinstance(outcome, Committed)
+            ticket.outcome = done.failed if is_committed and done.failed is not None else outcome
+            (later if is_committed and done.failed is None and self._waits(ticket) else at_once).append(ticket)
+        _tell(at_once)
+        if any(isinstance(outcome, Committed) for outcome in done.outcomes):
+            self._flusher.add(
+                Commit(
+                    grown=done.grown,
+                    tell=partial(_tell_flushed, later) if later else None,
+                    is_signed=any(_wants_a_head(ticket.proposal) for ticket in later),
+                )
+            )
+
+    def _leave_clean(self) -> None:
+        """Take the mark away, when all that anyone committed is flushed."""
+        if self._flusher.broken is not None:
+            return
+        with suppress(sqlite3.Error, OSError), self._lock:
+            if clean_mark.is_there(self._connection, self._boot):
+                self._connection.execute("PRAGMA synchronous = FULL")  # flushes what others committed since
+                clean_mark.take_away(self._connection)
 
     def _roll_back(self) -> None:
         with suppress(sqlite3.Error):
@@ -191,22 +269,44 @@ class SqliteWriter:
                 self._connection.execute("ROLLBACK")
 
 
-def _tell(batch: list[_Ticket], outcomes: list[_Outcome]) -> None:
+def _broken(path: Path, err: Exception) -> LeverframeError:
+    """Why nothing more is written."""
+    if isinstance(err, OSError):
+        return flush_failed(path, err)
+    return EvidenceBroken(
+        "A head of the evidence log could not be signed, so nothing more is written.",
+        next_move="Run `leverframe evidence verify` before starting again.",
+    )
+
+
+def _wants_a_head(proposal: Proposal) -> bool:
+    """Whether its caller is answered only when a signed head covers it: an answer of a person, the rest of a run."""
+    return any(isinstance(change, AnswerApproval | PutRun) for change in proposal.changes)
+
+
+def _tell_flushed(tickets: list[_Ticket], failed: Exception | None) -> None:
+    if failed is not None:
+        for ticket in tickets:
+            ticket.outcome = failed
+    _tell(tickets)
+
+
+def _tell(tickets: list[_Ticket]) -> None:
     """Answer the callers, with one wake-up for each event loop."""
-    by_loop: dict[asyncio.AbstractEventLoop, _Told] = {}
-    for ticket, outcome in zip(batch, outcomes, strict=True):
-        by_loop.setdefault(ticket.loop, []).append((ticket.future, outcome))
+    by_loop: dict[asyncio.AbstractEventLoop, list[_Ticket]] = {}
+    for ticket in tickets:
+        by_loop.setdefault(ticket.loop, []).append(ticket)
     for loop, told in by_loop.items():
         # The loop may have been closed since; its callers are gone.
         with suppress(RuntimeError):
             loop.call_soon_threadsafe(_settle, told)
 
 
-def _settle(told: _Told) -> None:
-    for future, outcome in told:
-        if future.done():
+def _settle(told: list[_Ticket]) -> None:
+    for ticket in told:
+        if ticket.future.done():
             continue
-        if isinstance(outcome, Exception):
-            future.set_exception(outcome)
+        if isinstance(ticket.outcome, Exception):
+            ticket.future.set_exception(ticket.outcome)
         else:
-            future.set_result(outcome)
+            ticket.future.set_result(ticket.outcome)
