@@ -90,7 +90,7 @@ async def open_assembly(project: Project, *, create: bool) -> AsyncIterator[Asse
         fingerprints=TenantKeys(state / "keys"),
         functions=functions,
         claims=FileClaims(state / "claims.lock"),
-        signers=signers,
+        signers=store.signers,
         types=compile_types(project.types),
     )
     runner = Runner(services=services, door=door, releases=ReleaseFiles(root))

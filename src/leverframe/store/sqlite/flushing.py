@@ -117,6 +117,16 @@ class Flusher:
         crash_point("after_flush")
         return None
 
+    def admit(self) -> LeverframeError | None:
+        """Why nothing may be written just now, if it may not.  The caller holds the lock between processes."""
+        try:
+            self._heads.admit()
+        except LeverframeError as err:
+            if not err.is_retryable:
+                self.broken = err
+            return err
+        return None
+
     def close(self) -> None:
         """Flush and sign what is left, then stop.  Safe to call twice."""
         with self._wake:

@@ -61,6 +61,11 @@ class HeadKeeper:
         self._late: dict[TenantId, tuple[float, SignerUnavailable]] = {}
         self._ask_again_at = 0.0
 
+    @property
+    def signers(self) -> Mapping[TenantId, Signer]:
+        """The signer of each log, after `check` in the epoch of its log."""
+        return self._signers
+
     def check(self) -> None:
         """Compare the log with the newest heads that are known, and sign what a crash left unsigned.
 

@@ -39,6 +39,7 @@ class Store:
     journal: Journal
     approvals: ApprovalBook
     evidence: EvidenceLog
+    signers: Mapping[TenantId, Signer]  # those it was opened with, each in the epoch of its log
     _connection: sqlite3.Connection
     _head_connection: sqlite3.Connection
     _lock: FileLock
@@ -118,6 +119,7 @@ def open_sqlite(
         journal=SqliteJournal(readers),
         approvals=SqliteApprovalBook(readers),
         evidence=SqliteEvidenceLog(readers),
+        signers=heads.signers,
         _connection=connection,
         _head_connection=head_connection,
         _lock=lock,

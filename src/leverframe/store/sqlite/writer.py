@@ -172,6 +172,10 @@ class SqliteWriter:
 
     def _commit(self, batch: list[_Ticket]) -> _Done:
         crash_point("before_begin")
+        refused = self._flusher.admit()
+        if refused is not None:
+            # One each: a raised exception carries the traceback of its own caller.
+            return _Done(outcomes=[type(refused)(refused.message, next_move=refused.next_move) for _ in batch])
         try:
             try:
                 return self._transact(batch, self._at_once)
