@@ -86,3 +86,27 @@ async def consistency_proof(get: StoredHash, old: int, size: int) -> tuple[bytes
     places = merkle.nodes_used(lambda source: merkle.consistency_proof(old, size, source))
     hashes = {place: await get(*place) for place in places}
     return merkle.consistency_proof(old, size, lambda level, at: hashes[level, at])
+
+
+async def check_continues(services: Services, tenant: TenantId, seen: SignedHead, head: SignedHead) -> None:
+    """Prove that a log continues a head that was seen of it before.
+
+    Raises:
+        EvidenceBroken: it does not: it was cut, rolled back, forked or rewritten.
+    """
+    move = "Stop every writer, keep both as they are, and run `leverframe evidence verify --trust FILE`."
+    if head.size < seen.size:
+        raise EvidenceBroken(
+            f"The log {head.origin!r} has {head.size} entries, and {seen.size} were seen: cut or rolled back.",
+            next_move=move,
+        )
+    try:
+        proof = await consistency_proof(stored_hashes(services, tenant), seen.size, head.size)
+    except ValueError:
+        proof = ()
+    if not merkle.verify_consistency(seen.size, seen.root, head.size, head.root, proof):
+        raise EvidenceBroken(
+            f"The first {seen.size} entries of the log {head.origin!r} are not those that were seen: forked or"
+            " rewritten.",
+            next_move=move,
+        )
