@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from examples.returns_desk import hostile
+from examples.returns_desk.children import python
 from examples.returns_desk.desk import as_sent, start_shop
 from examples.returns_desk.promises import NotShown
 from examples.returns_desk.stage import Stage
@@ -36,27 +37,9 @@ async def crash_in_the_middle(root: Path, run_id: RunId, journal: Path) -> None:
     Raises:
         NotShown: it ended in another way, and so nothing was shown.
     """
-    # Not the main process's own copy of the project: two processes never share a shop.
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        _MODULE,
-        str(root),
-        run_id,
-        str(journal),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env={**os.environ, "LEVERFRAME_CRASH_AT": _CRASH_AT},
-        # A group of its own: Ctrl-C is for us, who then end it.
-        start_new_session=True,
-    )
-    try:
+    where = {"LEVERFRAME_CRASH_AT": _CRASH_AT}
+    async with python("-m", _MODULE, str(root), run_id, str(journal), variables=where) as process:
         said, complained = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
     if process.returncode != -signal.SIGKILL:
         complaint = complained.decode(errors="replace").strip()[-500:]
         raise NotShown(f"The second process was to die by SIGKILL and ended with {process.returncode}: {complaint}")
@@ -85,6 +68,7 @@ def _is_alive(pid: int) -> bool:
 
 async def send_and_die(root: Path, run_id: RunId, journal: Path) -> None:
     """Do the killed process's part.  Does not return where LEVERFRAME_CRASH_AT names the place."""
+    # Not the first process's copy of the project: two processes never share a shop.
     stage = Stage.second(root, _HOME)
     async with open_assembly(stage.project, create=False) as assembly:
         await start_shop(assembly)

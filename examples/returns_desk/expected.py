@@ -1,17 +1,18 @@
 """What each database must be in the end: the cases played straight on the toolkit, in a process without any door.
 
 Knows: how to start that process, and how to read and stop it.  `python -m examples.returns_desk.expected` is that
-process: it prints one JSON object a case, `{"case": …, "hash": …, "refused": […]}`, and ends when nobody reads on.
+process: it takes the ids of cases and prints one JSON object for each, `{"case": …, "hash": …, "refused": […]}`.
 """
 
 import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from examples.returns_desk import cases
+from examples.returns_desk.children import python
 from examples.returns_desk.promises import NotShown
 
 _MODULE = "examples.returns_desk.expected"
@@ -45,34 +46,21 @@ class Replay:
 
 
 @asynccontextmanager
-async def direct_replay(count: int) -> AsyncIterator[Replay]:
-    """Play the first `count` cases in a process of their own, while the caller does something else."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        _MODULE,
-        str(count),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        # A group of its own: Ctrl-C is for us, who then end it.
-        start_new_session=True,
-    )
-    assert process.stdout is not None  # noqa: S101 the pipe was asked for above
-    try:
+async def direct_replay(played: Sequence[cases.Case]) -> AsyncIterator[Replay]:
+    """Play these cases in a process of their own, while the caller does something else."""
+    async with python("-m", _MODULE, *(case.case_id for case in played)) as process:
+        assert process.stdout is not None  # noqa: S101 it is a pipe
         yield Replay(process.stdout)
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
 
 
-def main(count: int) -> None:
+def main(case_ids: Sequence[str]) -> None:
     """Play and print."""
-    for case in cases.load()[:count]:
+    known = {case.case_id: case for case in cases.load()}
+    for case in (known[case_id] for case_id in case_ids):
         played = cases.play(case)
         told = {"case": case.case_id, "hash": cases.shop().hash(), "refused": sorted(played.refused)}
         print(json.dumps(told), flush=True)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(sys.argv[1:])

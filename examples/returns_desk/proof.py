@@ -7,7 +7,6 @@ Never: judges an entry itself; what is printed is what `verify.py` said, as a pr
 import asyncio
 import json
 import shutil
-import sys
 import zipfile
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from examples.returns_desk.children import python
 from examples.returns_desk.desk import ACME, BACKEND, entries
 from examples.returns_desk.measuring import measure
 from examples.returns_desk.promises import NotShown, Promises
@@ -59,24 +59,9 @@ class Auditor:
 
     async def verify(self, bundle: Path, tenant: TenantId) -> "Verified":
         """Run the verifier on a bundle, in a process that cannot import anything of ours."""
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-I",
-            str(self.verifier),
-            str(bundle),
-            "--trust",
-            str(self.trust(tenant)),
-            "--json",
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            start_new_session=True,
-        )
-        try:
+        words = ("-I", str(self.verifier), str(bundle), "--trust", str(self.trust(tenant)), "--json")
+        async with python(*words) as process:
             said, complained = await process.communicate()
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
         if not said:
             raise NotShown(f"verify.py said nothing of {str(bundle)!r}: {complained.decode(errors='replace')[-300:]}")
         return Verified(exit_code=process.returncode or 0, report=json.loads(said))

@@ -91,7 +91,7 @@ async def play_all(stage: Stage, assembly: Assembly, screen: Screen, cases: Sequ
     """Play every case in a shop of its own, with one scripted person who grants what is held."""
     tally = Tally()
     began = time.monotonic()
-    async with direct_replay(len(cases)) as replay:
+    async with direct_replay(cases) as replay:
         for number, case in enumerate(cases, start=1):
             await _play_one(stage, assembly, case, replay, tally)
             screen.progress(number, len(cases), f"{tally.calls} calls   {time.monotonic() - began:.0f} s")

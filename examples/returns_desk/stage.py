@@ -17,7 +17,9 @@ SOURCE: Final = Path(__file__).parent
 _MARK: Final = "made-by-the-returns-desk-demo"
 _PROJECT_FILE: Final = "leverframe.yaml"
 _SERVER: Final = "[python, shop_server.py]"
-_NOT_COPIED: Final = ("__pycache__", ".leverframe", "__main__.py", "*.pyc")
+# The project: what `leverframe` and the shop read.  The rest of this folder plays the demo.
+_FOLDERS: Final = ("workflows", "tools", "prompts", "schemas")
+_FILES: Final = (_PROJECT_FILE, "facts.py", "checks.py", "shop_server.py")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +61,10 @@ class Stage:
         # First of all: what is stopped half-way is known again as ours.
         (home / _MARK).touch()
         sockets = Path(tempfile.mkdtemp(prefix="desk-"))
-        shutil.copytree(SOURCE, home, ignore=shutil.ignore_patterns(*_NOT_COPIED), dirs_exist_ok=True)
+        for name in _FOLDERS:
+            shutil.copytree(SOURCE / name, home / name)
+        for name in _FILES:
+            shutil.copy(SOURCE / name, home / name)
         project_file = home / _PROJECT_FILE
         server = f'[python, shop_server.py, --control, "{sockets / "shop.sock"}"]'
         project_file.write_text(project_file.read_text(encoding="utf-8").replace(_SERVER, server), encoding="utf-8")

@@ -30,7 +30,7 @@ from tests.waiting import until
 
 # Together: reads, writes at once, one held and granted, refusals of the shop, and a read that the door denies.
 PLAYED = ("0", "5", "12", "22", "46")
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "LEVERFRAME_CRASH_AT": ""}
+ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])}
 
 
 @dataclass(slots=True)
@@ -232,7 +232,7 @@ def test_a_signal_in_the_middle_leaves_nothing_running(tmp_path: Path, number: s
         assert demo.stdout is not None
         assert demo.stderr is not None
         while not demo.stdout.readline().startswith("1  Real work"):
-            assert demo.poll() is None
+            assert demo.poll() is None, demo.stderr.read()
         until(lambda: len(left_running(tmp_path)) > 1, what="the shop is running")
 
         demo.send_signal(number)
