@@ -27,7 +27,7 @@ logging:
 """
 
 PROJECT = """\
-tenants: {acme: {}, globex: }
+tenants: {acme: {timezone: Europe/Berlin}, globex: }
 people:
   lena: {groups: [payments-leads, payments-ops], tenants: [acme, globex], roles: [approver]}
   os:omar: {groups: [payments-leads], roles: [approver]}
@@ -40,6 +40,9 @@ models: {fast: [openai/gpt-5-mini, local/smollm2], strong: [openai/gpt-5]}
 servers: {shop: {mcp: [python, -m, shop_server], trusted_process: {because: "our own code"}}}
 types: {order_id: {pattern: "#W\\\\d{7}"}}
 storage: {url: "sqlite:.leverframe/leverframe.db", durability: strict}
+budgets:
+  - {tenant: acme, window: month, max_usd: 200, max_model_calls: 10000, max_output_tokens: 2000000}
+  - {workflow: refund_request, window: day, max_usd: 10, max_tool_calls: 1000, max_input_tokens: 5000000}
 """
 
 CONTRACT = """\

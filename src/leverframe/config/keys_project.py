@@ -3,14 +3,30 @@
 # ruff: noqa: E501 - a table: one key a row reads better than one over eight lines
 from leverframe.config import registry
 from leverframe.config.registry import Key, Tier
-from leverframe.config.value_types import AnyValue, Group, ListOf, MapOf, Text, ValueType, Words
+from leverframe.config.value_types import AnyValue, Group, ListOf, MapOf, Money, Text, ValueType, Whole, Words
 
 
 def _key(
-    path: str, value: ValueType, doc: str, example: str, by: str, *, default: str = "", tier: Tier = "first month"
+    path: str,
+    value: ValueType,
+    doc: str,
+    example: str,
+    by: str,
+    *,
+    default: str = "",
+    unit: str = "",
+    tier: Tier = "first month",
 ) -> Key:
     return Key(
-        file="project", path=path, value=value, doc=doc, example=example, default=default, enforced_by=by, tier=tier
+        file="project",
+        path=path,
+        value=value,
+        doc=doc,
+        example=example,
+        default=default,
+        unit=unit,
+        enforced_by=by,
+        tier=tier,
     )
 
 
@@ -29,8 +45,11 @@ _URL = Text(
     max_chars=500,
 )
 
+_ZONE = Text(form="a time zone, such as Europe/Berlin", pattern=r"[A-Za-z0-9_+-]+(?:/[A-Za-z0-9_+-]+)*", max_chars=64)
+
 PROJECT_KEYS: tuple[Key, ...] = (
     _key("tenants", MapOf(item=Group(may_be_empty=True), key=registry.NAME), "The customers whose data and money are at stake.", "{acme: {}}", "runtime", default="{default: {}}"),
+    _key("tenants.*.timezone", _ZONE, "The time zone in which the tenant's days and months begin.", "Europe/Berlin", "core.periods", default="UTC"),
     _key("people", MapOf(item=Group(may_be_empty=True), key=registry.PRINCIPAL), "Who may answer holds. Without it the operating-system user of this machine is the approver.", "{lena: {groups: [payments-leads], roles: [approver]}}", "identity"),
     _key("people.*.groups", ListOf(item=registry.NAME), "The sets of people that `from` of an approval row names.", "[payments-leads]", "identity", default="[]"),
     _key("people.*.tenants", ListOf(item=registry.NAME), "The tenants that the person works for.", "[acme]", "identity", default="every tenant"),
@@ -51,12 +70,21 @@ PROJECT_KEYS: tuple[Key, ...] = (
     _key("storage", Group(), "Where state is kept.", '{url: "sqlite:.leverframe/leverframe.db"}', "store"),
     _key("storage.url", Text(form="sqlite:PATH", pattern=r"sqlite:[^\s?#]+", max_chars=500), "The database; a path is relative to the project.", "sqlite:.leverframe/leverframe.db", "store", default="sqlite:.leverframe/leverframe.db"),
     _key("storage.durability", Words(known=("strict",), later=("grouped",)), "When a commit is flushed.", "strict", "store", default="strict"),
+    _key("budgets", ListOf(item=Group(needs=("window",))), "Limits over all runs of a tenant or a workflow. All that apply to a call must have room for it; a call is reserved in all of them or in none.", "[{tenant: acme, window: month, max_usd: 200}]", "core.shared_budgets", default="[]"),
+    _key("budgets[].tenant", registry.NAME, "The tenant whose runs it counts. Without it each tenant has a budget of its own, of this size.", "acme", "core.shared_budgets", default="each tenant by itself"),
+    _key("budgets[].workflow", registry.NAME, "The workflow whose runs it counts, within one tenant.", "refund_request", "core.shared_budgets", default="all workflows of the tenant"),
+    _key("budgets[].window", Words(known=("minute", "hour", "day", "month", "total")), "How long a window lasts. A day and a month are calendar ones in the tenant's time zone; `total` never resets.", "month", "core.periods"),
+    _key("budgets[].max_usd", Money(), "Money that model calls and tool fees may cost in a window.", "200", "core.budgets", unit="US dollars"),
+    _key("budgets[].max_model_calls", Whole(), "Model calls in a window.", "1000", "core.budgets", unit="calls"),
+    _key("budgets[].max_tool_calls", Whole(), "Tool calls that were allowed or held in a window, once each.", "1000", "core.budgets", unit="calls"),
+    _key("budgets[].max_input_tokens", Whole(), "Input tokens of all model calls in a window.", "1000000", "core.budgets", unit="tokens"),
+    _key("budgets[].max_output_tokens", Whole(), "Output tokens of all model calls in a window.", "200000", "core.budgets", unit="tokens"),
     _key("evidence", Group(), "Who holds the key of the evidence log.", '{signer: "unix:/run/leverframe/signer.sock"}', "wiring.signing"),
     _key("evidence.signer", Text(form="unix: and the absolute path of a socket", pattern=r"unix:/[^\s?#]+", max_chars=106), "The process of another OS user that holds the log's key and refuses to sign a rollback (`leverframe signer`). Without it the key is a file beside the database.", "unix:/run/leverframe/signer.sock", "wiring.signing"),
-    _later("tenants.*.timezone", "The tenant's time zone, for calendar windows.", "Europe/Berlin"),
     _later("tenants.*.subject_keys", "Encryption of payloads under a key of their subject.", "on"),
     _later("providers.*.region", "Where the provider processes data.", "eu"),
     _later("providers.*.retention", "How long the provider keeps data.", "none"),
     _later("providers.*.subprocessor", "The legal entity.", "OpenAI Ireland Ltd"),
-    _later("budgets", "Windows of money and counts across runs.", "[{tenant: acme, window: month, max_usd: 200}]"),
+    _later("budgets[].team", "A budget of a named set of keys.", "support"),
+    _later("budgets[].key", "A budget of one key.", "key_support"),
 )  # fmt: skip

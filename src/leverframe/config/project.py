@@ -6,6 +6,7 @@ Loading runs `tools/*.py`, which are the project's own code.  Nothing is written
 from collections.abc import Mapping
 from pathlib import Path
 
+from leverframe.config.budgets import check_workflows
 from leverframe.config.contract import ContractDraft, read_contract
 from leverframe.config.findings import Findings, Mark
 from leverframe.config.lints import lint_contract
@@ -54,6 +55,9 @@ def load_project_lenient(root: Path) -> tuple[Project | None, tuple[Problem, ...
     tools = ToolFiles(files=files, sources=sources, servers=project.servers, findings=findings).read()
     around = Surroundings(files=files, sources=sources, tools=tools, project=project, findings=findings)
     contracts = _contracts(around)
+    if not findings.has_errors:
+        # A contract that does not load has no name yet, so only a project that is right otherwise is judged by names.
+        check_workflows(project.budgets, contracts, findings)
     if findings.has_errors:
         return None, findings.problems
     return _project(files, project, contracts), findings.problems
@@ -137,4 +141,6 @@ def _project(
         storage_url=project.storage_url,
         durability=project.durability,
         signer=project.signer,
+        budgets=tuple(each.budget for each in project.budgets),
+        zones=project.zones,
     )

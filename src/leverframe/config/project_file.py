@@ -1,8 +1,10 @@
-"""`leverframe.yaml`: storage, people, providers, model tiers, tool servers, typed tokens."""
+"""`leverframe.yaml`: storage, people, providers, tiers, servers, typed tokens; `config.budgets` reads its budgets."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import tzinfo
 
+from leverframe.config.budgets import WrittenBudget, read_budgets, read_zones
 from leverframe.config.findings import Findings, Mark, did_you_mean
 from leverframe.config.patterns import pattern_problem
 from leverframe.config.project_files import ProjectFiles
@@ -29,6 +31,8 @@ class ProjectFile:
     storage_url: str
     durability: str
     signer: str
+    budgets: tuple[WrittenBudget, ...]
+    zones: Mapping[TenantId, tzinfo]
 
 
 def read_project_file(files: ProjectFiles, findings: Findings) -> ProjectFile | None:
@@ -51,6 +55,8 @@ def read_project_file(files: ProjectFiles, findings: Findings) -> ProjectFile | 
         storage_url=storage.text("url", "sqlite:.leverframe/leverframe.db"),
         durability=storage.text("durability", "strict"),
         signer=section.section("evidence").text("signer"),
+        budgets=read_budgets(section, tenants, findings),
+        zones=read_zones(section, findings),
     )
 
 

@@ -7,6 +7,7 @@ every settled amount was at most its reservation; a larger one is settled in ful
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
 
@@ -17,6 +18,8 @@ from leverframe.domain.policy import Reserve
 
 # What a call counts once, however often it is asked for again; the rest is what it costs.
 COUNT_UNITS = frozenset({BudgetUnit.TOOL_CALLS, BudgetUnit.MODEL_CALLS, BudgetUnit.STEPS})
+
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 def counts(cost: Mapping[BudgetUnit, int]) -> Mapping[BudgetUnit, int]:
@@ -50,6 +53,11 @@ def lacking(windows: Iterable[Window], cost: Mapping[BudgetUnit, int]) -> tuple[
     """
     # Written out, since it is asked for every call: `fits` for each window.
     return tuple([each for each in windows if each.settled + each.reserved + cost.get(each.unit, 0) > each.limit])
+
+
+def last_to_reset(windows: Sequence[Window]) -> Window:
+    """The shared window that has no room for longest: before it resets, asking again is in vain.  Not for none."""
+    return max(windows, key=lambda window: (window.resets_at is None, window.resets_at or _LONG_AGO))
 
 
 def fits(window: Window, amount: int) -> bool:

@@ -5,9 +5,10 @@ Knows: the shape of a window.  Never: reads a clock, rounds money, or touches st
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 
-from leverframe.domain.ids import WindowId
+from leverframe.domain.ids import BudgetId, TenantId, WindowId, WorkflowName
 from leverframe.domain.policy import SourceRef
 
 
@@ -21,6 +22,16 @@ class BudgetUnit(StrEnum):
     TOOL_CALLS = "tool_calls"
     STEPS = "steps"
     WALL_US = "wall_us"  # microseconds; approvals stop this clock
+
+
+class BudgetPeriod(StrEnum):
+    """How long a window of a shared budget lasts.  Minutes and hours are those of UTC, the rest the tenant's."""
+
+    MINUTE = "minute"
+    HOUR = "hour"
+    DAY = "day"
+    MONTH = "month"
+    TOTAL = "total"  # never resets
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +48,9 @@ class Window:
     settled: int = 0
     reserved: int = 0
     source: SourceRef = SourceRef(file="(default)")
-    key: str = ""  # the contract's key, e.g. "max_tool_calls"
+    key: str = ""  # the key it was written under, e.g. "max_tool_calls"
+    budget: BudgetId = BudgetId("")  # the shared budget that it is a window of; empty: the run's own
+    resets_at: datetime | None = None  # the end of a shared window's period; None: never
 
     @property
     def left(self) -> int:
@@ -53,3 +66,19 @@ class BudgetLimits:
     sources: Mapping[BudgetUnit, SourceRef] = field(default_factory=dict)
     max_total_s: int | None = None
     per_step_output_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SharedBudget:
+    """One item of `budgets:`, with the limits of one window over all runs of its scope.
+
+    `tenant` None: each tenant by itself, since tenants never share a count (invariant I8).  `workflow` None: all of a
+    tenant's workflows together.  One of the two is given.
+    """
+
+    period: BudgetPeriod
+    source: SourceRef
+    tenant: TenantId | None = None
+    workflow: WorkflowName | None = None
+    limits: Mapping[BudgetUnit, int] = field(default_factory=dict)
+    sources: Mapping[BudgetUnit, SourceRef] = field(default_factory=dict)

@@ -5,9 +5,10 @@ Source: docs/reference/contract.md and docs/reference/project.md.  Every key her
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, tzinfo
 from enum import StrEnum
 
-from leverframe.domain.budgets import BudgetLimits
+from leverframe.domain.budgets import BudgetLimits, SharedBudget
 from leverframe.domain.ids import EnvironmentName, PrincipalId, Sha256, TenantId, ToolName, WorkflowName
 from leverframe.domain.json import JsonObject
 from leverframe.domain.labels import Integrity
@@ -217,6 +218,8 @@ class Project:
     durability: str = "strict"
     signer: str = ""  # "unix:/path" of the process that holds the log's key; empty: a file beside the database
     subject_keys: Mapping[TenantId, bool] = field(default_factory=dict)
+    budgets: tuple[SharedBudget, ...] = ()
+    zones: Mapping[TenantId, tzinfo] = field(default_factory=dict)  # in which a tenant's days and months begin
     environments: Mapping[WorkflowName, Mapping[EnvironmentName, Contract]] = field(default_factory=dict)
     tier_sources: Mapping[str, SourceRef] = field(default_factory=dict)  # the line of each tier
 
@@ -225,3 +228,7 @@ class Project:
         if environment is None:
             return self.contracts.get(workflow)
         return self.environments.get(workflow, {}).get(environment)
+
+    def zone_of(self, tenant: TenantId) -> tzinfo:
+        """The tenant's time zone; UTC where the project names none."""
+        return self.zones.get(tenant, UTC)

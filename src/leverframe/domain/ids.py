@@ -18,7 +18,8 @@ CallId = NewType("CallId", str)
 ReservationId = NewType("ReservationId", str)
 ApprovalId = NewType("ApprovalId", str)
 EntryId = NewType("EntryId", str)
-WindowId = NewType("WindowId", str)  # "run/run_01J…"
+WindowId = NewType("WindowId", str)  # "run/run_01J…", "tenant/acme/month/2026-11": the budget, then the period
+BudgetId = NewType("BudgetId", str)  # of a budget that spans runs: "tenant/acme/month"
 BlobId = NewType("BlobId", str)
 Sha256 = NewType("Sha256", str)  # 64 lowercase hexadecimal digits
 

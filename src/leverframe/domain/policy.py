@@ -5,11 +5,12 @@ Knows: the rule IR that every policy source compiles to, and the three answers. 
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
 from leverframe.domain.conditions import Expr, HistoryQuery
-from leverframe.domain.ids import ApprovalId, PrincipalId, RuleId, ToolName, WindowId
+from leverframe.domain.ids import ApprovalId, BudgetId, PrincipalId, RuleId, ToolName, WindowId
 from leverframe.domain.labels import Label
 
 
@@ -129,10 +130,16 @@ class Hold:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deny:
-    """The call never runs.  `stops_run`: a budget of the run is used up, and the run ends by its fallback."""
+    """The call never runs.
+
+    `stops_run`: a budget of the run is used up, and the run ends by its fallback.  `exhausted`: only budgets that span
+    runs are; the run may go on without the call, or ask again after `resets_at` (None: they never reset).
+    """
 
     reasons: tuple[Reason, ...]
     stops_run: str = ""  # the limit that is used up, e.g. "max_tool_calls 20"
+    exhausted: BudgetId = BudgetId("")  # the budget that is without room for longest
+    resets_at: datetime | None = None
 
 
 Decision = Allow | Hold | Deny

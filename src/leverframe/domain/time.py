@@ -28,6 +28,11 @@ def rfc3339(at: datetime) -> str:
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f") + "Z"
 
 
+def rfc3339_s(at: datetime) -> str:
+    """`2026-01-02T03:04:05Z`: for instants that a person reads and that fall on whole seconds."""
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 def duration_s(text: str) -> int | None:
     """Seconds of a literal such as `90s`, `30m`, `24h` or `7d`; None where it is not one, is zero or is absurd."""
     number, unit = text[:-1], text[-1:]

@@ -2,6 +2,7 @@
 
 Knows: the fields of docs/evidence-record.md: `reserved` is a list of `<window>=<amount>/<limit>`, `settled` of
 `<window>=<amount>`, where a window that is not named was settled as reserved.  Never: counts; the store does.
+A shared window is made by the first proposal that reserves in it, and follows the project's file in each.
 """
 
 from collections.abc import Iterable, Mapping
@@ -10,7 +11,9 @@ from leverframe.domain.budgets import BudgetUnit, Window
 from leverframe.domain.evidence import DetailValue
 from leverframe.domain.ids import ReservationId, WindowId
 from leverframe.domain.policy import Reserve
+from leverframe.domain.proposals import EnsureWindow
 from leverframe.runtime.closing import UNLIMITED
+from leverframe.runtime.context import RunContext
 
 
 def set_aside(
@@ -29,3 +32,36 @@ def spent(reservation_id: ReservationId, actual: Mapping[tuple[WindowId, BudgetU
     """What a call took in the end, where that may be another amount than was set aside."""
     parts = tuple(f"{window_id}/{unit.value}={amount}" for (window_id, unit), amount in actual.items())
     return {"reservation_id": reservation_id, "settled": parts}
+
+
+def shared_of(windows: Iterable[Window]) -> tuple[Window, ...]:
+    """Those that span runs."""
+    return tuple(window for window in windows if window.budget)
+
+
+def ensured(ctx: RunContext, windows: Iterable[Window]) -> tuple[EnsureWindow, ...]:
+    """The shared windows of a decision, made or brought up to the project's file before anything is reserved."""
+    return tuple(
+        EnsureWindow(window=window, tenant=ctx.run.tenant, resets_at=window.resets_at) for window in shared_of(windows)
+    )
+
+
+def booked(ctx: RunContext, reservation_id: ReservationId, windows: Iterable[Window]) -> None:
+    """Remember in which shared windows a reservation was made, once it is committed."""
+    shared = shared_of(windows)
+    if shared:
+        ctx.booked[reservation_id] = shared
+
+
+def taken(
+    ctx: RunContext, reservation_id: ReservationId, used: Mapping[BudgetUnit, int]
+) -> dict[tuple[WindowId, BudgetUnit], int]:
+    """What a call took, in the run's window and in every shared one that it was reserved in.
+
+    After a crash the shared windows are not known here; not named, they settle as reserved, which is the bound.
+    """
+    actual = {(ctx.window_id, unit): amount for unit, amount in used.items()}
+    for window in ctx.booked.pop(reservation_id, ()):
+        if window.unit in used:
+            actual[window.window_id, window.unit] = used[window.unit]
+    return actual

@@ -13,11 +13,12 @@ from leverframe.core.disclosures import open_, seal
 from leverframe.core.policy import CompiledPolicy
 from leverframe.core.provenance import ValueIndex
 from leverframe.core.redaction import Redaction, learn
+from leverframe.core.shared_budgets import shared_windows, with_books
 from leverframe.domain.budgets import BudgetUnit, Window
 from leverframe.domain.contracts import Contract
 from leverframe.domain.errors import EvidenceBroken
 from leverframe.domain.evidence import Disclosure
-from leverframe.domain.ids import StepPath, WindowId
+from leverframe.domain.ids import ReservationId, StepPath, WindowId
 from leverframe.domain.json import Json, JsonObject
 from leverframe.domain.policy import RunFacts
 from leverframe.domain.runs import Run, Step
@@ -30,6 +31,8 @@ class RunContext:
 
     `payloads` holds the disclosures of steps that were recorded before this process took the run over.
     `active_since` is on the monotonic clock: the wall time since then is not in the journal yet.
+    `booked` holds the shared windows of each reservation that this process made and has not settled: a call settles in
+    the windows it was reserved in, also when their period has ended meanwhile.
     """
 
     services: Services
@@ -44,6 +47,7 @@ class RunContext:
     active_since: float
     steps: dict[StepPath, Step] = field(default_factory=dict)
     payloads: dict[str, Disclosure] = field(default_factory=dict)
+    booked: dict[ReservationId, tuple[Window, ...]] = field(default_factory=dict)
     today: CompiledPolicy | None = None  # the project's present policy, where it is not the one the run pinned
     is_outside: bool = False  # an outside agent's run: no loop of ours numbers its steps
 
@@ -107,13 +111,31 @@ class RunContext:
         self.active_since = now
         return elapsed_us
 
-    async def windows(self) -> tuple[Window, ...]:
+    async def windows(self, at: datetime) -> tuple[Window, ...]:
+        """The run's own windows, then those of the shared budgets that apply to it at this moment."""
+        return (*await self.run_windows(), *await self._shared_windows(at))
+
+    async def run_windows(self) -> tuple[Window, ...]:
         """The run's windows as the store has them, the wall clock brought up to now."""
         stored = await self.services.journal.windows(self.run.run_id)
         running = self.unsettled_active_us()
         return tuple(
             window if window.unit is not BudgetUnit.WALL_US else _with_running(window, running) for window in stored
         )
+
+    async def _shared_windows(self, at: datetime) -> tuple[Window, ...]:
+        """Today's budgets of the project, not those of the run's release: a limit binds from when it is written."""
+        project = self.services.project
+        if not project.budgets:
+            return ()
+        tenant = self.run.tenant
+        windows = shared_windows(
+            project.budgets, tenant=tenant, workflow=self.run.workflow, at=at, zone=project.zone_of(tenant)
+        )
+        if not windows:
+            return ()
+        ids = tuple(dict.fromkeys(window.window_id for window in windows))
+        return with_books(windows, await self.services.journal.shared_windows(ids))
 
     def total_seconds(self, now: datetime) -> float:
         """Since the run was opened, waits included."""

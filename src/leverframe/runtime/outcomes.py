@@ -1,9 +1,11 @@
 """What a call came to, as the loop or the surface that asked for it sees it."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from leverframe.domain.calls import ToolUse
-from leverframe.domain.ids import ApprovalId, StepPath
+from leverframe.domain.errors import BudgetExhausted
+from leverframe.domain.ids import ApprovalId, BudgetId, StepPath
 from leverframe.domain.json import Json
 from leverframe.domain.policy import Deny, Reason
 
@@ -62,7 +64,25 @@ class Stopped:
     message: str
 
 
-ToolOutcome = Answered | Refused | HeldBack | Failed | Lost | Stopped
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exhausted:
+    """A budget that spans runs has no room for the call, which was not done: the problem `budget-exhausted`.
+
+    A loop of ours ends by its fallback; an outside agent may ask again after `resets_at` (None: it never resets).
+    """
+
+    path: StepPath
+    budget: BudgetId
+    resets_at: datetime | None
+    message: str
+
+    @property
+    def reason(self) -> str:
+        """Why a run that cannot go on ended: `budget-exhausted tenant/acme/month`."""
+        return f"{BudgetExhausted.slug} {self.budget}"
+
+
+ToolOutcome = Answered | Refused | HeldBack | Failed | Lost | Stopped | Exhausted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +96,7 @@ class ModelSaid:
     is_recorded: bool
 
 
-ModelOutcome = ModelSaid | Failed | Stopped | Refused
+ModelOutcome = ModelSaid | Failed | Stopped | Exhausted | Refused
 
 
 def deny_message(decision: Deny) -> str:

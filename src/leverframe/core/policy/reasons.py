@@ -15,9 +15,10 @@ from leverframe.core.policy.question import ModelQuestion, Question, StickyDenia
 from leverframe.core.policy.wording import seen_text, with_reason
 from leverframe.domain.budgets import BudgetUnit, Window
 from leverframe.domain.conditions import Truth
+from leverframe.domain.errors import BudgetExhausted
 from leverframe.domain.ids import ApprovalId, RuleId
 from leverframe.domain.policy import Fact, Reason, SourceRef, Then
-from leverframe.domain.time import rfc3339
+from leverframe.domain.time import rfc3339, rfc3339_s
 from leverframe.domain.tools import OncePer, ToolSpec
 
 UNKNOWN_TOOL = RuleId("unknown-tool")
@@ -30,6 +31,7 @@ OWN_READ = RuleId("own-read")
 NOT_AN_OWN_READ = RuleId("not-an-own-read")
 NO_MODELS = RuleId("no-models")
 MODELS = RuleId("models")
+BUDGET_EXHAUSTED = RuleId(BudgetExhausted.slug)
 
 
 def of_rule(test: RuleTest, truth: Truth, env: ConditionEnv, facts: Mapping[str, Fact]) -> Reason:
@@ -107,8 +109,21 @@ def once_per(once: OncePer, spec: ToolSpec, *, is_unknown: bool) -> Reason:
 def no_room(window: Window, cost: Mapping[BudgetUnit, int]) -> Reason:
     """A budget window cannot take the worst case of this call."""
     asked = left_text(replace(window, limit=cost.get(window.unit, 0), settled=0, reserved=0))
+    if window.budget:
+        return _exhausted(window, asked)
     text = f"{limit_text(window)}: {left_text(window)} left, and this call needs {asked}"
     return _deny(RuleId(window.key or window.unit.value), window.source, text)
+
+
+def _exhausted(window: Window, asked: str) -> Reason:
+    """A budget that spans runs; an overrun one has less than nothing left, and says so."""
+    if window.resets_at is None:
+        when = "It never resets: raise its limit in leverframe.yaml."
+    else:
+        when = f"It resets at {rfc3339_s(window.resets_at)}; ask again then, or raise its limit in leverframe.yaml."
+    limit = f"{window.key} {left_text(replace(window, settled=0, reserved=0))}"
+    text = f"budget {window.budget} has {left_text(window)} left of {limit}, and this call needs {asked}. {when}"
+    return _deny(BUDGET_EXHAUSTED, window.source, text)
 
 
 def own_read(policy: CompiledPolicy) -> Reason:

@@ -91,7 +91,7 @@ async def load(ctx: RunContext, ask: Ask, read: ReadFact) -> Loaded:
         schema_error=ask.schema_error,
         facts=facts,
         history=await ctx.services.journal.history(lookups) if lookups else {},
-        windows=await ctx.windows(),
+        windows=await ctx.windows(now),
         cost=_cost(ask),
         arg_labels=_labels(ctx, ask),
         granted=_granted(ask.approval, envelope, now),

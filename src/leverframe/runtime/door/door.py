@@ -20,14 +20,17 @@ from leverframe.domain.runs import Step, StepState
 from leverframe.domain.tools import ToolSpec
 from leverframe.ports.acting import ModelCaller, ToolExecutor
 from leverframe.ports.crash_points import crash_point
+from leverframe.runtime.bookings import booked
 from leverframe.runtime.context import RunContext
 from leverframe.runtime.door import holding, modelling, recovering
 from leverframe.runtime.door.asking import Ask, Loaded, ReadFact, load
 from leverframe.runtime.door.envelopes import idempotency_key, request_digest
 from leverframe.runtime.door.executing import attempt, judge
 from leverframe.runtime.door.recording import Decided, Outcome, decided, settled
+from leverframe.runtime.door.rows import reservation_id
 from leverframe.runtime.outcomes import (
     Answered,
+    Exhausted,
     Failed,
     HeldBack,
     Lost,
@@ -118,6 +121,8 @@ class Door:
                 message = deny_message(deny)
                 if deny.stops_run:
                     return Stopped(path=ask.path, limit=deny.stops_run, message=message)
+                if deny.exhausted:
+                    return Exhausted(path=ask.path, budget=deny.exhausted, resets_at=deny.resets_at, message=message)
                 return Refused(path=ask.path, reasons=deny.reasons, message=message)
             case Hold() as hold:
                 crash_point("after_held")
@@ -147,6 +152,8 @@ class Door:
             match await ctx.services.writer.commit(made.proposal):
                 case Committed():
                     ctx.steps[ask.path] = made.step
+                    if isinstance(decision, Allow):
+                        booked(ctx, reservation_id(ask.call_id), loaded.question.windows)
                     return made, loaded
                 case GuardFailed() as failed:
                     lost = f"{failed.guard}: {failed.detail}"
@@ -262,7 +269,7 @@ class Door:
 
     async def _deadline_s(self, ctx: RunContext, spec: ToolSpec) -> float:
         """The tool's own timeout, or what the run's wall clock has left."""
-        left = [window.left for window in await ctx.windows() if window.unit.value == "wall_us"]
+        left = [window.left for window in await ctx.run_windows() if window.unit.value == "wall_us"]
         return max(0.05, min([spec.timeout_s, *(us / 1_000_000 for us in left)]))
 
 

@@ -1,10 +1,10 @@
 """Model calls through the door: the worst case is reserved, the answer is settled by the vendor's own usage.
 
-Knows: how a call is clamped to what the budget affords, which candidate of a tier is asked next, and what a crash in
+Knows: which candidate of a tier is asked next, and what a crash in
 mid-call costs (its whole bound, since the vendor may bill for it).  Never: speaks a vendor's wire format.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from leverframe.core.canonical import decode, encode
 from leverframe.core.policy import ModelQuestion, decide
@@ -39,35 +39,14 @@ from leverframe.domain.proposals import (
 from leverframe.domain.runs import RunState, Step, StepKind, StepState
 from leverframe.ports.acting import ModelCaller
 from leverframe.ports.crash_points import crash_point
-from leverframe.runtime.bookings import set_aside, spent
+from leverframe.runtime.bookings import booked, ensured, set_aside, spent, taken
 from leverframe.runtime.context import RunContext
+from leverframe.runtime.door.clamping import Asked, Wanted, clamped
 from leverframe.runtime.door.rows import reservation_id
 from leverframe.runtime.entries import clear_place, model_entry, overrun_entry
-from leverframe.runtime.outcomes import Failed, ModelOutcome, ModelSaid, Refused, Stopped, deny_message
+from leverframe.runtime.outcomes import Exhausted, Failed, ModelOutcome, ModelSaid, Refused, Stopped, deny_message
 
-DEFAULT_OUTPUT_TOKENS = 1024
-USEFUL_OUTPUT_TOKENS = 16  # below this an answer is not worth its price: refuse instead of clamping further
-_DEADLINE_S = 120.0
 _TRIES = 3
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Wanted:
-    """What the loop asks for, before it is clamped and sent to one candidate."""
-
-    path: StepPath
-    messages: tuple[Message, ...]
-    tools: tuple[OfferedTool, ...]
-    output_schema: JsonObject | None
-    digest: bytes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Asked:
-    """A request with its worst case."""
-
-    request: ModelRequest
-    bound: ModelBound
 
 
 async def model_call(
@@ -81,7 +60,7 @@ async def model_call(
 ) -> ModelOutcome:
     """Ask the candidates of the workflow's tier in order until one answers."""
     digest = ctx.fingerprint("model", _logical(messages, tools, output_schema))
-    wanted = _Wanted(path=path, messages=messages, tools=tools, output_schema=output_schema, digest=digest)
+    wanted = Wanted(path=path, messages=messages, tools=tools, output_schema=output_schema, digest=digest)
     recorded = ctx.steps.get(path)
     if recorded is not None:
         if recorded.request_digest != digest:
@@ -105,11 +84,11 @@ async def model_call(
     return outcome
 
 
-async def _one_candidate(models: ModelCaller, ctx: RunContext, model: ModelRef, wanted: _Wanted) -> ModelOutcome:
+async def _one_candidate(models: ModelCaller, ctx: RunContext, model: ModelRef, wanted: Wanted) -> ModelOutcome:
     path = wanted.path
     for _ in range(_TRIES):
-        windows = await ctx.windows()
-        asked = _clamped(models, ctx, model, wanted, windows)
+        windows = await ctx.windows(ctx.services.mint.now())
+        asked = clamped(models, ctx, model, wanted, windows)
         cost = {
             BudgetUnit.MODEL_CALLS: 1,
             BudgetUnit.STEPS: 1,
@@ -125,16 +104,19 @@ async def _one_candidate(models: ModelCaller, ctx: RunContext, model: ModelRef, 
         if not isinstance(await ctx.services.writer.commit(proposal), Committed):
             continue
         ctx.steps[path] = step
+        booked(ctx, reservation_id(step.call_id), windows)
         if isinstance(decision, Deny):
             message = deny_message(decision)
             if decision.stops_run:
                 return Stopped(path=path, limit=decision.stops_run, message=message)
+            if decision.exhausted:
+                return Exhausted(path=path, budget=decision.exhausted, resets_at=decision.resets_at, message=message)
             return Refused(path=path, reasons=decision.reasons, message=message)
         return await _ask(models, ctx, step, asked)
     return Failed(path=path, error="contended", message="others took the budget three times in a row")
 
 
-async def _ask(models: ModelCaller, ctx: RunContext, step: Step, asked: _Asked) -> ModelOutcome:
+async def _ask(models: ModelCaller, ctx: RunContext, step: Step, asked: Asked) -> ModelOutcome:
     crash_point("before_send")
     answer = await models.answer(asked.request)
     crash_point("after_answer")
@@ -180,16 +162,17 @@ async def _settle(
     """Settle by what the vendor says it used, even beyond the bound: the books tell the truth."""
     sealed = ctx.seal("answer", value)
     done = replace(done, result_ref=sealed[0].digest)
-    window, rid = ctx.window_id, reservation_id(step.call_id)
-    actual = {
-        (window, BudgetUnit.INPUT_TOKENS): done.input_tokens,
-        (window, BudgetUnit.OUTPUT_TOKENS): done.output_tokens,
-        (window, BudgetUnit.USD): int(done.cost),
+    rid = reservation_id(step.call_id)
+    used = {
+        BudgetUnit.INPUT_TOKENS: done.input_tokens,
+        BudgetUnit.OUTPUT_TOKENS: done.output_tokens,
+        BudgetUnit.USD: int(done.cost),
     }
+    actual = taken(ctx, rid, used)
     changes: list[Change] = [
         PutStep(step=done, expect=frozenset({step.state})),
         SettleReserves(reservation_id=rid, actual=actual),
-        SettleDirect(window_id=window, unit=BudgetUnit.WALL_US, amount=ctx.take_active_us()),
+        SettleDirect(window_id=ctx.window_id, unit=BudgetUnit.WALL_US, amount=ctx.take_active_us()),
     ]
     if is_recorded and not ctx.run.is_recorded_model:
         run = replace(ctx.run, is_recorded_model=True)
@@ -248,39 +231,6 @@ async def _settle_abandoned(ctx: RunContext, step: Step) -> None:
     ctx.steps[step.path] = lost
 
 
-def _clamped(
-    models: ModelCaller, ctx: RunContext, model: ModelRef, wanted: _Wanted, windows: tuple[Window, ...]
-) -> _Asked:
-    """The request with as many output tokens as tokens and money afford, never below what is useful."""
-    left = {window.unit: window.left for window in windows}
-    ceiling = ctx.contract.budget.per_step_output_tokens or DEFAULT_OUTPUT_TOKENS
-    tokens = max(USEFUL_OUTPUT_TOKENS, min(ceiling, left.get(BudgetUnit.OUTPUT_TOKENS, ceiling)))
-    wall_s = left.get(BudgetUnit.WALL_US, int(_DEADLINE_S * 1_000_000)) / 1_000_000
-    request = ModelRequest(
-        call_id=ctx.services.mint.call_id(),
-        tenant=ctx.run.tenant,
-        model=model,
-        messages=wanted.messages,
-        max_output_tokens=tokens,
-        deadline_s=max(0.05, min(_DEADLINE_S, wall_s)),
-        tools=wanted.tools,
-        output_schema=wanted.output_schema,
-        hints={"workflow": ctx.run.workflow, "step": wanted.path},
-    )
-    bound = models.bound(request)
-    money = left.get(BudgetUnit.USD)
-    if money is None or bound.cost <= money:
-        return _Asked(request=request, bound=bound)
-    floor = replace(request, max_output_tokens=USEFUL_OUTPUT_TOKENS)
-    floor_bound = models.bound(floor)
-    if floor_bound.cost > money or bound.cost == floor_bound.cost:
-        return _Asked(request=floor, bound=floor_bound)
-    # The price is linear in the output, so the largest affordable answer is found without asking again and again.
-    share = (money - floor_bound.cost) * (tokens - USEFUL_OUTPUT_TOKENS) // (bound.cost - floor_bound.cost)
-    affordable = replace(request, max_output_tokens=USEFUL_OUTPUT_TOKENS + share)
-    return _Asked(request=affordable, bound=models.bound(affordable))
-
-
 def _answer(question: ModelQuestion, ctx: RunContext) -> Allow | Deny:
     """Policy's answer; a model call is never held."""
     decision = decide(question, ctx.policy)
@@ -292,7 +242,7 @@ def _answer(question: ModelQuestion, ctx: RunContext) -> Allow | Deny:
             return decision
 
 
-def _step(ctx: RunContext, wanted: _Wanted, request: ModelRequest, decision: Allow | Deny) -> Step:
+def _step(ctx: RunContext, wanted: Wanted, request: ModelRequest, decision: Allow | Deny) -> Step:
     reason = decision.reasons[0]
     before = ctx.steps.get(wanted.path)
     return Step(
@@ -325,6 +275,7 @@ def _decided_proposal(
         case Allow(reserves=reserves):
             rid = reservation_id(step.call_id)
             detail |= set_aside(rid, reserves, windows)
+            changes += ensured(ctx, windows)
             changes.append(
                 TakeReserves(
                     reservation_id=rid,

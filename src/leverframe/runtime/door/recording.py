@@ -11,7 +11,7 @@ from decimal import Decimal
 from leverframe.core.policy import Asker, history_still_allows
 from leverframe.core.policy.reasons import ONCE_PER
 from leverframe.domain.approvals import Approval, ApprovalState
-from leverframe.domain.budgets import BudgetUnit
+from leverframe.domain.budgets import BudgetUnit, Window
 from leverframe.domain.conditions import HistoryQuery
 from leverframe.domain.evidence import DetailValue, Disclosure, EntryDraft, EventType
 from leverframe.domain.ids import ApprovalId, Sha256
@@ -35,8 +35,9 @@ from leverframe.domain.proposals import (
     TakeReserves,
 )
 from leverframe.domain.runs import RunState, Step, StepKind, StepState
+from leverframe.domain.time import rfc3339
 from leverframe.domain.tools import ToolSpec
-from leverframe.runtime.bookings import set_aside, spent
+from leverframe.runtime.bookings import ensured, set_aside, spent, taken
 from leverframe.runtime.context import RunContext
 from leverframe.runtime.door.asking import Ask, Loaded
 from leverframe.runtime.door.envelopes import Envelope
@@ -91,12 +92,13 @@ def decided(
     match decision:
         case Allow():
             guards += _allow_guards(ctx, loaded, decision)
-            changes += _allow_changes(ctx, ask, decision)
+            changes += [*ensured(ctx, loaded.question.windows), *_allow_changes(ctx, ask, decision)]
             entries += _allow_entries(ctx, ask, decision, step, entry)
         case Hold():
             spec, envelope = _frozen(ask, loaded)
             approval = held_approval(ctx, ask, loaded.now, decision, envelope.digest)
             step = replace(step, approval_id=approval.approval_id)
+            changes += ensured(ctx, loaded.question.windows)
             changes += [*counted(ctx, ask, held_counts(loaded)), PutApproval(approval=approval)]
             entries.append(requested_entry(ctx, approval, spec=spec, cause=entry.entry_id))
         case Deny():
@@ -128,7 +130,8 @@ def settled(ctx: RunContext, step: Step, spec: ToolSpec, outcome: Outcome, *, at
         cost=cost,
         error=outcome.error,
     )
-    rid, actual = reservation_id(step.call_id), {(ctx.window_id, BudgetUnit.USD): int(cost)}
+    rid = reservation_id(step.call_id)
+    actual = taken(ctx, rid, {BudgetUnit.USD: int(cost)})
     word = {StepState.OK: "ok", StepState.ERROR: "error"}.get(outcome.state, "unknown")
     entry = settled_entry(
         ctx,
@@ -206,13 +209,12 @@ def _recorded_inputs(ask: Ask, loaded: Loaded, decision: Decision) -> Json:
         "args": ask.args if loaded.envelope is None else None,
         "schema_error": ask.schema_error,
         "reasons": [_reason_json(reason) for reason in decision.reasons],
+        "stops_run": decision.stops_run if isinstance(decision, Deny) else "",
+        "exhausted": _exhausted_json(decision),
         "history": [
             {"query": _query_json(query), "answer": _plain(value)} for query, value in question.history.items()
         ],
-        "windows": [
-            {"unit": window.unit.value, "limit": window.limit, "settled": window.settled, "reserved": window.reserved}
-            for window in question.windows
-        ],
+        "windows": [_window_json(window) for window in question.windows],
         # A list, since under the name of a redacted argument a label would be taken for a value to withhold.
         "labels": [
             {"argument": name, "integrity": label.integrity.word, "origin": label.origin}
@@ -221,6 +223,27 @@ def _recorded_inputs(ask: Ask, loaded: Loaded, decision: Decision) -> Json:
         "once_per_seen": question.once_per_seen,
         "asker": question.asker.value,
     }
+
+
+def _exhausted_json(decision: Decision) -> Json:
+    if not isinstance(decision, Deny) or not decision.exhausted:
+        return None
+    resets_at = rfc3339(decision.resets_at) if decision.resets_at is not None else None
+    return {"budget": decision.exhausted, "resets_at": resets_at}
+
+
+def _window_json(window: Window) -> Json:
+    books: dict[str, Json] = {
+        "unit": window.unit.value,
+        "limit": window.limit,
+        "settled": window.settled,
+        "reserved": window.reserved,
+    }
+    if not window.budget:
+        return books
+    resets_at = rfc3339(window.resets_at) if window.resets_at is not None else None
+    source = str(window.source)
+    return {"window": window.window_id, "key": window.key, "source": source, "resets_at": resets_at, **books}
 
 
 def _reason_json(reason: Reason) -> Json:
@@ -260,13 +283,21 @@ def _decision_entry(
             "rules": rules,
             "asker": ask.asker.value,
             **_booked(ask, loaded, decision),
-            **(
-                {"stops_run": decision.stops_run.replace(" ", "=")}
-                if isinstance(decision, Deny) and decision.stops_run
-                else {}
-            ),
+            **_run_out(decision),
         },
     )
+
+
+def _run_out(decision: Decision) -> dict[str, DetailValue]:
+    """Which limit or budget is used up, where that is why the call was denied."""
+    if not isinstance(decision, Deny):
+        return {}
+    if decision.stops_run:
+        return {"stops_run": decision.stops_run.replace(" ", "=")}
+    if not decision.exhausted:
+        return {}
+    resets_at = {"resets_at": rfc3339(decision.resets_at)} if decision.resets_at is not None else {}
+    return {"exhausted": decision.exhausted, **resets_at}
 
 
 def _declared_labels(ask: Ask, loaded: Loaded) -> dict[str, Label]:

@@ -8,7 +8,7 @@ from leverframe.domain.json import Json
 from leverframe.runtime.context import RunContext
 from leverframe.runtime.door import Door
 from leverframe.runtime.loops.ending import Advanced, fall_back, model_stopped, succeed, wait_for_person
-from leverframe.runtime.outcomes import Answered, HeldBack, Lost, ModelSaid, Stopped, ToolOutcome
+from leverframe.runtime.outcomes import Answered, Exhausted, HeldBack, Lost, ModelSaid, Stopped, ToolOutcome
 from leverframe.runtime.prompts import system_prompt, user_message
 from leverframe.runtime.schemas import schema_error
 
@@ -39,6 +39,8 @@ async def run_agent(door: Door, ctx: RunContext) -> Advanced:
                     return await wait_for_person(ctx, outcome)
                 case Stopped():
                     return await fall_back(ctx, outcome.limit, outcome.message)
+                case Exhausted():
+                    return await fall_back(ctx, outcome.reason, outcome.message)
                 case _:
                     messages.append(_answer_message(use, outcome))
         turn += 1

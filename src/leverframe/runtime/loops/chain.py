@@ -19,7 +19,7 @@ from leverframe.runtime.context import RunContext
 from leverframe.runtime.door import Door
 from leverframe.runtime.loops.agent import over_total_time
 from leverframe.runtime.loops.ending import Advanced, fall_back, model_stopped, succeed, wait_for_person
-from leverframe.runtime.outcomes import Answered, Failed, HeldBack, Lost, ModelSaid, Refused, Stopped
+from leverframe.runtime.outcomes import Answered, Exhausted, Failed, HeldBack, Lost, ModelSaid, Refused, Stopped
 from leverframe.runtime.paths import MISSING, resolve
 from leverframe.runtime.prompts import chain_prompt
 from leverframe.runtime.schemas import schema_error
@@ -109,6 +109,8 @@ async def _tool(door: Door, ctx: RunContext, path: StepPath, step: ToolStep, roo
             return await wait_for_person(ctx, outcome)
         case Stopped():
             return await fall_back(ctx, outcome.limit, outcome.message)
+        case Exhausted():
+            return await fall_back(ctx, outcome.reason, outcome.message)
         case Refused() | Failed():
             return await fall_back(ctx, f"refused {step.tool}", outcome.message)
 

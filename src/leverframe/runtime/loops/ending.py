@@ -8,7 +8,7 @@ from leverframe.domain.json import Json
 from leverframe.domain.runs import Run, RunOutcome, Step
 from leverframe.runtime.closing import RunEnd, end_run, park
 from leverframe.runtime.context import RunContext
-from leverframe.runtime.outcomes import Failed, HeldBack, Lost, Refused, Stopped, ToolOutcome
+from leverframe.runtime.outcomes import Exhausted, Failed, HeldBack, Lost, Refused, Stopped, ToolOutcome
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,11 +71,13 @@ async def fall_back(ctx: RunContext, reason: str, message: str) -> Ended:
     return Ended(run=await end_run(ctx, end), output=output)
 
 
-async def model_stopped(ctx: RunContext, outcome: Stopped | Refused | Failed) -> Ended:
+async def model_stopped(ctx: RunContext, outcome: Stopped | Exhausted | Refused | Failed) -> Ended:
     """No model answer: by a limit, by policy, or since no candidate could be reached."""
     match outcome:
         case Stopped():
             return await fall_back(ctx, outcome.limit, outcome.message)
+        case Exhausted():
+            return await fall_back(ctx, outcome.reason, outcome.message)
         case Refused():
             return await fall_back(ctx, "model-refused", outcome.message)
         case Failed():
