@@ -50,7 +50,10 @@ GROUPS: tuple[Group, ...] = (
     ),
     Group(
         "Answer for it",
-        (Command("why", "Say what was called, on what data, which rule, who approved, what it cost."),),
+        (
+            Command("why", "Say what was called, on what data, which rule, who approved, what it cost."),
+            Command("evidence", "Show, verify and export the log; write the trust file of an auditor."),
+        ),
     ),
     Group(
         "Control",

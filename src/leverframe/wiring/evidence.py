@@ -1,5 +1,6 @@
 """What `leverframe evidence` works with beside the assembly: the stored log, keys, and trust files."""
 
+import base64
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from leverframe.store import open_audit
 from leverframe.wiring.assembly import database_path
 from leverframe.wiring.people import STATE_FOLDER
 from leverframe.wiring.signing import open_signers
+
+TrustFile = Trust
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +43,7 @@ def open_logs(project: Project) -> Iterator[StoredLogs]:
         audit.close()
 
 
-def read_trust(path: Path) -> Trust:
+def read_trust(path: Path) -> TrustFile:
     """A trust file.
 
     Raises:
@@ -53,3 +56,13 @@ def read_trust(path: Path) -> Trust:
 def write_trust(path: Path, vkey: str, head: SignedHead | None) -> None:
     """Write a trust file of this key and head; what is there is replaced."""
     save_trust(path, Trust(vkey=parse_vkey(vkey), head=head))
+
+
+def trust_json(trust: TrustFile | None) -> dict[str, object] | None:
+    """A trust file in the form in which the offline verifier takes it."""
+    if trust is None:
+        return None
+    data: dict[str, object] = {"origin": trust.vkey.name, "vkey": str(trust.vkey)}
+    if trust.head is not None:
+        data["head"] = {"size": trust.head.size, "root": base64.b64encode(trust.head.root).decode()}
+    return data
