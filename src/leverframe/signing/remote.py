@@ -5,7 +5,6 @@ Knows: how to show the signer that a head continues the last one.  Never: holds 
 
 import os
 import socket
-import threading
 from pathlib import Path
 
 import msgspec
@@ -30,18 +29,16 @@ from leverframe.signing.signer_wire import (
     frame,
 )
 
-_PATIENCE_S = 5.0
+_PATIENCE_S = 2.0
 _TRIES = 4  # each loses to another process that had a later head signed in between
 
 
 class SignerLine:
-    """A connection to a signer, made when it is needed and again when it was lost.  For any thread."""
+    """The way to a signer: a connection for each question, so that nothing is left open.  For any thread."""
 
     def __init__(self, path: Path, *, patience_s: float = _PATIENCE_S) -> None:
         self.path = path
         self._patience_s = patience_s
-        self._connection: socket.socket | None = None
-        self._mutex = threading.Lock()
 
     def ask(self, request: Request) -> Answer:
         """One request and its answer.
@@ -51,8 +48,12 @@ class SignerLine:
             EvidenceBroken: the signer refuses.
             KeyUnsafe: it finds its own key unsafe.
         """
-        with self._mutex:
-            answer = self._exchange(request)
+        try:
+            with self._connected() as connection:
+                connection.sendall(frame(request))
+                answer = decode_answer(_read(connection, body_bytes(_read(connection, LENGTH_BYTES))))
+        except (OSError, EOFError, ValueError, msgspec.DecodeError) as err:
+            raise self._away(err) from err
         match answer.problem:
             case "" | "stale" | "not-found":
                 return answer
@@ -64,52 +65,27 @@ class SignerLine:
                 raise SignerUnavailable(answer.message, next_move="Start it with the --allow-uid of this user.")
 
     def other_user(self) -> int | None:
-        """The OS user of the signer, where it is another than this process's; None where it is the same."""
-        with self._mutex:
-            uid = peer_uid(self._connect())
+        """The OS user of the signer, where it is another than this process's; None where it is the same.
+
+        Raises:
+            SignerUnavailable: nobody answers.
+        """
+        try:
+            with self._connected() as connection:
+                uid = peer_uid(connection)
+        except OSError as err:
+            raise self._away(err) from err
         return None if uid == os.geteuid() else uid
 
-    def close(self) -> None:
-        """Hang up.  Safe to call twice; the next question connects again."""
-        with self._mutex:
-            self._hang_up()
-
-    def _exchange(self, request: Request) -> Answer:
-        was_connected = self._connection is not None
+    def _connected(self) -> socket.socket:
+        connection = socket.socket(socket.AF_UNIX)
+        connection.settimeout(self._patience_s)
         try:
-            return self._send(request)
-        except (OSError, EOFError, ValueError, msgspec.DecodeError) as err:
-            self._hang_up()
-            if not was_connected:
-                raise self._away(err) from err
-        # It may have been restarted since: asking again is safe, since the same head gives the same signature.
-        try:
-            return self._send(request)
-        except (OSError, EOFError, ValueError, msgspec.DecodeError) as err:
-            self._hang_up()
-            raise self._away(err) from err
-
-    def _send(self, request: Request) -> Answer:
-        connection = self._connect()
-        connection.sendall(frame(request))
-        return decode_answer(_read(connection, body_bytes(_read(connection, LENGTH_BYTES))))
-
-    def _connect(self) -> socket.socket:
-        if self._connection is None:
-            connection = socket.socket(socket.AF_UNIX)
-            connection.settimeout(self._patience_s)
-            try:
-                connection.connect(str(self.path))
-            except OSError as err:
-                connection.close()
-                raise self._away(err) from err
-            self._connection = connection
-        return self._connection
-
-    def _hang_up(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+            connection.connect(str(self.path))
+        except OSError:
+            connection.close()
+            raise
+        return connection
 
     def _away(self, err: Exception) -> SignerUnavailable:
         why = getattr(err, "strerror", None) or str(err) or type(err).__name__
@@ -123,7 +99,7 @@ class RemoteSigner:
     """Signs the heads of one log by a signer process.  Implements `leverframe.ports.signing.Signer`.
 
     Args:
-        line: the connection, which the signers of several logs may share.
+        line: the way to the process, which the signers of several logs may share.
         log: the name of the log, without an epoch.
         create: let the signer make a key where it has none; reading commands do not.
     """
