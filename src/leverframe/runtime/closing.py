@@ -12,7 +12,7 @@ from leverframe.domain.errors import Contended
 from leverframe.domain.evidence import DetailValue, EntryDraft, EventType
 from leverframe.domain.json import Json
 from leverframe.domain.money import MicroUsd
-from leverframe.domain.proposals import Committed, GuardFailed, MoveApproval, Proposal, PutRun
+from leverframe.domain.proposals import Change, Committed, GuardFailed, MoveApproval, Proposal, PutRun
 from leverframe.domain.runs import Run, RunOutcome, RunState, StepState
 from leverframe.ports.crash_points import crash_point
 from leverframe.runtime.context import RunContext
@@ -20,6 +20,7 @@ from leverframe.runtime.entries import approval_entry, run_entry
 
 # A window without a limit of the contract's still counts; nothing real comes near this.
 UNLIMITED = 2**53
+_TRIES = 3
 # What becomes of an approval whose run ends without it.
 _LET_GO = {
     ApprovalState.PENDING: (ApprovalState.CANCELLED, EventType.APPROVAL_CANCELLED),
@@ -99,21 +100,30 @@ async def end_run(ctx: RunContext, end: RunEnd) -> Run:
         disclosures=sealed,
         cost=MicroUsd(totals.get(BudgetUnit.USD, 0)),
     )
-    moves, cancelled = await _let_go(ctx)
-    result = await ctx.services.writer.commit(
-        Proposal(
-            tenant=ended.tenant,
-            changes=(PutRun(run=ended, expect=ctx.run.state), *moves),
-            entries=(*cancelled, entry),
-        )
-    )
-    if isinstance(result, GuardFailed):
-        raise Contended(
-            f"Run {ctx.run.run_id} was ended or parked by someone else ({result.detail}).",
-            next_move=f"See: leverframe runs show {ctx.run.run_id}",
-        )
+    await _commit_end(ctx, ended, entry)
     ctx.run = ended
     return ended
+
+
+async def _commit_end(ctx: RunContext, ended: Run, entry: EntryDraft) -> None:
+    lost = ""
+    for _ in range(_TRIES):
+        moves, let_go = await _let_go(ctx)
+        changes: tuple[Change, ...] = (PutRun(run=ended, expect=ctx.run.state), *moves)
+        match await ctx.services.writer.commit(
+            Proposal(tenant=ended.tenant, changes=changes, entries=(*let_go, entry)),
+        ):
+            case Committed():
+                return
+            case GuardFailed() as failed:
+                lost = failed.detail
+                # Somebody answered an approval in this moment: what becomes of it is another question now.
+                if failed.guard != "MoveApproval":
+                    break
+    raise Contended(
+        f"Run {ctx.run.run_id} was ended or parked by someone else ({lost}).",
+        next_move=f"See: leverframe runs show {ctx.run.run_id}",
+    )
 
 
 async def _let_go(ctx: RunContext) -> tuple[tuple[MoveApproval, ...], tuple[EntryDraft, ...]]:

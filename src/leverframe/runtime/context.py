@@ -30,7 +30,8 @@ class RunContext:
     """The state of one run while it is advanced.
 
     `payloads` holds the disclosures of steps that were recorded before this process took the run over.
-    `active_since` is on the monotonic clock: the wall time since then is not in the journal yet.
+    `active_since` is on the monotonic clock: the wall time since then is not in the journal yet; it ends at
+    `waiting_since` while the run waits for a person.
     `booked` holds the shared windows of each reservation that this process made and has not settled: a call settles in
     the windows it was reserved in, also when their period has ended meanwhile.
     """
@@ -49,6 +50,7 @@ class RunContext:
     payloads: dict[str, Disclosure] = field(default_factory=dict)
     booked: dict[ReservationId, tuple[Window, ...]] = field(default_factory=dict)
     today: CompiledPolicy | None = None  # the project's present policy, where it is not the one the run pinned
+    waiting_since: float | None = None
     is_outside: bool = False  # an outside agent's run: no loop of ours numbers its steps
 
     @property
@@ -100,16 +102,29 @@ class RunContext:
         """The keyed hash of a value under the tenant's key."""
         return self.services.fingerprints.fingerprint(self.run.tenant, domain, encode(value))
 
+    def stand_still(self) -> None:
+        """Stop the wall clock: the run waits for a person."""
+        if self.waiting_since is None:
+            self.waiting_since = self.services.clock.monotonic()
+
+    def go_on(self) -> None:
+        """Let the wall clock go on."""
+        if self.waiting_since is not None:
+            self.active_since += self.services.clock.monotonic() - self.waiting_since
+            self.waiting_since = None
+
     def unsettled_active_us(self) -> int:
         """Wall time of this process on this run that no commit has counted yet, in microseconds."""
-        return max(0, int((self.services.clock.monotonic() - self.active_since) * 1_000_000))
+        return max(0, int((self._active_until() - self.active_since) * 1_000_000))
 
     def take_active_us(self) -> int:
         """The same, and begin to count anew."""
-        now = self.services.clock.monotonic()
-        elapsed_us = max(0, int((now - self.active_since) * 1_000_000))
-        self.active_since = now
+        elapsed_us = self.unsettled_active_us()
+        self.active_since = self._active_until()
         return elapsed_us
+
+    def _active_until(self) -> float:
+        return self.services.clock.monotonic() if self.waiting_since is None else self.waiting_since
 
     async def windows(self, at: datetime) -> tuple[Window, ...]:
         """The run's own windows, then those of the shared budgets that apply to it at this moment."""

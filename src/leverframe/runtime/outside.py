@@ -9,13 +9,14 @@ from leverframe.domain.errors import CallDenied
 from leverframe.domain.ids import RunId, StepPath, ToolName
 from leverframe.domain.json import Json, JsonObject
 from leverframe.domain.runs import Run, RunOutcome, RunState, Step, StepKind, StepState
-from leverframe.runtime.closing import RunEnd, end_run
+from leverframe.runtime.closing import RunEnd
 from leverframe.runtime.context import RunContext
 from leverframe.runtime.door import Door
+from leverframe.runtime.door.arguments import parsed
 from leverframe.runtime.door.envelopes import request_digest
-from leverframe.runtime.outcomes import ToolOutcome
-
-_UNFINISHED = frozenset({StepState.HELD, StepState.STARTED, StepState.INTENDED})
+from leverframe.runtime.leftovers import finish_run
+from leverframe.runtime.outcomes import HeldBack, ToolOutcome
+from leverframe.runtime.sessions import UNFINISHED
 
 
 class OutsideRun:
@@ -24,8 +25,10 @@ class OutsideRun:
     def __init__(self, door: Door, ctx: RunContext) -> None:
         self.door = door
         self.ctx = ctx
-        # Handed out before anything is awaited, so that two calls at once never get one path.
+        # Both are settled before anything is awaited: two calls at once never get one path, and two equal writes do.
         self._next = 1 + max((int(path) for path in ctx.steps if path.isdigit()), default=-1)
+        self._asked: dict[bytes, StepPath] = {}
+        self._on_their_way = 0
 
     @property
     def run_id(self) -> RunId:
@@ -42,33 +45,70 @@ class OutsideRun:
 
         Raises:
             CallDenied: the run has ended.
+            Contended: others changed what the decision rests on again and again; ask again.
         """
         if self.ctx.run.state is RunState.ENDED:
             raise CallDenied(
                 f"Run {self.run_id} has ended ({self.ctx.run.outcome}); nothing more is called in it.",
                 next_move="Open a new run.",
             )
-        path = StepPath(f"@{_plain(step)}") if step else self._path(tool, arguments)
-        return await self.door.tool_call(self.ctx, path, tool, arguments)
+        path = self._named(step) if step else self._path(tool, arguments)
+        self.ctx.go_on()
+        self._on_their_way += 1
+        try:
+            outcome = await self.door.tool_call(self.ctx, path, tool, arguments)
+        finally:
+            self._on_their_way -= 1
+        # The agent waits for a person now, which is not its own time.
+        if isinstance(outcome, HeldBack) and not self._on_their_way:
+            self.ctx.stand_still()
+        return outcome
 
     async def end(self, outcome: RunOutcome, output: Json, *, reason: str = "", queue: str = "") -> Run:
-        """End the run as its agent, or its surface, says."""
-        return await end_run(self.ctx, RunEnd(outcome=outcome, output=output, stop_reason=reason, handoff_queue=queue))
+        """End the run as its agent, or its surface, says.
+
+        Raises:
+            Contended: it has ended before, or a call of it is being done just now.
+        """
+        return await finish_run(
+            self.ctx, RunEnd(outcome=outcome, output=output, stop_reason=reason, handoff_queue=queue)
+        )
 
     def _path(self, tool: str, arguments: str | JsonObject) -> StepPath:
+        """A new place, or for an equal write the one that it has; a denied or refused write may be asked again."""
+        args, complaint = parsed(arguments)
         spec = self.ctx.contract.tools.get(ToolName(tool))
-        if spec is not None and spec.effect.is_write and not isinstance(arguments, str):
-            digest = request_digest(self.ctx, tool, arguments)
-            for step in self.ctx.steps.values():
-                if step.kind is StepKind.TOOL and step.request_digest == digest and _is_same_act(step):
-                    return step.path
+        is_write = spec is not None and spec.effect.is_write and not complaint
+        digest = request_digest(self.ctx, tool, args) if is_write else b""
+        if is_write:
+            known = self._asked.get(digest) or self._recorded(digest)
+            if known is not None and _may_be_done(self.ctx.steps.get(known)):
+                return known
+        path = StepPath(str(self._next))
         self._next += 1
-        return StepPath(str(self._next - 1))
+        if is_write:
+            self._asked[digest] = path
+        return path
+
+    def _recorded(self, digest: bytes) -> StepPath | None:
+        equal = [
+            step.path
+            for step in self.ctx.steps.values()
+            if step.kind is StepKind.TOOL and step.request_digest == digest and _may_be_done(step)
+        ]
+        return equal[0] if equal else None
+
+    def _named(self, name: str) -> StepPath:
+        """The agent's own name as a path component; what a path cannot say is told apart by a keyed hash."""
+        plain = "".join(char if char.isascii() and (char.isalnum() or char in "-_") else "_" for char in name)[:64]
+        if plain == name:
+            return StepPath(f"@{plain}")
+        return StepPath(f"@~{self.ctx.fingerprint('step', name).hex()[:32]}")
 
 
 async def take_up_calls(door: Door, ctx: RunContext) -> tuple[tuple[Step, ToolOutcome], ...]:
     """Carry on every unfinished call of an outside run: granted holds run, and what a crash left is settled."""
-    waiting = [one for one in ctx.steps.values() if one.kind is StepKind.TOOL and one.state in _UNFINISHED]
+    waiting = [one for one in ctx.steps.values() if one.kind is StepKind.TOOL and one.state in UNFINISHED]
     done: list[tuple[Step, ToolOutcome]] = []
     for step in waiting:
         outcome = await door.tool_call(ctx, step.path, step.name, recorded_args(ctx, step))
@@ -86,11 +126,6 @@ def recorded_args(ctx: RunContext, step: Step) -> JsonObject:
     return args if isinstance(args, dict) else {}
 
 
-def _is_same_act(step: Step) -> bool:
-    """A denied or refused call may be asked again: nothing of it happened."""
-    return step.state not in {StepState.DENIED, StepState.ERROR}
-
-
-def _plain(name: str) -> str:
-    """A step's name as a path component: without the dots that divide paths."""
-    return "".join(char if char.isalnum() or char in "-_" else "_" for char in name)[:64]
+def _may_be_done(step: Step | None) -> bool:
+    """Of a denied or refused call nothing happened; one that is not recorded yet is on its way."""
+    return step is None or step.state not in {StepState.DENIED, StepState.ERROR}

@@ -22,11 +22,12 @@ from leverframe.domain.proposals import GuardFailed, Proposal, PutStep
 from leverframe.domain.runs import Run, RunOutcome, RunState, Step, StepState
 from leverframe.domain.tools import ToolSpec
 from leverframe.runtime.advance import Runner
-from leverframe.runtime.closing import RunEnd, end_run
+from leverframe.runtime.closing import RunEnd
 from leverframe.runtime.context import RunContext
 from leverframe.runtime.door.recording import Outcome
 from leverframe.runtime.door.recovering import ok_outcome
 from leverframe.runtime.entries import settled_entry
+from leverframe.runtime.leftovers import finish_run
 from leverframe.runtime.services import Services
 from leverframe.runtime.sessions import find_run
 
@@ -94,7 +95,7 @@ async def end_by_hand(runner: Runner, run_id: RunId, word: PersonsWord) -> Run:
             )
         ctx = _bare_context(services, await runner.pinned_contract(run), run, steps)
         output: Json = {"stopped_by": BY_HAND, "by": word.person.id, "proof": word.proof, "message": word.because}
-        return await end_run(ctx, RunEnd(outcome=RunOutcome.STOPPED, output=output, stop_reason=BY_HAND))
+        return await finish_run(ctx, RunEnd(outcome=RunOutcome.STOPPED, output=output, stop_reason=BY_HAND))
 
 
 def _outcome(ctx: RunContext, step: Step, spec: ToolSpec, word: PersonsWord, *, happened: bool) -> Outcome:

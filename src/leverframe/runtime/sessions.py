@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from leverframe.core.canonical import encode
+from leverframe.core.disclosures import redaction_from
 from leverframe.core.policy import CompiledPolicy, compile_contract
 from leverframe.core.provenance import index_input, index_result, label_output
 from leverframe.core.redaction import learn, redaction_of
@@ -21,6 +22,7 @@ from leverframe.domain.ids import (
     PrincipalId,
     RunId,
     Sha256,
+    StepPath,
     TenantId,
     ToolName,
     WindowId,
@@ -43,6 +45,7 @@ from leverframe.runtime.schemas import schema_error
 from leverframe.runtime.services import Services
 
 DEFAULT_MAX_STEPS = 50
+UNFINISHED = frozenset({StepState.HELD, StepState.STARTED, StepState.INTENDED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +159,8 @@ async def take_up(
         opener=opener,
     )
     ctx.payloads = payloads
+    # Also what arguments, facts and models taught, of which no value is indexed.
+    ctx.redaction = redaction_from(ctx.redaction, payloads.values())
     ctx.today = today
     ctx.is_outside = recorded.get("outside") is True
     for step in await services.journal.steps(run.run_id):
@@ -164,6 +169,30 @@ async def take_up(
     if run.state is RunState.PARKED:
         await _reopen(ctx)
     return ctx
+
+
+async def current(ctx: RunContext, path: StepPath) -> Step | None:
+    """A step as the journal has it now.
+
+    An outside agent's run is carried on by others as well: a grant executes its call in the process that gave it.
+    """
+    step = ctx.steps.get(path)
+    if ctx.is_outside and step is not None and step.state in UNFINISHED:
+        await catch_up(ctx)
+    return ctx.steps.get(path)
+
+
+async def catch_up(ctx: RunContext) -> None:
+    """Learn what other processes did in this run since it was read."""
+    moved = [one for one in await ctx.services.journal.steps(ctx.run.run_id) if ctx.steps.get(one.path) != one]
+    if not moved:
+        return
+    kept = await ctx.services.evidence.disclosures_of_run(ctx.run.tenant, ctx.run.run_id)
+    ctx.payloads.update((one.digest, one) for one in kept)
+    ctx.redaction = redaction_from(ctx.redaction, kept)
+    for step in moved:
+        ctx.steps[step.path] = step
+        _relearn(ctx, step)
 
 
 async def find_run(services: Services, run_id: RunId) -> Run:
@@ -203,14 +232,13 @@ def _context(
 
 
 def _relearn(ctx: RunContext, step: Step) -> None:
-    """What a recorded answer taught the run: where its values came from, and what in it is redacted."""
+    """What a recorded answer taught the run: where its values came from."""
     if step.kind is not StepKind.TOOL or step.state is not StepState.OK or step.result_ref not in ctx.payloads:
         return
     spec = ctx.contract.tools.get(ToolName(step.name))
     if spec is None:
         return
     value = ctx.payload(step.result_ref)
-    ctx.redaction = learn(ctx.redaction, value)
     if step.error != "output-invalid":
         ctx.values = index_result(ctx.values, value, label_output(value, spec, step=step.path), step=step.path)
 

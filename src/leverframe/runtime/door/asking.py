@@ -18,12 +18,12 @@ from leverframe.core.policy import (
 )
 from leverframe.core.provenance import label_args
 from leverframe.domain.approvals import AnswerWord, Approval, ApprovalState
-from leverframe.domain.budgets import BudgetUnit
+from leverframe.domain.budgets import BudgetUnit, Window
 from leverframe.domain.contracts import PythonFact, ToolFact
 from leverframe.domain.errors import LeverframeError
 from leverframe.domain.ids import CallId, StepPath, ToolName
 from leverframe.domain.json import Json, JsonObject
-from leverframe.domain.labels import UNTRACED, Label
+from leverframe.domain.labels import UNTRACED, Label, join
 from leverframe.domain.policy import Fact, Known, Unreadable
 from leverframe.domain.proposals import HistoryLookup, OnceFree
 from leverframe.domain.tools import ToolSpec
@@ -33,6 +33,7 @@ from leverframe.runtime.paths import MISSING, resolve
 
 _STICKY_FOR = timedelta(hours=24)
 
+Facts = Mapping[str, Fact]
 # Reads one fact's tool through the door: (fact, arguments) -> the fact.
 ReadFact = Callable[[ToolFact, JsonObject], Awaitable[Fact]]
 
@@ -91,7 +92,7 @@ async def load(ctx: RunContext, ask: Ask, read: ReadFact) -> Loaded:
         schema_error=ask.schema_error,
         facts=facts,
         history=await ctx.services.journal.history(lookups) if lookups else {},
-        windows=await ctx.windows(now),
+        windows=await _windows(ctx, ask, now),
         cost=_cost(ask),
         arg_labels=_labels(ctx, ask),
         granted=_granted(ask.approval, envelope, now),
@@ -107,7 +108,7 @@ async def _fact(ctx: RunContext, ask: Ask, name: str, known: Mapping[str, Fact],
     spec = ctx.contract.facts[name]
     roots = fact_roots(ctx, ask.args, known)
     if isinstance(spec, PythonFact):
-        return _computed(ctx, spec, roots, known), False
+        return _computed(ctx, ask, spec, roots, known), False
     args: dict[str, Json] = {}
     for arg, path in spec.args.items():
         value = resolve(path, roots)
@@ -118,21 +119,32 @@ async def _fact(ctx: RunContext, ask: Ask, name: str, known: Mapping[str, Fact],
     return await read(spec, args), is_own
 
 
-def _computed(ctx: RunContext, spec: PythonFact, roots: Mapping[str, Json], known: Mapping[str, Fact]) -> Fact:
+def _computed(ctx: RunContext, ask: Ask, spec: PythonFact, roots: Mapping[str, Json], known: Facts) -> Fact:
     values: list[Json] = []
+    labels: list[Label] = []
     for path in spec.of:
         source = known.get(path.split(".")[1]) if path.startswith("facts.") else None
         if isinstance(source, Unreadable):
             return Unreadable(why=f"it rests on {path}: {source.why}")
-        value = resolve(path, roots)
+        found = resolve(path, roots)
         # A function of an optional argument gets None where the call does not give it.
-        values.append(None if value is MISSING else value)  # type: ignore[arg-type]  # MISSING or a Json
+        value: Json = None if found is MISSING else found  # type: ignore[assignment]  # MISSING or a Json
+        values.append(value)
+        labels.append(source.label if isinstance(source, Known) else _label_of(ctx, ask, path, value))
     try:
         result = ctx.services.functions.call(spec.function, values)
     except LeverframeError as err:
         return Unreadable(why=err.message)
-    labels = [source.label for source in known.values() if isinstance(source, Known)]
-    return Known(value=result, label=min(labels, key=lambda label: label.integrity, default=UNTRACED))
+    # What is computed is as trusted as the least trusted of what it was computed from.
+    return Known(value=result, label=join(labels))
+
+
+def _label_of(ctx: RunContext, ask: Ask, path: str, value: Json) -> Label:
+    """The label of an argument, or of a value of the run that is found again among what entered it."""
+    root, *keys = path.split(".")
+    if root == "args":
+        return _labels(ctx, ask).get(keys[0], UNTRACED)
+    return label_args({keys[-1]: value}, {}, ctx.values)[keys[-1]]
 
 
 def fact_roots(ctx: RunContext, args: JsonObject, known: Mapping[str, Fact]) -> dict[str, Json]:
@@ -200,6 +212,14 @@ def _cost(ask: Ask) -> Mapping[BudgetUnit, int]:
             return {BudgetUnit.TOOL_CALLS: 1, BudgetUnit.STEPS: 1, BudgetUnit.USD: fee}
         case Asker.REENTRY | Asker.DOOR:
             return {BudgetUnit.USD: fee}
+
+
+async def _windows(ctx: RunContext, ask: Ask, now: datetime) -> tuple[Window, ...]:
+    """The budgets of a call; time does not bound the door's own reads, which the call that needs them is timed by."""
+    windows = await ctx.windows(now)
+    if ask.asker is not Asker.DOOR:
+        return windows
+    return tuple(window for window in windows if window.unit is not BudgetUnit.WALL_US)
 
 
 def _labels(ctx: RunContext, ask: Ask) -> Mapping[str, Label]:

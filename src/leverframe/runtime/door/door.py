@@ -3,29 +3,32 @@
 Everything that calls a model or a tool holds a `Door`; nothing else holds the ports that act.
 """
 
+import math
 from dataclasses import replace
 
-from leverframe.core.canonical import decode
 from leverframe.core.policy import Asker, decide
 from leverframe.core.provenance import label_at, label_output
 from leverframe.domain.approvals import Approval
+from leverframe.domain.budgets import BudgetUnit
 from leverframe.domain.calls import Message, OfferedTool
 from leverframe.domain.contracts import ToolFact
-from leverframe.domain.errors import Contended, JsonInvalid, NondeterministicRun
+from leverframe.domain.errors import CallDenied, Contended, NondeterministicRun
 from leverframe.domain.ids import StepPath, ToolName, child_path
 from leverframe.domain.json import Json, JsonObject
 from leverframe.domain.policy import Allow, Deny, Fact, Hold, Known, Unreadable
 from leverframe.domain.proposals import Committed, GuardFailed
-from leverframe.domain.runs import Step, StepState
+from leverframe.domain.runs import Step, StepKind, StepState
 from leverframe.domain.tools import ToolSpec
 from leverframe.ports.acting import ModelCaller, ToolExecutor
 from leverframe.ports.crash_points import crash_point
 from leverframe.runtime.bookings import booked
 from leverframe.runtime.context import RunContext
 from leverframe.runtime.door import holding, modelling, recovering
+from leverframe.runtime.door.arguments import parsed
 from leverframe.runtime.door.asking import Ask, Loaded, ReadFact, load
 from leverframe.runtime.door.envelopes import idempotency_key, request_digest
 from leverframe.runtime.door.executing import attempt, judge
+from leverframe.runtime.door.ownership import in_hand
 from leverframe.runtime.door.recording import Decided, Outcome, decided, settled
 from leverframe.runtime.door.rows import reservation_id
 from leverframe.runtime.outcomes import (
@@ -41,8 +44,10 @@ from leverframe.runtime.outcomes import (
     deny_message,
 )
 from leverframe.runtime.schemas import schema_error
+from leverframe.runtime.sessions import current
 
 _TRIES = 3
+_PATIENCE_S = 30.0  # beyond the tool's own time: facts, commits, a busy machine
 
 
 class Door:
@@ -68,17 +73,19 @@ class Door:
 
         Raises:
             NondeterministicRun: the journal has another request at this path.
-            Contended: others changed what the decision rests on, three times in a row.
+            CallDenied: the run is over.
+            Contended: others changed what the decision rests on, three times in a row, or have this step in hand.
         """
-        args, complaint = _parsed(arguments)
+        args, complaint = parsed(arguments)
         digest = request_digest(ctx, tool, arguments if complaint else args)
-        recorded = ctx.steps.get(path)
-        if recorded is not None:
+        async with in_hand(ctx, path, patience_s=_patience_s(ctx, tool)):
+            recorded = await current(ctx, path)
+            if recorded is None:
+                ask = replace(self._ask(ctx, path, tool, args, complaint=complaint), request_digest=digest)
+                return await self._pass(ctx, ask, expect=None)
             if recorded.request_digest != digest:
                 return await self._other_request(ctx, recorded, tool, args)
             return await self._resumed(ctx, recorded, args)
-        ask = replace(self._ask(ctx, path, tool, args, complaint=complaint), request_digest=digest)
-        return await self._pass(ctx, ask, expect=None)
 
     async def model_call(
         self,
@@ -155,6 +162,11 @@ class Door:
                     if isinstance(decision, Allow):
                         booked(ctx, reservation_id(ask.call_id), loaded.question.windows)
                     return made, loaded
+                case GuardFailed(guard="RunIs") as failed:
+                    raise CallDenied(
+                        f"Nothing is called in {ctx.run.run_id} any more: {failed.detail}.",
+                        next_move="Open a new run.",
+                    )
                 case GuardFailed() as failed:
                     lost = f"{failed.guard}: {failed.detail}"
         raise Contended(
@@ -165,8 +177,7 @@ class Door:
 
     async def _act(self, ctx: RunContext, step: Step, spec: ToolSpec, args: JsonObject) -> ToolOutcome:
         """Rooms 5 and 6."""
-        deadline_s = await self._deadline_s(ctx, spec)
-        attempted = await attempt(self._tools, ctx, spec, step, args, deadline_s=deadline_s)
+        attempted = await attempt(self._tools, ctx, spec, step, args, wall_s=await _wall_s(ctx, step))
         outcome = judge(ctx, spec, step, attempted)
         if outcome.state is StepState.UNKNOWN and spec.reconcile is not None:
             outcome = await recovering.reconciled(self._read_tool, ctx, spec, step, args) or outcome
@@ -205,31 +216,52 @@ class Door:
                 if spec is None:
                     msg = f"Step {step.path} of {ctx.run.run_id} was sent to {step.name!r}, which its release lacks"
                     raise NondeterministicRun(msg)
-                verdict = await recovering.after_crash(self._read_tool, ctx, spec, step, args)
-                if verdict is None:
-                    return await self._act(ctx, step, spec, args)
-                return await self.settle(ctx, step, spec, verdict)
+                return await self._recovered(ctx, spec, step, args)
+
+    async def _recovered(self, ctx: RunContext, spec: ToolSpec, step: Step, args: JsonObject) -> ToolOutcome:
+        """A call that a process left behind: settled by what is known, or sent again where that is harmless."""
+        verdict = await recovering.after_crash(self._read_tool, ctx, spec, step, args)
+        if verdict is None and await self._is_denied_today(ctx, step, args):
+            verdict = recovering.unknown("it may have been sent before, and today's policy denies sending it again")
+        if verdict is not None:
+            return await self.settle(ctx, step, spec, verdict)
+        if spec.effect.is_write:
+            step = await recovering.sending_again(ctx, step)
+        return await self._act(ctx, step, spec, args)
+
+    async def _is_denied_today(self, ctx: RunContext, step: Step, args: JsonObject) -> bool:
+        if ctx.today is None:
+            return False
+        ask = replace(self._ask(ctx, step.path, step.name, args), asker=Asker.REENTRY)
+        loaded = await load(ctx, ask, self._fact_reader(ctx, ask))
+        decision = decide(loaded.question, ctx.today)
+        # Its budget was set aside when it was decided.
+        return isinstance(decision, Deny) and not (decision.stops_run or decision.exhausted)
 
     async def _reenter(self, ctx: RunContext, step: Step, args: JsonObject) -> ToolOutcome:
         """A held call: decided anew when granted, refused when denied or expired, else still held."""
-        approval = await holding.standing(ctx, step)
-        match approval:
-            case HeldBack():
-                return approval
-            case Refused():
-                return await holding.refuse(ctx, step, approval)
-            case Approval():
-                pass
-        spec = ctx.contract.tools[ToolName(step.name)]
-        recorded = ctx.payload(step.args_ref)
-        ask = replace(
+        for _ in range(_TRIES):
+            match await holding.standing(ctx, step):
+                case HeldBack() as waiting:
+                    return waiting
+                case Refused() as refused:
+                    if await holding.refuse(ctx, step, refused):
+                        return refused
+                case Approval() as approval:
+                    return await self._pass(ctx, self._reentry(ctx, step, args, approval), frozenset({StepState.HELD}))
+        raise Contended(
+            f"The approval {step.approval_id} of step {step.path} of {step.run_id} moved {_TRIES} times in a row.",
+            next_move="Ask again.",
+        )
+
+    def _reentry(self, ctx: RunContext, step: Step, args: JsonObject, approval: Approval) -> Ask:
+        """The same call with the same frozen bytes, under its grant."""
+        return replace(
             self._ask(ctx, step.path, step.name, args),
-            spec=spec,
             asker=Asker.REENTRY,
-            nonce=holding.nonce_of(recorded),
+            nonce=holding.nonce_of(ctx.payload(step.args_ref)),
             approval=approval,
         )
-        return await self._pass(ctx, ask, expect=frozenset({StepState.HELD}))
 
     async def _other_request(self, ctx: RunContext, recorded: Step, tool: str, args: JsonObject) -> ToolOutcome:
         """Another request where the journal has one: an outside agent that swaps bytes is refused; a loop is broken."""
@@ -267,23 +299,20 @@ class Door:
 
         return read
 
-    async def _deadline_s(self, ctx: RunContext, spec: ToolSpec) -> float:
-        """The tool's own timeout, or what the run's wall clock has left."""
-        left = [window.left for window in await ctx.run_windows() if window.unit.value == "wall_us"]
-        return max(0.05, min([spec.timeout_s, *(us / 1_000_000 for us in left)]))
+
+async def _wall_s(ctx: RunContext, step: Step) -> float:
+    """What the run's wall clock has left for a call; the door's own reads are not timed by it."""
+    if step.kind is StepKind.FACT:
+        return math.inf
+    return min(
+        (one.left / 1_000_000 for one in await ctx.run_windows() if one.unit is BudgetUnit.WALL_US), default=math.inf
+    )
 
 
-def _parsed(arguments: str | JsonObject) -> tuple[JsonObject, str]:
-    """The arguments as an object, and what is wrong with the text where it is none."""
-    if not isinstance(arguments, str):
-        return arguments, ""
-    try:
-        value: Json = decode(arguments.encode())
-    except JsonInvalid as err:
-        return {}, f"(the whole value): expected a JSON object, got text that is not JSON ({err.message})"
-    if not isinstance(value, dict):
-        return {}, f"(the whole value): expected a JSON object, got {type(value).__name__}"
-    return value, ""
+def _patience_s(ctx: RunContext, tool: str) -> float:
+    """How long to wait for someone who has the same step in hand: as long as all its attempts may take."""
+    spec = ctx.contract.tools.get(ToolName(tool))
+    return _PATIENCE_S + (spec.timeout_s * (1 + spec.retries.max) if spec is not None else 0.0)
 
 
 def _held(made: Decided, hold: Hold) -> HeldBack:

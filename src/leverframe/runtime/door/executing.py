@@ -21,6 +21,8 @@ from leverframe.runtime.schemas import schema_error
 # A write of these classes may be sent again after an answer was lost: the receiver makes the second one harmless.
 _HARMLESS_AGAIN = frozenset({EffectClass.READ, EffectClass.IDEMPOTENT, EffectClass.KEYED})
 
+_SHORTEST_S = 0.05  # a call that was decided gets this much, also at the very end of the wall clock
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempted:
@@ -31,10 +33,14 @@ class Attempted:
 
 
 async def attempt(
-    tools: ToolExecutor, ctx: RunContext, spec: ToolSpec, step: Step, args: JsonObject, *, deadline_s: float
+    tools: ToolExecutor, ctx: RunContext, spec: ToolSpec, step: Step, args: JsonObject, *, wall_s: float
 ) -> Attempted:
-    """Send until there is an answer, the retries are used up, or sending again could do harm."""
-    attempts = 0
+    """Send until there is an answer, the retries or the wall clock are used up, or sending again could do harm.
+
+    Each attempt has the tool's own timeout, or what is left of `wall_s`.
+    """
+    clock, attempts = ctx.services.clock, 0
+    until = clock.monotonic() + wall_s
     while True:
         attempts += 1
         crash_point("before_send")
@@ -45,12 +51,13 @@ async def attempt(
                 spec=spec,
                 args=args,
                 idempotency_key=step.idempotency_key,
-                deadline_s=deadline_s,
+                deadline_s=max(_SHORTEST_S, min(spec.timeout_s, until - clock.monotonic())),
                 attempt=step.attempts + attempts,
             )
         )
         crash_point("after_answer")
-        if attempts > spec.retries.max or not may_send_again(spec, answer):
+        is_spent = attempts > spec.retries.max or clock.monotonic() >= until
+        if is_spent or not may_send_again(spec, answer):
             return Attempted(answer=answer, attempts=attempts)
 
 

@@ -5,23 +5,24 @@ approval; that is a person's, through `runtime.answers`.
 """
 
 from dataclasses import replace
+from datetime import datetime
 
 from leverframe.core.approvals import may_consume
 from leverframe.core.policy import Question
 from leverframe.domain.approvals import Answer, AnswerWord, Approval, ApprovalState
 from leverframe.domain.errors import EvidenceBroken
 from leverframe.domain.evidence import EventType
-from leverframe.domain.ids import RuleId, StepPath, ToolName
+from leverframe.domain.ids import BudgetId, RuleId, StepPath, ToolName
 from leverframe.domain.json import Json
 from leverframe.domain.policy import Deny, Reason, SourceRef, Then
-from leverframe.domain.proposals import Change, MoveApproval, Proposal, PutStep
+from leverframe.domain.proposals import Change, Committed, GuardFailed, MoveApproval, Proposal, PutStep
 from leverframe.domain.runs import Step, StepState
 from leverframe.runtime.context import RunContext
 from leverframe.runtime.door.asking import Ask, Loaded
 from leverframe.runtime.door.envelopes import freeze
 from leverframe.runtime.door.recording import decided
 from leverframe.runtime.entries import approval_entry, decided_entry
-from leverframe.runtime.outcomes import HeldBack, Refused
+from leverframe.runtime.outcomes import Exhausted, HeldBack, Refused, Stopped
 
 _BYTES_RULE = RuleId("approval-binds-bytes")
 _BUILT_IN = SourceRef(file="(built-in)")
@@ -68,8 +69,11 @@ def _refused(step: Step, rule: str, text: str) -> Refused:
     return Refused(path=step.path, reasons=(reason,), message=f"{rule}: {text}")
 
 
-async def refuse(ctx: RunContext, step: Step, refused: Refused) -> Refused:
-    """Record that a held call never runs, and its approval's end where a clock ended it."""
+async def refuse(ctx: RunContext, step: Step, refused: Refused) -> bool:
+    """Record that a held call never runs, and its approval's end where a clock ended it.
+
+    False where step or approval moved in this moment, so that nothing was recorded and the question is open again.
+    """
     now = ctx.services.mint.now()
     sealed = ctx.seal("call", {"reasons": [{"rule": one.rule, "text": one.text} for one in refused.reasons]})
     denied = replace(
@@ -103,9 +107,11 @@ async def refuse(ctx: RunContext, step: Step, refused: Refused) -> Refused:
                 event=EventType.APPROVAL_EXPIRED,
             )
         )
-    await ctx.services.writer.commit(Proposal(tenant=ctx.run.tenant, changes=tuple(changes), entries=tuple(entries)))
+    proposal = Proposal(tenant=ctx.run.tenant, changes=tuple(changes), entries=tuple(entries))
+    if isinstance(await ctx.services.writer.commit(proposal), GuardFailed):
+        return False
     ctx.steps[step.path] = denied
-    return refused
+    return True
 
 
 async def refuse_other_bytes(ctx: RunContext, ask: Ask, recorded: Step) -> Refused:
@@ -122,8 +128,8 @@ async def refuse_other_bytes(ctx: RunContext, ask: Ask, recorded: Step) -> Refus
         own_read=None,
     )
     made = decided(ctx, ask, loaded, Deny(reasons=(reason,)), expect=None)
-    await ctx.services.writer.commit(made.proposal)
-    ctx.steps[ask.path] = made.step
+    if isinstance(await ctx.services.writer.commit(made.proposal), Committed):
+        ctx.steps[ask.path] = made.step
     return Refused(path=ask.path, reasons=(reason,), message=f"{reason.rule}: {text}")
 
 
@@ -131,11 +137,22 @@ def _short(digest: str) -> str:
     return f"{digest[:4]}…{digest[-4:]}" if digest else "an unknown tool"
 
 
-def denied_again(ctx: RunContext, step: Step) -> Refused:
-    """The recorded refusal of a step, told again."""
+def denied_again(ctx: RunContext, step: Step) -> Refused | Stopped | Exhausted:
+    """The recorded refusal of a step, told again; one that stopped the run stops it again."""
     recorded = ctx.payload(step.detail_ref or step.args_ref)
-    reasons = recorded.get("reasons", ()) if isinstance(recorded, dict) else ()
-    texts = "; ".join(f"{one['rule']}: {one['text']}" for one in reasons) or f"{step.rule}: refused"
+    found = recorded if isinstance(recorded, dict) else {}
+    texts = "; ".join(f"{one['rule']}: {one['text']}" for one in found.get("reasons", ())) or f"{step.rule}: refused"
+    if found.get("stops_run"):
+        return Stopped(path=step.path, limit=str(found["stops_run"]), message=texts)
+    full = found.get("exhausted")
+    if isinstance(full, dict):
+        resets_at = full.get("resets_at")
+        return Exhausted(
+            path=step.path,
+            budget=BudgetId(str(full["budget"])),
+            resets_at=datetime.fromisoformat(str(resets_at)) if resets_at else None,
+            message=texts,
+        )
     reason = Reason(rule=step.rule, then=Then.DENY, source=SourceRef(file=step.rule_source), text=texts)
     return Refused(path=step.path, reasons=(reason,), message=texts)
 

@@ -70,7 +70,7 @@ async def model_call(
             )
         if recorded.state is not StepState.STARTED:
             return _recorded(ctx, recorded)
-        await _settle_abandoned(ctx, recorded)
+        await settle_abandoned(ctx, recorded)
     outcome: ModelOutcome | None = None
     for model in ctx.services.project.tiers.get(ctx.contract.tier, ()):
         outcome = await _one_candidate(models, ctx, model, wanted)
@@ -204,7 +204,7 @@ def _overrun(ctx: RunContext, done: Step, bound: ModelBound) -> tuple[EntryDraft
     return (overrun_entry(ctx, done, reservation_id=reservation_id(done.call_id)),) if is_over else ()
 
 
-async def _settle_abandoned(ctx: RunContext, step: Step) -> None:
+async def settle_abandoned(ctx: RunContext, step: Step) -> None:
     """A process died in mid-call: the vendor may bill, so the whole bound is spent; then the call is asked anew."""
     lost = replace(step, state=StepState.ERROR, finished_at=ctx.services.mint.now(), error="model-abandoned")
     sealed = ctx.seal("answer", {"message": "the process stopped in mid-call", "kind": "abandoned"})

@@ -6,15 +6,19 @@ Never: sends a write; it says whether the door may.
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
 
 from leverframe.core.provenance import index_result, label_at, label_output
+from leverframe.domain.errors import Contended, LeverframeError
 from leverframe.domain.ids import StepPath, ToolName, child_path
 from leverframe.domain.json import Json, JsonObject
 from leverframe.domain.policy import Fact, Known
+from leverframe.domain.proposals import GuardFailed, Proposal, PutStep
 from leverframe.domain.runs import Step, StepKind, StepState
 from leverframe.domain.tools import EffectClass, Reconcile, ToolSpec
 from leverframe.runtime.context import RunContext
+from leverframe.runtime.door.ownership import is_left_behind
 from leverframe.runtime.door.recording import Outcome, settled
 from leverframe.runtime.paths import MISSING, resolve
 from leverframe.runtime.schemas import schema_error
@@ -34,11 +38,11 @@ async def after_crash(read: ReadTool, ctx: RunContext, spec: ToolSpec, step: Ste
             await _let_pass(ctx, step, spec)
             happened = await _happened(read, ctx, spec, step, args)
             if happened is None:
-                return _unknown("the receiver could not be asked whether it happened")
+                return unknown("the receiver could not be asked whether it happened")
             found, answer = happened
             return _found(ctx, spec, step, answer) if found else None
         case EffectClass.IRREVERSIBLE:
-            return _unknown("the process stopped between sending and answer, and the tool cannot be asked")
+            return unknown("the process stopped between sending and answer, and the tool cannot be asked")
 
 
 async def reconciled(read: ReadTool, ctx: RunContext, spec: ToolSpec, step: Step, args: JsonObject) -> Outcome | None:
@@ -54,25 +58,40 @@ async def abandon_own_reads(ctx: RunContext) -> None:
     left = [one for one in ctx.steps.values() if one.kind is StepKind.FACT and one.state is StepState.STARTED]
     for step in left:
         spec = ctx.contract.tools.get(ToolName(step.name))
-        if spec is None:
+        # A read belongs to the call that asks for it: `3.order` to step 3.
+        if spec is None or not is_left_behind(ctx, StepPath(step.path.rpartition(".")[0])):
             continue
-        outcome = Outcome(
-            state=StepState.ERROR,
-            value={"message": "the process stopped before the answer"},
-            error="abandoned",
-            attempts=0,
-        )
-        done, proposal = settled(ctx, step, spec, outcome, at=ctx.services.mint.now())
+        done, proposal = settled(ctx, step, spec, abandoned(), at=ctx.services.mint.now())
         await ctx.services.writer.commit(proposal)
         ctx.steps[step.path] = done
 
 
 async def _let_pass(ctx: RunContext, step: Step, spec: ToolSpec) -> None:
-    """Wait until the dead process's request can no longer arrive: its deadline, from when it was announced."""
-    until = step.started_at + timedelta(seconds=spec.timeout_s)
-    left_s = (until - ctx.services.clock.now()).total_seconds()
+    """Wait until no request of the dead process can arrive: the deadlines of all its attempts, since it began."""
+    longest_s = spec.timeout_s * (1 + spec.retries.max)
+    left_s = (step.started_at + timedelta(seconds=longest_s) - ctx.services.clock.now()).total_seconds()
     # A clock that jumped back must not make a run wait for hours.
-    await asyncio.sleep(max(0.0, min(left_s, spec.timeout_s)))
+    await asyncio.sleep(max(0.0, min(left_s, longest_s)))
+
+
+async def sending_again(ctx: RunContext, step: Step) -> Step:
+    """Record that a write is sent again from now on: whoever finds it after the next crash waits for this sending.
+
+    The sending of the dead process, of which nobody knows whether it happened, counts as a used attempt.
+
+    Raises:
+        Contended: someone else settled the step.
+    """
+    again = replace(step, started_at=ctx.services.mint.now(), attempts=step.attempts + 1)
+    change = PutStep(step=again, expect=frozenset({step.state}))
+    result = await ctx.services.writer.commit(Proposal(tenant=ctx.run.tenant, changes=(change,)))
+    if isinstance(result, GuardFailed):
+        raise Contended(
+            f"Step {step.path} of {step.run_id} was settled by someone else ({result.detail}); theirs stands.",
+            next_move=f"See: leverframe runs show {step.run_id}",
+        )
+    ctx.steps[step.path] = again
+    return again
 
 
 async def _happened(
@@ -91,7 +110,10 @@ async def _happened(
         return None
     answer: Json = fact.value  # type: ignore[assignment]  # a tool's answer is Json
     if how.done is not None:
-        return ctx.services.functions.call(how.done, [args, answer]) is True, answer
+        try:
+            return ctx.services.functions.call(how.done, [args, answer]) is True, answer
+        except LeverframeError:
+            return None
     return _matches(how, args, answer), answer
 
 
@@ -117,5 +139,12 @@ def ok_outcome(ctx: RunContext, spec: ToolSpec, step: Step, value: object, *, ho
     return Outcome(state=StepState.OK, value=answer, label=label_at(labels, ""), how=how, attempts=0)
 
 
-def _unknown(why: str) -> Outcome:
+def abandoned() -> Outcome:
+    """What became of a read whose process stopped: it had no effect, and its fee is spent."""
+    message = "the process stopped before the answer"
+    return Outcome(state=StepState.ERROR, value={"message": message}, error="abandoned", attempts=0)
+
+
+def unknown(why: str) -> Outcome:
+    """An outcome that nobody can tell."""
     return Outcome(state=StepState.UNKNOWN, value={"message": why}, error="effect-unknown", attempts=0)

@@ -22,6 +22,7 @@ from leverframe.domain.proposals import (
     SettleReserves,
     TakeReserves,
 )
+from leverframe.domain.tools import ToolSpec
 from leverframe.runtime.context import RunContext
 from leverframe.runtime.door.asking import Ask, Loaded
 from leverframe.runtime.door.envelopes import sticky_digest, value_digest
@@ -103,9 +104,17 @@ def counted(ctx: RunContext, ask: Ask, reserves: tuple[Reserve, ...]) -> tuple[C
 
 def history_rows(ctx: RunContext, ask: Ask, loaded: Loaded) -> list[Change]:
     """The values that rules may ask for later; of the agent's own calls only."""
-    if ask.spec is None or ask.schema_error or ask.asker is not Asker.AGENT:
+    if ask.spec is None or ask.schema_error or ask.asker is Asker.DOOR:
         return []
-    rows: list[Change] = [
+    rows: list[Change] = [] if ask.asker is Asker.REENTRY else _values(ctx, ask, ask.spec)
+    # A re-entry may know what names the act where the hold did not: a fact was unreadable then.
+    if loaded.once is not None:
+        rows.append(PutOnceKey(run_id=ctx.run.run_id, path=ask.path, tool=ask.tool, key_digest=loaded.once.key_digest))
+    return rows
+
+
+def _values(ctx: RunContext, ask: Ask, spec: ToolSpec) -> list[Change]:
+    return [
         PutValue(
             run_id=ctx.run.run_id,
             path=ask.path,
@@ -115,8 +124,5 @@ def history_rows(ctx: RunContext, ask: Ask, loaded: Loaded) -> list[Change]:
             value_digest=value_digest(ctx, ask.tool, arg, ask.args[arg]),
         )
         for arg in sorted(ask.args)
-        if arg in ask.spec.args or isinstance(ask.args[arg], str | int | Decimal)
+        if arg in spec.args or isinstance(ask.args[arg], str | int | Decimal)
     ]
-    if loaded.once is not None:
-        rows.append(PutOnceKey(run_id=ctx.run.run_id, path=ask.path, tool=ask.tool, key_digest=loaded.once.key_digest))
-    return rows

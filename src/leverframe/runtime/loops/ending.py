@@ -6,8 +6,9 @@ from leverframe.domain.errors import LeverframeError
 from leverframe.domain.ids import ApprovalId
 from leverframe.domain.json import Json
 from leverframe.domain.runs import Run, RunOutcome, Step
-from leverframe.runtime.closing import RunEnd, end_run, park
+from leverframe.runtime.closing import RunEnd, park
 from leverframe.runtime.context import RunContext
+from leverframe.runtime.leftovers import finish_run
 from leverframe.runtime.outcomes import Exhausted, Failed, HeldBack, Lost, Refused, Stopped, ToolOutcome
 
 
@@ -48,7 +49,7 @@ Advanced = Ended | Parked | Busy | Collected
 
 async def succeed(ctx: RunContext, output: Json) -> Ended:
     """The loop is done, and its output passed its schema."""
-    run = await end_run(ctx, RunEnd(outcome=RunOutcome.SUCCESS, output=output))
+    run = await finish_run(ctx, RunEnd(outcome=RunOutcome.SUCCESS, output=output))
     return Ended(run=run, output=output)
 
 
@@ -68,7 +69,7 @@ async def fall_back(ctx: RunContext, reason: str, message: str) -> Ended:
         )
     else:
         end = RunEnd(outcome=RunOutcome.STOPPED, output=output, stop_reason=reason)
-    return Ended(run=await end_run(ctx, end), output=output)
+    return Ended(run=await finish_run(ctx, end), output=output)
 
 
 async def model_stopped(ctx: RunContext, outcome: Stopped | Exhausted | Refused | Failed) -> Ended:
@@ -87,7 +88,7 @@ async def model_stopped(ctx: RunContext, outcome: Stopped | Exhausted | Refused 
 async def fail(ctx: RunContext, error: LeverframeError) -> Ended:
     """A problem that no fallback answers: the run failed, with the problem's slug."""
     output: Json = {"error": error.slug, "message": error.message}
-    run = await end_run(ctx, RunEnd(outcome=RunOutcome.FAILED, output=output, stop_reason=error.slug))
+    run = await finish_run(ctx, RunEnd(outcome=RunOutcome.FAILED, output=output, stop_reason=error.slug))
     return Ended(run=run, output=output)
 
 
