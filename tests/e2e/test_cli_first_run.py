@@ -2,6 +2,8 @@
 
 import json
 import shlex
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,12 @@ def shell(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytes
     shell = Shell(tmp_path / "desk", capsys, monkeypatch)
     shell.init()
     return shell
+
+
+def refunds(shell: Shell) -> list[tuple[str, int]]:
+    """What the little shop paid out."""
+    with closing(sqlite3.connect(shell.root / "shop.db")) as shop:
+        return shop.execute("SELECT order_id, cents FROM refunds").fetchall()
 
 
 def test_init_says_what_it_wrote_and_who_may_answer(tmp_path: Path, shell: Shell) -> None:
@@ -69,7 +77,7 @@ def test_a_grant_shows_the_effect_before_it_is_given_and_runs_it_once(shell: She
 
     assert told.out.index("Refund 64.90 USD") < told.out.index("GRANTED by")
     assert told.code == 0
-    assert shell.type("why").out.count("issue_refund") >= 1
+    assert refunds(shell) == [("#W2378156", 6490)]
 
 
 def test_a_second_answer_changes_nothing(shell: Shell) -> None:
@@ -79,6 +87,7 @@ def test_a_second_answer_changes_nothing(shell: Shell) -> None:
     again = shell.type("approvals", "deny", approval_id)
 
     assert again.code == 1
+    assert refunds(shell) == [("#W2378156", 6490)]
     assert "is consumed already; the first answer stands" in again.err
     assert "GRANTED" not in again.out
 
@@ -92,6 +101,7 @@ def test_a_denied_call_never_runs_and_the_run_goes_on(shell: Shell) -> None:
     assert told.json["run_id"] == run_id
     assert told.json["state"] == "ended"
     assert [one["tool"] for one in told.json["denied"]] == ["issue_refund"]
+    assert refunds(shell) == []
     steps = {step["name"]: step for step in shell.type("runs", "show", run_id, "--json").json["steps"]}
     assert steps["issue_refund"]["state"] == "denied"
 

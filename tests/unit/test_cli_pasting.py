@@ -31,6 +31,10 @@ def test_commands_inside_a_sentence_become_pasteable() -> None:
     assert said == "See both: leverframe -C desk runs show run_1, or `leverframe -C desk check`."
 
 
+def test_init_keeps_out_of_the_folder_that_was_given() -> None:
+    assert pasteable("Make one: leverframe init FOLDER", Namespace(directory="x")) == "Make one: leverframe init FOLDER"
+
+
 def test_a_file_name_that_ends_so_is_left_alone() -> None:
     assert pasteable("Look at /opt/leverframe now.", Namespace(directory="desk")) == "Look at /opt/leverframe now."
 

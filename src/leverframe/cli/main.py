@@ -56,7 +56,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _READER_GONE
     except OSError as err:
         named = f" ({err.filename!r})" if err.filename else ""
-        Screen.of(args).warn(f"The operating system refused: {err.strerror or err}{named}.")
+        Screen.of(args).warn(
+            f"The operating system refused: {err.strerror or err}{named}.",
+            "Put that right and type the same command again; what was recorded stays.",
+        )
         return EXIT_UNAVAILABLE
 
 

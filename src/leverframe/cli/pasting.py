@@ -11,7 +11,7 @@ from argparse import Namespace
 from pathlib import Path
 
 _NAME = "leverframe"
-_COMMAND = re.compile(rf"(?<![\w./-]){_NAME} (?=[a-z])")
+_COMMAND = re.compile(rf"(?<![\w./-]){_NAME} (?=([a-z]+))")
 
 
 def command(args: Namespace, *words: str) -> str:
@@ -20,9 +20,11 @@ def command(args: Namespace, *words: str) -> str:
 
 
 def pasteable(text: str, args: Namespace) -> str:
-    """A sentence of the runtime in which every `leverframe …` becomes the command that works here."""
-    prefix = _prefix(args)
-    return text if prefix == _NAME else _COMMAND.sub(lambda _: f"{prefix} ", text)
+    """A sentence of the runtime in which every `leverframe …` becomes the command that works here.
+
+    `init` names its own folder, so it keeps out of the one that was given.
+    """
+    return _COMMAND.sub(lambda found: f"{_program() if found.group(1) == 'init' else _prefix(args)} ", text)
 
 
 def _prefix(args: Namespace) -> str:
