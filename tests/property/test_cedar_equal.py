@@ -1,5 +1,6 @@
 """Cedar's own engine on the exported text, against our decision, on random policies and hostile calls."""
 
+import json
 import re
 from dataclasses import replace
 from typing import Any
@@ -8,8 +9,8 @@ import pytest
 from hypothesis import assume, event, given
 from hypothesis import strategies as st
 
-from leverframe.core.cedar import CedarExport, CedarRequest, export_policy, request_of
-from leverframe.core.policy import Asker, CompiledPolicy, Question, decide, needed_history
+from leverframe.core.cedar import CedarExport, CedarRequest, export_policy, import_policies, request_of
+from leverframe.core.policy import Asker, CompiledPolicy, Question, compile_policy, decide, needed_history
 from leverframe.domain.conditions import Expr
 from leverframe.domain.errors import CedarUnsupported
 from leverframe.domain.policy import Known, Unreadable
@@ -80,3 +81,24 @@ def test_cedar_answers_as_we_do(conditions: st.SearchStrategy[Expr], data: st.Da
     assert export is not None
     for _ in range(4):
         agree(policy, export, data.draw(st.one_of(questions(policy), typed_questions(policy))))
+
+
+@pytest.mark.parametrize("conditions", [CONDITIONS, TYPED_CONDITIONS, LOOKED_UP], ids=["wild", "typed", "mixed"])
+@given(data=st.data())
+def test_what_was_exported_imports_as_rules_that_decide_alike(
+    conditions: st.SearchStrategy[Expr], data: st.DataObject
+) -> None:
+    policy, _ = data.draw(policies(conditions))
+    export = exported(policy)
+    assume(export is not None)
+    assert export is not None
+
+    back = import_policies(json.loads(cedarpy.policies_to_json_str(export.text)), file="exported.cedar")
+
+    tools = {name: plan.spec for name, plan in policy.plans.items()}
+    again = compile_policy(back.rules, back.allow_tools, tools, held_tools=back.held_tools)
+    for _ in range(4):
+        drawn = data.draw(st.one_of(questions(policy), typed_questions(policy)))
+        question = replace(drawn, granted=None, asker=Asker.AGENT)
+        event(type(decide(question, policy)).__name__)
+        assert type(decide(question, again)) is type(decide(question, policy))

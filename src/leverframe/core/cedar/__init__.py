@@ -4,6 +4,15 @@ Pure: text is parsed by an adapter (`leverframe.config.cedar_file`).  Property: 
 """
 
 from leverframe.core.cedar.export import CedarExport, ToolLayout, export_policy
+from leverframe.core.cedar.policies import ImportedPolicy, import_policies
 from leverframe.core.cedar.request import CedarRequest, request_of
 
-__all__ = ["CedarExport", "CedarRequest", "ToolLayout", "export_policy", "request_of"]
+__all__ = [
+    "CedarExport",
+    "CedarRequest",
+    "ImportedPolicy",
+    "ToolLayout",
+    "export_policy",
+    "import_policies",
+    "request_of",
+]

@@ -63,11 +63,6 @@ class Truths:
     true: Formula
     false: Formula
 
-    @property
-    def known(self) -> Formula:
-        """When it is not unknown."""
-        return some((self.true, self.false))
-
 
 @dataclass(frozen=True, slots=True)
 class Value:
@@ -147,7 +142,10 @@ class Terms:
             return Truths(TRUE, FALSE)
         if isinstance(expr, Path):
             return self._flag(Reading("null", expr))
-        return Truths(FALSE, self._known(expr))
+        raise CedarUnsupported(
+            f"`{render(expr)}` is compared with null, which in Cedar only a field can be.",
+            next_move="Compare its fields with null, or ask `has` of them.",
+        )
 
     def _equal(self, left: Expr, right: Expr) -> Truths:
         shared = self._types.kinds(left) & self._types.kinds(right)
@@ -204,6 +202,10 @@ class Terms:
         if not isinstance(container, Path):
             return UNKNOWN
         kinds = self._types.kinds(item)
+        if isinstance(item, Level):
+            self._known(item)
+        if not kinds:
+            return UNKNOWN
         if "boolean" in kinds and not isinstance(item, Path | Flag | History):
             raise CedarUnsupported(
                 f"`{render(expr)}` looks for the answer of a condition in a list.",
@@ -220,7 +222,7 @@ class Terms:
             found = Atom(f"{members.text}.contains({value.text})")
             true.append(every((guards, found)))
             false.append(every((guards, self._flag(Reading(ONLY[kind], container)).true, Negated(found))))
-        if isinstance(item, Path | Level):
+        if isinstance(item, Path):
             # What is no scalar is not in an empty list either.
             false.append(every((self._known(item), self._flag(Reading("empty", container)).true)))
         return Truths(some(true), some(false))
@@ -312,12 +314,11 @@ class Terms:
                 return self._flag(Reading("has", expr)).true
             case Null() | Items():
                 return FALSE
-            case Level():
-                return every(self._read(Reading("number", expr)).guards)
-            case Sum() | Size() | History(kind="count" | "sum"):
-                return every(self._value(expr, "number", self._scale((expr,))).guards)
             case _:
-                return self.test(expr).known
+                raise CedarUnsupported(
+                    f"`{render(expr)}` is looked for in a list that may be empty, which Cedar can ask of fields only.",
+                    next_move="Compare it with each value by `==`.",
+                )
 
     def _scale(self, exprs: tuple[Expr, ...]) -> int:
         """The scale that all numbers of a comparison share."""
