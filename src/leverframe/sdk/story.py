@@ -13,6 +13,7 @@ from leverframe.sdk.report import Check, Leaf
 TOTALS = ("cost_microusd", "input_tokens", "output_tokens")
 CLOCK_SLACK = timedelta(seconds=60)
 MISSED_HEARTBEATS = 3
+RECOVERY = {"log.opened", "budget.forfeited", "run.gap"}  # written by a process that finds that one went silent
 
 
 @dataclass(slots=True)
@@ -86,12 +87,8 @@ class Story:
     def tell(self, index: int, leaf: Leaf) -> None:
         """Take in the next entry.  Raises KeyError, TypeError, ValueError or AttributeError where it is not one."""
         self.index, self.kind = index, leaf["type"]
-        entry_id, tenant, detail, run_id = (
-            leaf["entry_id"],
-            leaf["tenant"],
-            leaf.get("detail", {}),
-            leaf.get("run_id", ""),
-        )
+        entry_id, tenant = leaf["entry_id"], leaf["tenant"]
+        detail, run_id = leaf.get("detail", {}), leaf.get("run_id", "")
         self.tenant = self.tenant or tenant
         if tenant != self.tenant:
             self.fail("entries", f"is of tenant {tenant!r} in the log of {self.tenant!r}")
@@ -148,7 +145,7 @@ class Story:
             if datetime.fromisoformat(self.latest) - datetime.fromisoformat(at) > CLOCK_SLACK:
                 self.fail("clock", f"is at {at}, after an entry at {self.latest}")
             return
-        if self.heartbeat_s and self.is_whole and self.kind != "log.opened":
+        if self.heartbeat_s and self.is_whole and self.kind not in RECOVERY:
             self.checks["S11"].checked += 1
             silence = datetime.fromisoformat(at) - datetime.fromisoformat(self.latest)
             if silence > timedelta(seconds=MISSED_HEARTBEATS * self.heartbeat_s):
@@ -181,8 +178,7 @@ class Story:
 
     def is_pruned(self, leaf: Leaf) -> bool:
         """Whether an entry says that the values of this one were deleted as too old."""
-        run = self.runs.get(leaf.get("run_id", ""))
-        return bool(leaf["at"] < self.pruned.get(run.workflow if run else "", ""))
+        return bool(leaf["at"] < self.pruned.get(self.runs[leaf.get("run_id", "")].workflow, ""))
 
     def action_of(self, leaf: Leaf) -> Action:
         """The action of an entry, made where it is new."""
@@ -246,7 +242,7 @@ def _config(story: Story, leaf: Leaf, _detail: Leaf, _run: Run) -> None:
 
 def _run_started(story: Story, leaf: Leaf, detail: Leaf, run: Run) -> None:
     story.policies.add(leaf.get("policy_digest", ""))
-    run.workflow = detail.get("workflow", "")
+    run.workflow = str(detail.get("workflow", ""))
     run.barred.update((leaf["actor"], *detail.get("initiators", ())))
 
 
@@ -370,7 +366,7 @@ def _log_rhythm(story: Story, _leaf: Leaf, detail: Leaf, _run: Run) -> None:
 
 
 def _pruned(story: Story, _leaf: Leaf, detail: Leaf, _run: Run) -> None:
-    workflow = detail.get("workflow", "")
+    workflow = str(detail.get("workflow", ""))
     story.pruned[workflow] = max(story.pruned.get(workflow, ""), detail["before"])
 
 

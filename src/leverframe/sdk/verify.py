@@ -301,7 +301,7 @@ def _check_policies(files: dict[str, bytes], story: Story, manifest: Leaf, check
             check.checked += 1
             if _sha256(data).hexdigest() != name.removeprefix("policy/"):
                 check.fail(f"{name!r} does not have the digest that is its name")
-    missing = [digest for digest in sorted(story.policies_used) if f"policy/{digest}" not in files]
+    missing = [digest for digest in sorted(map(str, story.policies_used)) if f"policy/{digest}" not in files]
     if missing:
         check.not_here = f"{len(missing)} policies are not in the bundle, the first {missing[0][:16]}"
 

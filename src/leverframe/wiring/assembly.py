@@ -1,5 +1,6 @@
 """A project with everything it needs to run, opened and closed as one."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -17,7 +18,9 @@ from leverframe.ports.acting import ToolExecutor
 from leverframe.runtime.advance import Runner
 from leverframe.runtime.door import Door
 from leverframe.runtime.forfeits import forfeited_entry
+from leverframe.runtime.logbook import Logbook
 from leverframe.runtime.mint import Mint
+from leverframe.runtime.retention import prune
 from leverframe.runtime.services import Services
 from leverframe.store import Store, open_sqlite
 from leverframe.store.claims import FileClaims
@@ -46,12 +49,13 @@ class Assembly:
 
 
 @asynccontextmanager
-async def open_assembly(project: Project, *, create: bool) -> AsyncIterator[Assembly]:
+async def open_assembly(project: Project, *, create: bool, prunes: bool = False) -> AsyncIterator[Assembly]:
     """Open the project's store and adapters; close them in the end, whatever happens.
 
     Args:
         project: loaded and checked.
         create: make the database and keys where they are missing (`run`, `demo`); reading commands do not.
+        prunes: delete what is past its retention, as every command does that goes on with runs; `create` does too.
 
     Raises:
         StoreUnavailable: there is no database and `create` is false, or it cannot be used.
@@ -78,10 +82,11 @@ async def open_assembly(project: Project, *, create: bool) -> AsyncIterator[Asse
     functions = PythonFunctions(root)
     tools = build_tools(project, functions, secrets)
     door = Door(tools, build_models(project, secrets, clock))
+    logbook = Logbook(store.writer, mint)
     services = Services(
         project=project,
         people=people_of(project),
-        writer=store.writer,
+        writer=logbook,
         journal=store.journal,
         approvals=store.approvals,
         evidence=store.evidence,
@@ -94,12 +99,17 @@ async def open_assembly(project: Project, *, create: bool) -> AsyncIterator[Asse
         types=compile_types(project.types),
     )
     runner = Runner(services=services, door=door, releases=ReleaseFiles(root))
+    heartbeat = asyncio.create_task(logbook.keep_time(), name="leverframe-heartbeat")
     try:
+        if create or prunes:
+            await prune(services)
         yield Assembly(
             project=project, services=services, door=door, runner=runner, store=store, state=state, tools=tools
         )
     finally:
+        heartbeat.cancel()
         await door.close()
+        await logbook.close()
         await store.close()
 
 
