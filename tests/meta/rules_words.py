@@ -159,13 +159,13 @@ def other_word(source: Source) -> Iterator[str]:
     if not source.path.startswith("src/"):
         return
     for node in ast.walk(source.tree):
-        made = ""
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            made = node.name
-        elif isinstance(node, ast.arg):
-            made = node.arg
-        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            made = node.id
+        match node:
+            case ast.FunctionDef(name=made) | ast.AsyncFunctionDef(name=made) | ast.ClassDef(name=made):
+                pass
+            case ast.arg(arg=made) | ast.Name(id=made, ctx=ast.Store()):
+                pass
+            case _:
+                continue
         for part in re.findall(r"[a-z]+|[A-Z][a-z]*", made):
             if part.lower() in OTHER_WORDS:
                 yield f"{source.path}:{node.lineno}: {made}: the word here is {OTHER_WORDS[part.lower()]!r}"

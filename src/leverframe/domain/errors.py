@@ -106,7 +106,7 @@ class ConditionError(UsageError):
 
 
 class CedarUnsupported(UsageError):
-    """A policy asks what the other side of an export or import has no form for; it is named, and nothing is left out."""
+    """A policy says what the other side of an export or import has no form for; it is named, nothing is left out."""
 
     slug, status, exit_code = "cedar-unsupported", 422, EXIT_REFUSED
 
