@@ -2,13 +2,15 @@
 
 import json
 import shlex
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from leverframe.identity.os_user import launcher
+from leverframe.domain.ids import PrincipalId
+from leverframe.wiring.people import enrol_person, launcher
 from tests.typed import Shell
 
 RUN = ("run", "refund_request", "--input", "inputs/refund_request.json")
@@ -165,11 +167,90 @@ def test_an_approval_shows_its_bytes_rule_clock_and_who_may_answer(shell: Shell)
 
 
 def test_a_run_in_a_cloned_project_enrols_who_runs_it(shell: Shell) -> None:
+    shutil.rmtree(shell.root / ".leverframe")
     shell.be("a teammate")
 
     _, approval_id = shell.held()
 
     assert shell.type("approvals", "grant", approval_id).code == 0
+
+
+def test_a_run_from_another_configuration_folder_replaces_no_credential(shell: Shell) -> None:
+    shell.be("a process without the home of the user")
+
+    _, approval_id = shell.held()
+
+    assert shell.type("approvals", "grant", approval_id).code == 1
+    shell.be("someone")
+    assert shell.type("approvals", "grant", approval_id).code == 0
+
+
+def test_init_under_another_persons_credential_writes_nothing(shell: Shell, tmp_path: Path) -> None:
+    enrol_person(shell.root, PrincipalId("person:lena"), tmp_path / "config-lena" / "leverframe")
+    shell.be("lena")
+
+    told = shell.type_anywhere("init", str(tmp_path / "new"))
+
+    assert told.code == 1
+    assert "is the credential of 'person:lena'" in told.err
+    assert not (tmp_path / "new").exists()
+
+
+PEOPLE = """
+people:
+  lena: {groups: [payments-leads], roles: [approver]}
+  tom: {groups: [tier2], roles: [approver]}
+"""
+
+
+@pytest.fixture
+def team(shell: Shell, tmp_path: Path) -> Shell:
+    """The small project with people of its own, whose leads answer; lena and tom have their credentials."""
+    project = shell.root / "leverframe.yaml"
+    project.write_text(project.read_text(encoding="utf-8") + PEOPLE, encoding="utf-8")
+    contract = shell.root / "workflows/refund_request.yaml"
+    row = '    - tool: "issue_refund"\n'
+    text = contract.read_text(encoding="utf-8").replace(row, row + "      from: [group:payments-leads]\n")
+    contract.write_text(text, encoding="utf-8")
+    for name in ("lena", "tom"):
+        enrol_person(shell.root, PrincipalId(f"person:{name}"), tmp_path / f"config-{name}" / "leverframe")
+    return shell
+
+
+def test_with_people_listed_only_the_group_that_is_asked_may_answer(team: Shell) -> None:
+    _, approval_id = team.held()
+
+    as_user = team.type("approvals", "grant", approval_id)
+    team.be("tom")
+    as_tom = team.type("approvals", "grant", approval_id)
+    team.be("lena")
+    as_lena = team.type("approvals", "grant", approval_id)
+
+    assert (as_user.code, as_tom.code, as_lena.code) == (1, 1, 0)
+    assert "is not one of the people whom this project lists" in as_user.err
+    assert "'person:tom' is in none of the groups that may answer: payments-leads" in as_tom.err
+    assert "GRANTED by person:lena" in as_lena.out
+    assert refunds(team) == [("#W2378156", 6490)]
+
+
+def test_a_quorum_of_two_waits_for_the_second_person(team: Shell) -> None:
+    contract = team.root / "workflows/refund_request.yaml"
+    text = contract.read_text(encoding="utf-8").replace("      from: [group:payments-leads]\n", "      quorum: 2\n")
+    contract.write_text(text, encoding="utf-8")
+    _, approval_id = team.held()
+
+    team.be("lena")
+    first = team.type("approvals", "grant", approval_id)
+    twice = team.type("approvals", "grant", approval_id)
+    before = refunds(team)
+    team.be("tom")
+    second = team.type("approvals", "grant", approval_id)
+
+    assert (first.code, twice.code, second.code) == (0, 1, 0)
+    assert "1 more must grant" in first.out
+    assert "has answered" in twice.err
+    assert before == []
+    assert refunds(team) == [("#W2378156", 6490)]
 
 
 def test_alone_it_says_how_the_project_stands_and_the_one_next_command(shell: Shell, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from leverframe.identity.os_user import launcher
+from leverframe.wiring.people import launcher
 from tests.receiver_project import effects, write_project
 from tests.typed import Shell
 

@@ -117,6 +117,10 @@ class Approvers:
         written: Json = {"version": 1, "approvers": enrolled}
         replace_private(self._path, canonical.encode(written) + b"\n")
 
+    def knows(self, principal: PrincipalId) -> bool:
+        """Whether this principal is enrolled, whatever their credential."""
+        return principal in self._enrolled()
+
     def check(self, approver: Approver) -> None:
         """Make sure that this credential is the enrolled one of its principal.
 

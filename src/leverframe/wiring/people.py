@@ -49,16 +49,26 @@ def enrol_os_user(root: Path) -> Enrolled:
     return enrol_person(root, launcher(), os_user.configuration_folder())
 
 
+def prepare_os_user() -> None:
+    """Make this machine's user their credential, or find that the configuration folder is another person's.
+
+    Raises:
+        KeyUnsafe: it is, or the credential cannot be written.
+    """
+    os_user.create_approver(os_user.configuration_folder(), launcher())
+
+
 def enrol_launcher(project: Project) -> None:
     """The same for a project that was cloned and not written here, as far as it takes this user's answers.
 
-    Nothing happens where the configuration folder is another person's: nobody is enrolled by running a command.
+    Nothing happens where the user is enrolled already, or where the configuration folder is another person's: running
+    a command neither replaces a credential nor makes anyone somebody else.
     """
-    folder = os_user.configuration_folder()
-    file = folder / os_user.CREDENTIAL_FILE
-    is_ours = not file.exists() or os_user.load_approver(folder).principal == launcher()
-    if is_ours and launcher() in people_of(project):
-        enrol_os_user(Path(project.root))
+    root, us, folder = Path(project.root), launcher(), os_user.configuration_folder()
+    if us not in people_of(project) or os_user.Approvers(root / STATE_FOLDER).knows(us):
+        return
+    if not (folder / os_user.CREDENTIAL_FILE).exists() or os_user.load_approver(folder).principal == us:
+        enrol_os_user(root)
 
 
 def enrol_person(root: Path, principal: PrincipalId, folder: Path) -> Enrolled:

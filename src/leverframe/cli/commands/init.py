@@ -8,7 +8,7 @@ from leverframe.cli.parser import CommandParser
 from leverframe.cli.pasting import command
 from leverframe.cli.screen import Screen
 from leverframe.config.init import write_new_project
-from leverframe.wiring.people import enrol_os_user
+from leverframe.wiring.people import enrol_os_user, prepare_os_user
 
 
 def add(parser: CommandParser) -> None:
@@ -24,6 +24,8 @@ def run(args: Namespace) -> int:
     """Write it and say what to type next."""
     screen = Screen.of(args)
     folder = Path(args.directory or ".") / args.folder
+    # Before anything is written, so that a refusal here leaves no half-made project behind.
+    prepare_os_user()
     files = write_new_project(folder)
     enrolled = enrol_os_user(folder)
     here = Namespace(directory=None if folder.resolve() == Path.cwd() else os.fspath(folder))
