@@ -182,12 +182,17 @@ def an_answer(principal: str = "person:lena", word: AnswerWord = AnswerWord.GRAN
 
 
 def answering(
-    state: ApprovalState = ApprovalState.GRANTED, *, answer: Answer | None = None, approval_id: str = "apr_1"
+    state: ApprovalState = ApprovalState.GRANTED,
+    *,
+    answer: Answer | None = None,
+    approval_id: str = "apr_1",
+    answers_before: int = 0,
 ) -> AnswerApproval:
     return AnswerApproval(
         approval_id=ApprovalId(approval_id),
         action_digest=ACTION,
         answer=an_answer() if answer is None else answer,
+        answers_before=answers_before,
         state=state,
         execute_by=after(65) if state is ApprovalState.GRANTED else None,
     )

@@ -5,14 +5,14 @@ from dataclasses import replace
 import pytest
 
 from leverframe.domain.approvals import AnswerWord, ApprovalState
-from leverframe.domain.ids import ApprovalId, Sha256, TenantId
+from leverframe.domain.ids import ApprovalId, RunId, Sha256, TenantId
 from leverframe.domain.proposals import ApprovalUsable, MoveApproval, PutApproval
 from tests.store_samples import (
     ACME,
     ACTION,
     GLOBEX,
-    NOW,
     Bench,
+    a_run,
     after,
     an_answer,
     an_approval,
@@ -43,7 +43,7 @@ def test_answers_are_kept_in_order_until_the_quorum_decides(held: Bench) -> None
     lena, omar = an_answer("person:lena", viewed_at=after(3)), an_answer("person:omar", at=after(7), reason="")
 
     held.commit(answering(PENDING, answer=lena))
-    held.commit(answering(GRANTED, answer=omar))
+    held.commit(answering(GRANTED, answer=omar, answers_before=1))
 
     found = held.do(held.store.approvals.approval(APPROVAL))
     assert found == an_approval(state=GRANTED, answers=(lena, omar), execute_by=after(65))
@@ -62,7 +62,7 @@ def test_a_second_answer_to_a_decided_approval_loses(held: Bench) -> None:
 def test_one_person_answers_one_approval_once(held: Bench) -> None:
     held.commit(answering(PENDING))
 
-    failed = held.refuse(answering(GRANTED))
+    failed = held.refuse(answering(GRANTED, answers_before=1))
 
     assert failed.detail == "person:lena has answered apr_1 already"
     assert held.do(held.store.approvals.approval(APPROVAL)) == an_approval(answers=(an_answer(),))
@@ -123,25 +123,69 @@ def test_approvals_are_listed_newest_first_and_by_state(held: Bench) -> None:
     assert listed(ApprovalState.EXPIRED) == []
 
 
+def test_an_answer_that_did_not_know_of_another_loses(held: Bench) -> None:
+    held.commit(answering(PENDING))
+
+    failed = held.refuse(answering(PENDING, answer=an_answer("person:omar")))
+
+    assert failed.guard == "AnswerApproval"
+    held.commit(answering(GRANTED, answer=an_answer("person:omar"), answers_before=1))
+
+
 def test_the_latest_denial_over_the_same_selectors_is_found(held: Bench) -> None:
     held.commit(PutApproval(approval=an_approval("apr_2")))
     for approval_id, at in (("apr_2", after(20)), ("apr_1", after(10))):
         deny = an_answer(word=AnswerWord.DENY, at=at)
         held.commit(answering(DENIED, answer=deny, approval_id=approval_id))
 
-    def denied(tenant: str, selector: bytes, since_s: float) -> str | None:
-        book = held.store.approvals
-        found = held.do(book.denied_like(TenantId(tenant), selector, after(since_s)))
-        return None if found is None else found.approval_id
+    assert denied(held) == "apr_2"
+    assert denied(held, since_s=20) == "apr_2"
+    assert denied(held, since_s=21) is None
+    assert denied(held, selector=b"other") is None
+    assert denied(held, tenant=GLOBEX) is None
+    assert denied(held, subject=b"subject 2") is None
+    assert denied(held, subject=b"") is None
 
-    assert denied(ACME, b"selector", 0) == "apr_2"
-    assert denied(ACME, b"selector", 20) == "apr_2"
-    assert denied(ACME, b"selector", 21) is None
-    assert denied(ACME, b"other", 0) is None
-    assert denied(GLOBEX, b"selector", 0) is None
+
+def test_a_denial_in_the_run_itself_is_found_first_and_however_old_it_is(held: Bench) -> None:
+    for approval_id, at in (("apr_1", after(10)), ("apr_2", after(20))):
+        if approval_id == "apr_2":
+            held.open_run(a_run(RunId("run_2")))
+            held.commit(PutApproval(approval=an_approval("apr_2", run_id=RunId("run_2"))))
+        deny = an_answer(word=AnswerWord.DENY, at=at)
+        held.commit(answering(DENIED, answer=deny, approval_id=approval_id))
+
+    assert denied(held, run="run_1", since_s=99) == "apr_1"
+    assert denied(held, run="run_1", subject=b"subject 2") == "apr_1"
+    assert denied(held, run="run_2") == "apr_2"
+    assert denied(held, run="run_3") == "apr_2"
+
+
+def test_a_run_without_a_subject_finds_no_denial_of_another_one(held: Bench) -> None:
+    held.commit(PutApproval(approval=an_approval("apr_2", subject_digest=b"")))
+    held.commit(answering(DENIED, answer=an_answer(word=AnswerWord.DENY), approval_id="apr_2"))
+
+    assert denied(held, subject=b"") is None
 
 
 def test_what_was_not_denied_does_not_stick(held: Bench) -> None:
     held.commit(MoveApproval(approval_id=APPROVAL, expect=PENDING, to=ApprovalState.EXPIRED))
 
-    assert held.do(held.store.approvals.denied_like(ACME, b"selector", NOW)) is None
+    assert denied(held, run="run_1") is None
+
+
+def denied(
+    held: Bench,
+    *,
+    tenant: TenantId = ACME,
+    selector: bytes = b"selector",
+    run: str = "run_9",
+    subject: bytes = b"subject 1",
+    since_s: float = 0,
+) -> str | None:
+    """The denial that sticks, seen from a run."""
+    asked = held.store.approvals.denied_like(
+        tenant, selector, run_id=RunId(run), subject_digest=subject, since=after(since_s)
+    )
+    found = held.do(asked)
+    return None if found is None else found.approval_id

@@ -206,11 +206,15 @@ class PutApproval:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerApproval:
-    """Record one answer and the state it leads to, if the approval is still `pending` over this action."""
+    """Record one answer and the state it leads to, if the approval is still `pending` over this action.
+
+    `answers_before` is how many answers the state was computed from: two who answer at once must both be counted.
+    """
 
     approval_id: ApprovalId
     action_digest: Sha256
     answer: Answer
+    answers_before: int
     state: ApprovalState
     execute_by: datetime | None
 

@@ -115,8 +115,13 @@ class ApprovalBook(Protocol):
         """Approvals, newest first."""
         ...
 
-    async def denied_like(self, tenant: TenantId, selector_digest: bytes, since: datetime) -> Approval | None:
-        """The latest denial that sticks to this tool, selectors and recipients."""
+    async def denied_like(
+        self, tenant: TenantId, selector_digest: bytes, *, run_id: RunId, subject_digest: bytes, since: datetime
+    ) -> Approval | None:
+        """The denial that sticks to this tool, selectors and recipients.
+
+        The latest in this run, however old; else the latest since then in another run of this subject.
+        """
         ...
 
 

@@ -14,7 +14,7 @@ from leverframe.core.disclosures import seal
 from leverframe.core.redaction import redaction_of
 from leverframe.domain.approvals import Answer, AnswerWord, Approval, ApprovalState
 from leverframe.domain.contracts import Person
-from leverframe.domain.errors import ApprovalAlreadyDecided, ApprovalRefused, NotFound
+from leverframe.domain.errors import ApprovalRefused, Contended, NotFound
 from leverframe.domain.evidence import Disclosure, EventType
 from leverframe.domain.ids import ApprovalId
 from leverframe.domain.json import Json
@@ -24,6 +24,8 @@ from leverframe.runtime.entries import answered_entry, approval_entry
 from leverframe.runtime.services import Services
 from leverframe.runtime.sessions import find_run
 from leverframe.runtime.showing import effect_sentence, values_of
+
+_TRIES = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +115,22 @@ async def answer(
     Raises:
         ApprovalRefused: this person may not answer, or the time to answer is over.
         ApprovalAlreadyDecided: somebody was first.
+        Contended: others answered in the same moment, again and again.
     """
+    for _ in range(_TRIES):
+        answered = await _answer_once(services, approval_id, person, word, reason=reason, proof=proof)
+        if answered is not None:
+            return answered
+    raise Contended(
+        f"Others answered {approval_id!r} {_TRIES} times in this moment; nothing of this answer was recorded.",
+        next_move=f"See where it stands: leverframe approvals show {approval_id}",
+    )
+
+
+async def _answer_once(
+    services: Services, approval_id: ApprovalId, person: Person, word: AnswerWord, *, reason: str, proof: str
+) -> Approval | None:
+    """The approval with this answer; None where another answer came first, so that this one leads elsewhere."""
     approval = await find_approval(services, approval_id)
     run = await find_run(services, approval.run_id)
     refusal = may_answer(approval, person)
@@ -151,16 +168,12 @@ async def answer(
         approval_id=approval_id,
         action_digest=approval.action_digest,
         answer=given,
+        answers_before=len(approval.answers),
         state=result.state,
         execute_by=result.execute_by,
     )
     committed = await services.writer.commit(Proposal(tenant=approval.tenant, changes=(change,), entries=(entry,)))
-    if not isinstance(committed, Committed):
-        raise ApprovalAlreadyDecided(
-            f"Approval {approval_id!r} was answered by someone else in this moment; their answer stands.",
-            next_move=f"See it: leverframe approvals show {approval_id}",
-        )
-    return await find_approval(services, approval_id)
+    return await find_approval(services, approval_id) if isinstance(committed, Committed) else None
 
 
 async def _expire(services: Services, approval: Approval, run: Run, at: datetime) -> None:

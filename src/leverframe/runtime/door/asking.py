@@ -241,17 +241,20 @@ async def _denied_before(ctx: RunContext, ask: Ask, now: datetime) -> StickyDeni
     if ask.spec is None or ask.schema_error or ask.asker is Asker.DOOR:
         return None
     digest = sticky_digest(ctx, ask.spec, ask.args)
-    denial = await ctx.services.approvals.denied_like(ctx.run.tenant, digest, now - _STICKY_FOR)
+    denial = await ctx.services.approvals.denied_like(
+        ctx.run.tenant,
+        digest,
+        run_id=ctx.run.run_id,
+        subject_digest=ctx.run.subject_digest,
+        since=now - _STICKY_FOR,
+    )
     if denial is None:
-        return None
-    is_same_run = denial.run_id == ctx.run.run_id
-    if not is_same_run and (not ctx.run.subject_digest or denial.subject_digest != ctx.run.subject_digest):
         return None
     answer = next(answer for answer in denial.answers if answer.word is AnswerWord.DENY)
     return StickyDenial(
         approval_id=denial.approval_id,
         denied_by=answer.principal,
         denied_at=answer.at,
-        is_same_run=is_same_run,
+        is_same_run=denial.run_id == ctx.run.run_id,
         reason=answer.reason,
     )

@@ -30,6 +30,7 @@ INSERT INTO approvals (
 _DECIDE = """
 UPDATE approvals SET state = :state, execute_by_us = :execute_by_us, decided_us = :decided_us
  WHERE approval_id = :approval_id AND state = 'pending' AND action_digest = :action_digest
+   AND (SELECT count(*) FROM approval_answers WHERE approval_id = :approval_id) = :answers_before
 """
 
 _PUT_ANSWER = """
@@ -62,8 +63,9 @@ _DENIED_LIKE = """
 SELECT approval_id, tenant, run_id, path, tool, action_digest, rules, requirement, initiator, launcher,
        selector_digest, asked_us, decide_by_us, state, execute_by_us, subject_digest
   FROM approvals
- WHERE tenant = :tenant AND selector_digest = :selector_digest AND state = 'denied' AND decided_us >= :since_us
- ORDER BY decided_us DESC, approval_id DESC
+ WHERE tenant = :tenant AND selector_digest = :selector_digest AND state = 'denied'
+   AND (run_id = :run_id OR (subject_digest = :subject_digest AND subject_digest <> x'' AND decided_us >= :since_us))
+ ORDER BY run_id = :run_id DESC, decided_us DESC, approval_id DESC
  LIMIT 1
 """
 
@@ -103,11 +105,12 @@ def insert(tx: sqlite3.Connection, approval: Approval) -> None:
 
 
 def answer(tx: sqlite3.Connection, change: AnswerApproval) -> GuardFailed | None:
-    """Compare-and-set on pending and the action digest; a second word of one person loses too."""
+    """Compare-and-set on pending, the action digest and the answers so far; a second word of one person loses too."""
     is_decided = change.state is not ApprovalState.PENDING
     params = {
         "approval_id": change.approval_id,
         "action_digest": change.action_digest,
+        "answers_before": change.answers_before,
         "state": change.state.value,
         "execute_by_us": None if change.execute_by is None else to_us(change.execute_by),
         "decided_us": to_us(change.answer.at) if is_decided else None,
@@ -152,9 +155,23 @@ def newest(tx: sqlite3.Connection, state: ApprovalState | None, limit: int) -> S
     return [_approval(tx, row) for row in tx.execute(_NEWEST, params).fetchall()]
 
 
-def denied_like(tx: sqlite3.Connection, tenant: TenantId, selector_digest: bytes, since: datetime) -> Approval | None:
-    """The latest denial over these selectors that was answered since then."""
-    params = {"tenant": tenant, "selector_digest": selector_digest, "since_us": to_us(since)}
+def denied_like(
+    tx: sqlite3.Connection,
+    tenant: TenantId,
+    selector_digest: bytes,
+    *,
+    run_id: RunId,
+    subject_digest: bytes,
+    since: datetime,
+) -> Approval | None:
+    """The denial over these selectors: the latest in this run, else the latest since then of this subject."""
+    params = {
+        "tenant": tenant,
+        "selector_digest": selector_digest,
+        "run_id": run_id,
+        "subject_digest": subject_digest,
+        "since_us": to_us(since),
+    }
     row = tx.execute(_DENIED_LIKE, params).fetchone()
     return None if row is None else _approval(tx, row)
 

@@ -124,10 +124,14 @@ class SqliteApprovalBook:
         with self._readers.snapshot() as tx:
             return approvals.newest(tx, state, limit)
 
-    async def denied_like(self, tenant: TenantId, selector_digest: bytes, since: datetime) -> Approval | None:
-        """The latest denial that was answered since then."""
+    async def denied_like(
+        self, tenant: TenantId, selector_digest: bytes, *, run_id: RunId, subject_digest: bytes, since: datetime
+    ) -> Approval | None:
+        """The latest denial in this run, else the latest since then in another run of this subject."""
         with self._readers.snapshot() as tx:
-            return approvals.denied_like(tx, tenant, selector_digest, since)
+            return approvals.denied_like(
+                tx, tenant, selector_digest, run_id=run_id, subject_digest=subject_digest, since=since
+            )
 
 
 class SqliteEvidenceLog:
