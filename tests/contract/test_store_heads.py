@@ -4,6 +4,7 @@ import asyncio
 import json
 import sqlite3
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -13,11 +14,13 @@ from leverframe.core.notes import SignedHead, open_checkpoint, parse_vkey
 from leverframe.domain.errors import EvidenceBroken
 from leverframe.domain.evidence import Checkpoint
 from leverframe.domain.ids import TenantId
-from leverframe.domain.proposals import Committed, Proposal
+from leverframe.domain.proposals import Committed, OpenRun, Proposal, PutRun
+from leverframe.domain.runs import RunState
 from leverframe.ports.signing import ProofSource
 from leverframe.signing.ed25519 import Ed25519FileSigner
 from leverframe.store import Store, open_sqlite
 from tests.store_samples import ACME, GLOBEX, a_run, an_entry, new_step
+from tests.waiting import until
 
 ORIGIN = "leverframe.example/acme"
 
@@ -44,6 +47,8 @@ class Log:
                 entry = an_entry(entry_id, run_id=None)
                 outcome = await store.writer.commit(Proposal(tenant=ACME, entries=(entry,)))
                 assert isinstance(outcome, Committed)
+            # A writer that stops signs what it has flushed.
+            await store.writer.close()
             note = await store.evidence.checkpoint(ACME)
             await store.close()
             return note
@@ -68,11 +73,15 @@ def log(tmp_path: Path) -> Iterator[Log]:
         yield Log(tmp_path, runner)
 
 
-def test_a_caller_that_was_answered_is_covered_by_a_signed_head(log: Log) -> None:
+def test_a_parked_or_ended_run_is_covered_by_a_signed_head_when_its_caller_is_answered(log: Log) -> None:
     async def whole() -> list[tuple[int, bytes]]:
-        store, found = log.open(), []
-        for n in range(3):
-            await store.writer.commit(Proposal(tenant=ACME, entries=(an_entry(f"e{n}", run_id=None),)))
+        store = log.open()
+        found: list[tuple[int, bytes]] = []
+        await store.writer.commit(Proposal(tenant=ACME, changes=(OpenRun(run=a_run(), windows=()),)))
+        states = [RunState.OPEN, RunState.PARKED, RunState.OPEN, RunState.ENDED]
+        for before, after in pairwise(states):
+            moved = PutRun(run=a_run(state=after), expect=before)
+            await store.writer.commit(Proposal(tenant=ACME, changes=(moved,), entries=(an_entry(f"e{len(found)}"),)))
             head = log.signed(await store.evidence.checkpoint(ACME))
             found.append((head.size, head.root))
             assert head.root == merkle.root(await store.evidence.tree(ACME))
@@ -84,6 +93,20 @@ def test_a_caller_that_was_answered_is_covered_by_a_signed_head(log: Log) -> Non
 
     assert [size for size, _ in heads] == [1, 2, 3]
     assert len({root for _, root in heads}) == 3
+
+
+def test_every_entry_is_covered_by_a_signed_head_soon(log: Log) -> None:
+    async def signed_size(store: Store) -> int:
+        note = await store.evidence.checkpoint(ACME)
+        return 0 if note is None else log.signed(note).size
+
+    with asyncio.Runner() as runner:
+        store = log.open()
+        for n in range(20):
+            entry = an_entry(f"e{n}", run_id=None)
+            runner.run(store.writer.commit(Proposal(tenant=ACME, entries=(entry,), is_durable=n % 2 == 0)))
+        until(lambda: runner.run(signed_size(store)) == 20, what="a head over all 20 entries", within_s=5)
+        runner.run(store.close())
 
 
 def test_the_head_file_holds_the_same_note_and_is_closed_to_others(log: Log) -> None:
@@ -104,6 +127,7 @@ def test_each_tenant_is_signed_by_its_own_key(log: Log, tmp_path: Path) -> None:
         for tenant in (ACME, GLOBEX, TenantId("unsigned")):
             entry = an_entry(f"e_{tenant}", tenant=tenant, run_id=None)
             await store.writer.commit(Proposal(tenant=tenant, entries=(entry,)))
+        await store.writer.close()
         found = await store.evidence.checkpoint(ACME), await store.evidence.checkpoint(GLOBEX)
         assert await store.evidence.checkpoint(TenantId("unsigned")) is None
         await store.close()

@@ -25,7 +25,8 @@ def from_us(time_us: int) -> datetime:
 
 def rfc3339(at: datetime) -> str:
     """`2026-01-02T03:04:05.000006Z`; always six decimals, so that text order is time order."""
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f") + "Z"
+    # isoformat leaves the decimals out of a whole second unless it is asked for them, and ends in "+00:00".
+    return at.astimezone(UTC).isoformat(timespec="microseconds")[:-6] + "Z"
 
 
 def rfc3339_s(at: datetime) -> str:

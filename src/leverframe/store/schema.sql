@@ -64,31 +64,21 @@ CREATE TABLE steps (
     input_tokens INTEGER NOT NULL,
     output_tokens INTEGER NOT NULL,
     error TEXT NOT NULL,
-    is_counted INTEGER NOT NULL,
+    is_counted INTEGER NOT NULL, once_digest BLOB,
     UNIQUE (run_id, path)
 ) STRICT;
 CREATE INDEX steps_by_tool ON steps (name, started_us);
 CREATE INDEX steps_by_run ON steps (run_id, name, started_us);
+CREATE INDEX steps_by_once ON steps (once_digest) WHERE once_digest IS NOT NULL;
 
 -- amount is in millionths; NULL where the argument has no exact amount.
 CREATE TABLE call_values (
-    run_id TEXT NOT NULL REFERENCES runs (run_id),
-    path TEXT NOT NULL,
+    step_id INTEGER NOT NULL REFERENCES steps (step_id),
     arg TEXT NOT NULL,
-    tool TEXT NOT NULL,
     amount INTEGER,
     value_digest BLOB NOT NULL,
-    PRIMARY KEY (run_id, path, arg)
+    PRIMARY KEY (step_id, arg)
 ) STRICT, WITHOUT ROWID;
-
-CREATE TABLE once_keys (
-    run_id TEXT NOT NULL REFERENCES runs (run_id),
-    path TEXT NOT NULL,
-    tool TEXT NOT NULL,
-    key_digest BLOB NOT NULL,
-    PRIMARY KEY (run_id, path)
-) STRICT, WITHOUT ROWID;
-CREATE INDEX once_keys_by_key ON once_keys (key_digest);
 
 -- run_id is NULL where the window is a tenant's and spans runs; resets_us is the end of its period.
 -- settled + reserved <= ceiling in all that is flushed (docs/adr/0006-visible-and-durable.md).
@@ -117,7 +107,7 @@ CREATE TABLE reservations (
     amounts TEXT NOT NULL,
     state TEXT NOT NULL CHECK (state IN ('open', 'settled', 'voided'))
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX reservations_open ON reservations (run_id) WHERE state = 'open';
+CREATE INDEX reservations_open ON reservations (reservation_id) WHERE state = 'open';
 
 CREATE TABLE approvals (
     approval_id TEXT NOT NULL PRIMARY KEY,
@@ -215,6 +205,6 @@ CREATE TABLE disclosures (
     created_us INTEGER NOT NULL,
     PRIMARY KEY (tenant, digest)
 ) STRICT;
-CREATE INDEX disclosures_by_run ON disclosures (tenant, run_id, created_us);
+CREATE INDEX disclosures_by_entry ON disclosures (entry_id);
 
 PRAGMA user_version = 3;

@@ -25,18 +25,21 @@ SELECT digest, salt, name, value, is_redacted, token FROM disclosures WHERE tena
 """
 
 _OF_RUN = """
-SELECT digest, salt, name, value, is_redacted, token
-  FROM disclosures
- WHERE tenant = :tenant AND run_id = :run_id
- ORDER BY created_us, digest
+SELECT d.digest, d.salt, d.name, d.value, d.is_redacted, d.token
+  FROM leaves AS l
+ CROSS JOIN disclosures AS d
+ WHERE l.tenant = :tenant AND l.run_id = :run_id AND d.entry_id = l.entry_id AND d.tenant = :tenant
+ ORDER BY d.created_us, d.digest
 """
 
 _PRUNABLE = """
 SELECT d.digest
   FROM runs AS r
+ CROSS JOIN leaves AS l
  CROSS JOIN disclosures AS d
  WHERE r.tenant = :tenant AND r.workflow = :workflow AND r.state = 'ended' AND r.ended_us < :before_us
-   AND d.tenant = :tenant AND d.run_id = r.run_id AND d.created_us < :before_us
+   AND l.tenant = :tenant AND l.run_id = r.run_id
+   AND d.entry_id = l.entry_id AND d.tenant = :tenant AND d.created_us < :before_us
  ORDER BY d.created_us, d.digest
  LIMIT :limit
 """

@@ -8,6 +8,7 @@ Invariant: the frontier in `trees` is that of the leaves, and `run_seq` of a run
 
 import sqlite3
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from leverframe.core import merkle
 from leverframe.core.leaves import encode_leaf
@@ -32,7 +33,7 @@ _LAST_SEQ = "SELECT max(run_seq) FROM leaves WHERE tenant = :tenant AND run_id =
 
 _PUT_LEAF = """
 INSERT INTO leaves (tenant, leaf_index, entry_id, run_id, run_seq, type, at_us, leaf, leaf_hash)
-VALUES (:tenant, :leaf_index, :entry_id, :run_id, :run_seq, :type, :at_us, :leaf, :leaf_hash)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
 """
 
 _PUT_NODE = """
@@ -71,24 +72,35 @@ _NOTE = "SELECT size, note FROM checkpoints WHERE tenant = :tenant"
 _LAST_AT = "SELECT at_us FROM leaves WHERE tenant = :tenant AND leaf_index = :leaf_index"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Mark:
+    """What an `Appender` knew before a proposal."""
+
+    trees: Mapping[TenantId, TreeState]
+    seqs: Mapping[tuple[TenantId, RunId], int]
+    grown: Mapping[TenantId, int]
+
+
 class Appender:
     """Appends entries within one transaction.
 
-    The trees it has read are good until that transaction ends, and never longer: other processes write too.
+    The trees and places that it has read are good until that transaction ends, and never longer: other processes write
+    too.
     """
 
     def __init__(self, tx: sqlite3.Connection) -> None:
         self._tx = tx
         self._trees: dict[TenantId, TreeState] = {}
+        self._seqs: dict[tuple[TenantId, RunId], int] = {}
         self._grown: dict[TenantId, int] = {}
 
-    def mark(self) -> "tuple[Mapping[TenantId, TreeState], Mapping[TenantId, int]]":
+    def mark(self) -> _Mark:
         """Remember the trees before a proposal; goes with its savepoint."""
-        return dict(self._trees), dict(self._grown)
+        return _Mark(trees=dict(self._trees), seqs=dict(self._seqs), grown=dict(self._grown))
 
-    def reset(self, mark: "tuple[Mapping[TenantId, TreeState], Mapping[TenantId, int]]") -> None:
+    def reset(self, mark: _Mark) -> None:
         """Go back to a mark, as the savepoint did."""
-        self._trees, self._grown = dict(mark[0]), dict(mark[1])
+        self._trees, self._seqs, self._grown = dict(mark.trees), dict(mark.seqs), dict(mark.grown)
 
     def append(self, draft: EntryDraft) -> int:
         """Write one entry with its disclosures; returns its index in the tenant's tree."""
@@ -96,27 +108,33 @@ class Appender:
         if tree is None:
             tree = tree_of(self._tx, draft.tenant)
         run_seq = None if draft.run_id is None else self._next_seq(draft.tenant, draft.run_id)
+        at_us = to_us(draft.at)
         leaf = encode_leaf(draft, run_seq)
         growth = merkle.extend(tree, [merkle.leaf_hash(leaf)])
-        params = {
-            "tenant": draft.tenant,
-            "leaf_index": tree.size,
-            "entry_id": draft.entry_id,
-            "run_id": draft.run_id,
-            "run_seq": run_seq,
-            "type": draft.type.value,
-            "at_us": to_us(draft.at),
-            "leaf": leaf,
-            "leaf_hash": growth.nodes[0].hash,
-        }
-        self._tx.execute(_PUT_LEAF, params)
+        self._tx.execute(
+            _PUT_LEAF,
+            (
+                draft.tenant,
+                tree.size,
+                draft.entry_id,
+                draft.run_id,
+                run_seq,
+                draft.type.value,
+                at_us,
+                leaf,
+                growth.nodes[0].hash,
+            ),
+        )
         for node in growth.nodes:
             if node.level in _KEPT_LEVELS:
                 place = {"tenant": draft.tenant, "level": node.level, "node_index": node.index}
                 self._tx.execute(_PUT_NODE, {**place, "hash": node.hash})
-        disclosures.put(self._tx, draft)
+        if draft.disclosures:
+            disclosures.put(self._tx, draft)
         self._trees[draft.tenant] = growth.state
-        self._grown[draft.tenant] = to_us(draft.at)
+        self._grown[draft.tenant] = at_us
+        if draft.run_id is not None and run_seq is not None:
+            self._seqs[draft.tenant, draft.run_id] = run_seq
         return tree.size
 
     def finish(self) -> Mapping[TenantId, tuple[TreeState, int]]:
@@ -128,6 +146,9 @@ class Appender:
         return grown
 
     def _next_seq(self, tenant: TenantId, run_id: RunId) -> int:
+        known = self._seqs.get((tenant, run_id))
+        if known is not None:
+            return known + 1
         (last,) = self._tx.execute(_LAST_SEQ, {"tenant": tenant, "run_id": run_id}).fetchone()
         return (last or 0) + 1
 

@@ -1,6 +1,6 @@
 """SQL of the questions that policy asks of earlier calls.
 
-Reads `steps`, `call_values`, `once_keys`, `runs` and `approvals`; owns and writes nothing.  What counts: tool calls in
+Reads `steps`, `call_values`, `runs` and `approvals`; owns and writes nothing.  What counts: tool calls in
 flight, done and `unknown`, and held ones that were granted, in full; not pending holds, denials, nor errors proven
 without effect.  A call whose start lies in the future (the clock jumped back) counts: no jump frees a limit.
 
@@ -27,7 +27,7 @@ _OF_RUN = """
 SELECT count(*), sum(v.amount / 1000000), sum(v.amount % 1000000), count(v.amount),
        count(CASE WHEN v.value_digest = :value_digest THEN 1 END)
   FROM steps AS s
-  LEFT JOIN call_values AS v ON v.run_id = s.run_id AND v.path = s.path AND v.arg = :arg
+  LEFT JOIN call_values AS v ON v.step_id = s.step_id AND v.arg = :arg
  WHERE s.run_id = :run_id AND s.name = :tool AND s.started_us >= :since_us AND s.kind = 'tool'
    AND s.path <> :except_path
    AND (s.state IN ('started', 'intended', 'ok', 'unknown')
@@ -40,7 +40,7 @@ SELECT count(*), sum(v.amount / 1000000), sum(v.amount % 1000000), count(v.amoun
        count(CASE WHEN v.value_digest = :value_digest THEN 1 END)
   FROM runs AS r
  CROSS JOIN steps AS s
-  LEFT JOIN call_values AS v ON v.run_id = s.run_id AND v.path = s.path AND v.arg = :arg
+  LEFT JOIN call_values AS v ON v.step_id = s.step_id AND v.arg = :arg
  WHERE r.subject_digest = :subject_digest AND r.tenant = :tenant
    AND s.run_id = r.run_id AND s.name = :tool AND s.started_us >= :since_us AND s.kind = 'tool'
    AND NOT (s.run_id = :run_id AND s.path = :except_path)
@@ -54,7 +54,7 @@ SELECT count(*), sum(v.amount / 1000000), sum(v.amount % 1000000), count(v.amoun
        count(CASE WHEN v.value_digest = :value_digest THEN 1 END)
   FROM steps AS s
  CROSS JOIN runs AS r
-  LEFT JOIN call_values AS v ON v.run_id = s.run_id AND v.path = s.path AND v.arg = :arg
+  LEFT JOIN call_values AS v ON v.step_id = s.step_id AND v.arg = :arg
  WHERE s.name = :tool AND s.started_us >= :since_us AND s.kind = 'tool'
    AND r.run_id = s.run_id AND r.tenant = :tenant AND r.workflow = :workflow
    AND NOT (s.run_id = :run_id AND s.path = :except_path)
@@ -68,7 +68,7 @@ SELECT count(*), sum(v.amount / 1000000), sum(v.amount % 1000000), count(v.amoun
        count(CASE WHEN v.value_digest = :value_digest THEN 1 END)
   FROM steps AS s
  CROSS JOIN runs AS r
-  LEFT JOIN call_values AS v ON v.run_id = s.run_id AND v.path = s.path AND v.arg = :arg
+  LEFT JOIN call_values AS v ON v.step_id = s.step_id AND v.arg = :arg
  WHERE s.name = :tool AND s.started_us >= :since_us AND s.kind = 'tool'
    AND r.run_id = s.run_id AND r.tenant = :tenant
    AND NOT (s.run_id = :run_id AND s.path = :except_path)
@@ -82,13 +82,12 @@ _BY_SCOPE: Mapping[HistoryScope, str] = MappingProxyType(
 )
 
 _ONCE_SEEN = """
-SELECT k.run_id, k.path
-  FROM once_keys AS k
- CROSS JOIN steps AS s
+SELECT s.run_id, s.path
+  FROM steps AS s INDEXED BY steps_by_once
  CROSS JOIN runs AS r
- WHERE k.key_digest = :key_digest AND k.tool = :tool AND NOT (k.run_id = :run_id AND k.path = :path)
-   AND s.run_id = k.run_id AND s.path = k.path AND s.started_us >= :since_us
-   AND r.run_id = k.run_id AND r.tenant = :tenant
+ WHERE s.once_digest = :key_digest AND s.name = :tool AND NOT (s.run_id = :run_id AND s.path = :path)
+   AND s.started_us >= :since_us
+   AND r.run_id = s.run_id AND r.tenant = :tenant
    AND (s.state IN ('started', 'intended', 'ok', 'unknown')
         OR (s.state = 'held' AND EXISTS (
             SELECT 1 FROM approvals AS a WHERE a.approval_id = s.approval_id AND a.state = 'granted')))

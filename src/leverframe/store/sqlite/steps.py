@@ -1,4 +1,4 @@
-"""SQL of `steps`, `call_values` and `once_keys`.
+"""SQL of `steps` and `call_values`.
 
 Owner: the journal.  Writer: the store's writer.  Trust: trusted; whoever can edit this can make a resumed run repeat
 or skip a call, or hide a call from history rules; the evidence log would contradict it.
@@ -63,16 +63,13 @@ SELECT run_id, path, kind, name, request_digest, state, started_us, call_id, att
 """
 
 _PUT_VALUE = """
-INSERT INTO call_values (run_id, path, arg, tool, amount, value_digest)
-VALUES (:run_id, :path, :arg, :tool, :amount, :value_digest)
-ON CONFLICT (run_id, path, arg)
-DO UPDATE SET tool = excluded.tool, amount = excluded.amount, value_digest = excluded.value_digest
+INSERT INTO call_values (step_id, arg, amount, value_digest)
+SELECT step_id, :arg, :amount, :value_digest FROM steps WHERE run_id = :run_id AND path = :path
+ON CONFLICT (step_id, arg) DO UPDATE SET amount = excluded.amount, value_digest = excluded.value_digest
 """
 
 _PUT_ONCE_KEY = """
-INSERT INTO once_keys (run_id, path, tool, key_digest)
-VALUES (:run_id, :path, :tool, :key_digest)
-ON CONFLICT (run_id, path) DO UPDATE SET tool = excluded.tool, key_digest = excluded.key_digest
+UPDATE steps SET once_digest = :key_digest WHERE run_id = :run_id AND path = :path
 """
 
 
@@ -103,17 +100,18 @@ def put_value(tx: sqlite3.Connection, change: PutValue) -> None:
         "run_id": change.run_id,
         "path": change.path,
         "arg": change.arg,
-        "tool": change.tool,
         "amount": change.amount if is_exact else None,
         "value_digest": change.value_digest,
     }
-    tx.execute(_PUT_VALUE, params)
+    if tx.execute(_PUT_VALUE, params).rowcount != 1:
+        raise _no_step(change)
 
 
 def put_once_key(tx: sqlite3.Connection, change: PutOnceKey) -> None:
     """Keep the business act of a call."""
-    params = {"run_id": change.run_id, "path": change.path, "tool": change.tool, "key_digest": change.key_digest}
-    tx.execute(_PUT_ONCE_KEY, params)
+    params = {"run_id": change.run_id, "path": change.path, "key_digest": change.key_digest}
+    if tx.execute(_PUT_ONCE_KEY, params).rowcount != 1:
+        raise _no_step(change)
 
 
 def of_run(tx: sqlite3.Connection, run_id: RunId) -> Sequence[Step]:
@@ -125,6 +123,10 @@ def of_call(tx: sqlite3.Connection, call_id: CallId) -> Step | None:
     """The step that a call is; reads every step, since nothing but a person's question asks for it."""
     row = tx.execute(_OF_CALL, {"call_id": call_id}).fetchone()
     return None if row is None else _step(row)
+
+
+def _no_step(change: PutValue | PutOnceKey) -> ValueError:
+    return ValueError(f"There is no step {change.path!r} of {change.run_id!r}; put it before its values")
 
 
 def _params(step: Step) -> Mapping[str, object]:

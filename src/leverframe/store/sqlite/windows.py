@@ -103,11 +103,13 @@ VALUES (:reservation_id, :run_id, :path, :amounts, 'open')
 _RESERVATION = "SELECT amounts, state FROM reservations WHERE reservation_id = :reservation_id"
 
 _OPEN_OF_RUN = """
-SELECT reservation_id FROM reservations WHERE run_id = :run_id AND state = 'open' ORDER BY reservation_id
+SELECT reservation_id FROM reservations INDEXED BY reservations_open
+ WHERE run_id = :run_id AND state = 'open'
+ ORDER BY reservation_id
 """
 
 _RUNS_WITH_OPEN = """
-SELECT DISTINCT run_id FROM reservations WHERE state = 'open' ORDER BY run_id LIMIT :limit
+SELECT DISTINCT run_id FROM reservations INDEXED BY reservations_open WHERE state = 'open' ORDER BY run_id LIMIT :limit
 """
 
 _CLOSE = """
