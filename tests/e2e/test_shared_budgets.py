@@ -2,9 +2,14 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from leverframe.cli.main import main
+from leverframe.core.canonical import decode
 from leverframe.domain.budgets import Window
 from leverframe.domain.ids import WindowId
 from leverframe.domain.runs import RunOutcome, RunState
@@ -71,7 +76,7 @@ def test_a_workflow_stops_at_its_day_budget_says_when_it_resets_and_goes_on_the_
     said = str(third.output["message"])
     assert "budget workflow/default/writer/day has 0.008 left of max_usd 0.05, and this call needs 0.0" in said
     assert "It resets at 2026-11-22T23:00:00Z" in said
-    assert denied["rule"] == "budget-exhausted"
+    assert (denied["rule"], denied["detail"]["exhausted"]) == ("budget-exhausted", "workflow/default/writer/day")
     assert len(vendor.requests) == 3
     assert (spent.settled, spent.reserved, begun.settled, begun.reserved) == (42_000, 0, 21_000, 0)
 
@@ -179,3 +184,67 @@ def test_a_limit_that_is_raised_in_the_file_holds_for_the_window_that_is_open(tm
 
     assert [type(each) for each in (first, full, second, full_again)] == [Answered, Exhausted, Answered, Exhausted]
     assert (raised.limit, raised.settled, raised.reserved) == (2, 2, 0)
+
+
+def test_budgets_list_shows_what_is_left_in_each_open_window_and_when_it_resets(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    month_budget = "{tenant: default, window: month, max_tool_calls: 9}"
+    day_budget = "{workflow: desk, window: total, max_usd: 0.5}"
+    write_desk(tmp_path, project=project(f"{month_budget}, {day_budget}"))
+    with open_desk(tmp_path, FakeClock(datetime.now(UTC))) as desk:
+        desk.call(desk.open(), "look_up", PEEK)
+
+    code = main(["-C", str(tmp_path), "--json", "budgets", "list"])
+
+    # Any: JSON of the shape that this test is about.
+    shown: Any = decode(capsys.readouterr().out.encode())
+    month, total = shown
+    assert code == 0
+    assert (month["budget"], month["limit"], month["settled"], month["left"]) == ("tenant/default/month", 9, 1, 8)
+    assert month["resets_at"].endswith("-01T00:00:00Z")
+    assert (total["budget"], total["left"]) == ("workflow/default/desk/total", Decimal("0.499"))
+    assert total["resets_at"] is None
+    assert month["source"] == "leverframe.yaml:3"
+
+
+def test_budgets_list_without_a_budget_says_how_to_write_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_desk(tmp_path)
+    with open_desk(tmp_path) as desk:
+        desk.open()
+
+    code = main(["-C", str(tmp_path), "budgets", "list"])
+
+    assert code == 0
+    assert "budgets: [{tenant: default, window: month, max_usd: 200}]" in capsys.readouterr().out
+
+
+def test_the_card_of_a_workflow_names_the_budgets_that_others_spend_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tenant_budget = "{tenant: default, window: month, max_usd: 200}"
+    other_budget = "{workflow: writer, window: day, max_usd: 1}"
+    own_budget = "{workflow: desk, window: day, max_tool_calls: 1000}"
+    files = {"workflows/writer.yaml": WRITER.replace("models: {default: strong}\n", "")}
+    write_desk(tmp_path, project=project(f"{tenant_budget}, {other_budget}, {own_budget}"), **files)
+
+    main(["-C", str(tmp_path), "show", "desk"])
+
+    said = capsys.readouterr().out
+    assert "budget tenant/default/month: max_usd $200.00" in said
+    assert "budget workflow/*/desk/day: max_tool_calls 1,000" in said
+    assert "writer" not in said
+
+
+def test_a_step_that_was_refused_for_its_budget_is_refused_alike_when_it_is_asked_for_again(tmp_path: Path) -> None:
+    write_desk(tmp_path, project=project("{tenant: default, window: day, max_tool_calls: 0}"))
+    with open_desk(tmp_path, FakeClock(MORNING)) as desk:
+        run = desk.open()
+        refused = desk.call(run, "peek", PEEK, step="first")
+        again = desk.call(run, "peek", PEEK, step="first")
+
+    assert isinstance(refused, Exhausted)
+    assert isinstance(again, Exhausted)
+    assert (again.budget, again.resets_at, again.reason) == (refused.budget, refused.resets_at, refused.reason)

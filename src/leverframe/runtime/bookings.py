@@ -10,8 +10,9 @@ from collections.abc import Iterable, Mapping
 from leverframe.domain.budgets import BudgetUnit, Window
 from leverframe.domain.evidence import DetailValue
 from leverframe.domain.ids import ReservationId, WindowId
-from leverframe.domain.policy import Reserve
+from leverframe.domain.policy import Decision, Deny, Reserve
 from leverframe.domain.proposals import EnsureWindow
+from leverframe.domain.time import rfc3339
 from leverframe.runtime.closing import UNLIMITED
 from leverframe.runtime.context import RunContext
 
@@ -32,6 +33,18 @@ def spent(reservation_id: ReservationId, actual: Mapping[tuple[WindowId, BudgetU
     """What a call took in the end, where that may be another amount than was set aside."""
     parts = tuple(f"{window_id}/{unit.value}={amount}" for (window_id, unit), amount in actual.items())
     return {"reservation_id": reservation_id, "settled": parts}
+
+
+def run_out(decision: Decision) -> dict[str, DetailValue]:
+    """Which limit or budget is used up, where that is why the call was denied."""
+    if not isinstance(decision, Deny):
+        return {}
+    if decision.stops_run:
+        return {"stops_run": decision.stops_run.replace(" ", "=")}
+    if not decision.exhausted:
+        return {}
+    resets_at = {"resets_at": rfc3339(decision.resets_at)} if decision.resets_at is not None else {}
+    return {"exhausted": decision.exhausted, **resets_at}
 
 
 def shared_of(windows: Iterable[Window]) -> tuple[Window, ...]:

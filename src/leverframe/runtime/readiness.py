@@ -15,6 +15,7 @@ from leverframe.core.policy import CompiledPolicy, compile_contract
 from leverframe.core.policy.compiled import ToolPlan
 from leverframe.core.policy.matching import RuleTest
 from leverframe.core.policy.requirements import joined
+from leverframe.core.shared_budgets import SHARED_KEYS, budget_id
 from leverframe.domain.approvals import Approval
 from leverframe.domain.budgets import BudgetUnit
 from leverframe.domain.contracts import Contract, Fallback, ModelStep, Person, Project, WorkflowKind
@@ -122,7 +123,7 @@ def readiness(
     actions = tuple(
         _allowed(policy.plans[name], contract) for name in contract.callable_tools() if name in policy.plans
     )
-    stops = tuple(_stops(contract))
+    stops = (*_stops(contract), *_shared_stops(project, contract))
     record = tuple(_entry(leaf) for leaf in dry.leaves)
     gaps = (
         *_action_gaps(project, contract, actions, people, launcher),
@@ -201,6 +202,16 @@ def _stops(contract: Contract) -> Iterator[Stop]:
     for step in contract.steps:
         if not isinstance(step, ModelStep) or step.output_schema is not None:
             yield Stop(what=f"a step {step.name!r} that fails", source=step.source)
+
+
+def _shared_stops(project: Project, contract: Contract) -> Iterator[Stop]:
+    """The budgets that span runs: this one may be stopped by what others spend."""
+    for budget in project.budgets:
+        if budget.workflow in {None, contract.workflow}:
+            name = budget_id(budget, budget.tenant or TenantId("*"))
+            for unit, limit in budget.limits.items():
+                what = f"budget {name}: {SHARED_KEYS[unit]} {_amount(unit, limit)}"
+                yield Stop(what=what, source=budget.sources.get(unit, budget.source))
 
 
 def _amount(unit: BudgetUnit, limit: int) -> str:

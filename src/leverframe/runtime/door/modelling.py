@@ -39,7 +39,7 @@ from leverframe.domain.proposals import (
 from leverframe.domain.runs import RunState, Step, StepKind, StepState
 from leverframe.ports.acting import ModelCaller
 from leverframe.ports.crash_points import crash_point
-from leverframe.runtime.bookings import booked, ensured, set_aside, spent, taken
+from leverframe.runtime.bookings import booked, ensured, run_out, set_aside, spent, taken
 from leverframe.runtime.context import RunContext
 from leverframe.runtime.door.clamping import Asked, Wanted, clamped
 from leverframe.runtime.door.rows import reservation_id
@@ -270,7 +270,7 @@ def _decided_proposal(
     windows: tuple[Window, ...],
 ) -> Proposal:
     changes: list[Change] = [PutStep(step=step, expect=expect)]
-    detail: dict[str, DetailValue] = {"rule_source": clear_place(step.rule_source)}
+    detail: dict[str, DetailValue] = {"rule_source": clear_place(step.rule_source), **run_out(decision)}
     match decision:
         case Allow(reserves=reserves):
             rid = reservation_id(step.call_id)
