@@ -2,6 +2,7 @@
 
 import asyncio
 from argparse import Namespace
+from contextlib import suppress
 from datetime import datetime
 
 from leverframe.cli.accounts import cut, rule_places, tell_run, who_may
@@ -12,11 +13,11 @@ from leverframe.cli.screen import Part, Screen, Word
 from leverframe.core.approvals import state_at
 from leverframe.domain.approvals import AnswerWord, Approval, ApprovalState
 from leverframe.domain.contracts import Project
-from leverframe.domain.errors import ApprovalAlreadyDecided
+from leverframe.domain.errors import ApprovalAlreadyDecided, ApprovalRefused, KeyUnsafe
 from leverframe.domain.ids import ApprovalId
 from leverframe.domain.json import Json
 from leverframe.domain.time import duration_text, rfc3339
-from leverframe.runtime.answers import Shown, answer, show
+from leverframe.runtime.answers import Shown, answer, record_viewed, show
 from leverframe.runtime.loops.ending import Busy
 from leverframe.runtime.showing import word
 from leverframe.runtime.standing import standing
@@ -68,7 +69,7 @@ def run(args: Namespace) -> int:
 
 
 async def _opened(args: Namespace, project: Project) -> int:
-    async with open_assembly(project, create=False) as assembly:
+    async with open_assembly(project, create=False, prunes=args.act in (_grant, _deny)) as assembly:
         code: int = await args.act(args, assembly)
         return code
 
@@ -104,6 +105,9 @@ async def _list(args: Namespace, assembly: Assembly) -> int:
 async def _show(args: Namespace, assembly: Assembly) -> int:
     screen = Screen.of(args)
     shown = await show(assembly.services, ApprovalId(args.approval))
+    # Whoever may answer leaves in the log when they first looked; anyone else looks unrecorded.
+    with suppress(ApprovalRefused, KeyUnsafe):
+        await record_viewed(assembly.services, shown.approval.approval_id, identify(assembly.project))
     if screen.is_json:
         screen.document(_document(shown))
         return 0
