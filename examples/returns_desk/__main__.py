@@ -1,6 +1,7 @@
 """`make demo`: real work, a weak model and a hostile agent go through the door, and the evidence is checked.
 
-Exit code 0: everything that was promised held.  1: something did not, and is named.  130, 143: stopped by a signal.
+Exit code 0: everything that was promised held.  1: something did not, and is named.  2: usage.  130, 143: stopped by a
+signal, with nothing left running.
 """
 
 import asyncio
@@ -14,11 +15,15 @@ from examples.returns_desk.screen import Screen
 from leverframe import __version__
 
 STATE: Final = Path(".leverframe/demo")
+_USAGE: Final = 2
 _SIGNALLED: Final = 128
 
 
 def main() -> int:
     """Play the whole demo on standard output."""
+    if sys.argv[1:]:
+        print(f"The demo takes no words, got {sys.argv[1:]!r}.  Play it with: make demo", file=sys.stderr)
+        return _USAGE
     screen = Screen.on(sys.stdout)
     screen.line(f"Leverframe {__version__}   one SQLite file, no network, no account.   State: {STATE}")
     stopped_by = [signal.SIGINT]

@@ -66,6 +66,7 @@ class HostileAgent:
             await self._return_too_much(run)
             run = await self._die_in_the_middle(run.run_id)
             await self._never_stop(run)
+        await self._nothing_else_happened()
         return run.run_id
 
     async def _overreach(self, run: OutsideRun) -> None:
@@ -146,7 +147,7 @@ class HostileAgent:
             entry = (await entries(self.assembly, run_id, EventType.CALL_SETTLED))[-1]
             saw = (entry["step"], _of(entry.get("detail"), "how"))
             self.promises.expect("how the killed call was settled", saw, (path, "reconciled"))
-            how = "once: the shop was asked, it had happened"
+            how = "once: the shop was asked, it had happened" if saw[1] == "reconciled" else "once"
             await self._ran_once(f"  {hostile.KILLED_RETURN.label}", hostile.KILLED_RETURN, outcome, how)
         self._claim(run_id)
         return await self.assembly.runner.reopen_outside(run_id)
@@ -206,8 +207,17 @@ class HostileAgent:
 
     async def _ran_once(self, label: str, attempt: Attempt, outcome: ToolOutcome, how: str = "once") -> None:
         self.promises.expect(f"{label.strip()} ran", type(outcome).__name__, "Answered")
-        if await self._count(attempt, 1):
+        if await self._count(attempt, 1) and isinstance(outcome, Answered):
             self.screen.decided(label, "RAN", how)
+
+    async def _nothing_else_happened(self) -> None:
+        """Of all that was tried the shop did two things, with the bytes that were granted or allowed."""
+        effects = await asyncio.to_thread(self.stage.bench.effects)
+        wanted = [
+            {"tool": one.tool, "arguments": dict(one.arguments)}
+            for one in (hostile.LARGE_RETURN, hostile.KILLED_RETURN)
+        ]
+        self.promises.expect("all that the hostile agent did to the shop", effects, wanted)
 
     async def _count(self, attempt: Attempt, wanted: int) -> bool:
         """Count at the shop, not in the journal, how often an attempt changed its database."""
