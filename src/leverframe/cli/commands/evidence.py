@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from leverframe.cli import redecide
 from leverframe.cli.parser import CommandParser
 from leverframe.cli.pasting import command
 from leverframe.cli.project import load, tenant_of
@@ -85,7 +86,11 @@ def add(parser: CommandParser) -> None:
     )
     trusted.add_argument("--out", required=True, metavar="FILE", help="the file; one that is there must be continued")
     trusted.set_defaults(act=_trust)
-    for verb in (shown, verified, exported, trusted):
+    again = verbs.add_parser("redecide", help=redecide.HELP, description=redecide.DESCRIPTION)
+    again.add_argument("run_id", metavar="RUN", nargs="?", help="one run")
+    again.add_argument("--all", action="store_true", help="every run")
+    again.set_defaults(act=redecide.redecide)
+    for verb in (shown, verified, exported, trusted, again):
         verb.add_argument("--tenant", metavar="NAME", help="whose log, where a project has several")
 
 

@@ -24,7 +24,7 @@ from leverframe.runtime.door.recording import decided
 from leverframe.runtime.entries import approval_entry, decided_entry
 from leverframe.runtime.outcomes import Exhausted, HeldBack, Refused, Stopped
 
-_BYTES_RULE = RuleId("approval-binds-bytes")
+BYTES_RULE = RuleId("approval-binds-bytes")
 _BUILT_IN = SourceRef(file="(built-in)")
 # A held step whose approval is still in one of these was ended by a clock, not by a person.
 _ENDS_BY_CLOCK = frozenset({ApprovalState.PENDING, ApprovalState.GRANTED})
@@ -118,7 +118,7 @@ async def refuse_other_bytes(ctx: RunContext, ask: Ask, recorded: Step) -> Refus
     """An outside agent asks for other bytes under the name of a step that was frozen: never, and it is recorded."""
     asked = freeze(ctx, ask.spec, ask.args, facts={}, key=ask.idempotency_key, nonce=ask.nonce) if ask.spec else None
     text = f"this step was frozen as {_short(recorded.action_digest)}, asked {_short(asked.digest if asked else '')}"
-    reason = Reason(rule=_BYTES_RULE, then=Then.DENY, source=_BUILT_IN, text=text)
+    reason = Reason(rule=BYTES_RULE, then=Then.DENY, source=_BUILT_IN, text=text)
     loaded = Loaded(
         question=Question(tool=ask.tool, spec=ask.spec, args=ask.args, run=ctx.facts),
         now=ctx.services.mint.now(),

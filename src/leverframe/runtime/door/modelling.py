@@ -8,7 +8,8 @@ from dataclasses import replace
 
 from leverframe.core.canonical import decode, encode
 from leverframe.core.policy import ModelQuestion, decide
-from leverframe.domain.budgets import BudgetUnit, Window
+from leverframe.core.policy.recorded import model_question_json, reason_json
+from leverframe.domain.budgets import BudgetUnit
 from leverframe.domain.calls import (
     Message,
     ModelBound,
@@ -96,11 +97,12 @@ async def _one_candidate(models: ModelCaller, ctx: RunContext, model: ModelRef, 
             BudgetUnit.OUTPUT_TOKENS: asked.bound.output_tokens,
             BudgetUnit.USD: asked.bound.cost,
         }
-        decision = _answer(ModelQuestion(model=str(model), run=ctx.facts, windows=windows, cost=cost), ctx)
+        question = ModelQuestion(model=str(model), run=ctx.facts, windows=windows, cost=cost)
+        decision = _answer(question, ctx)
         step = _step(ctx, wanted, asked.request, decision)
         before = ctx.steps.get(path)
         expect = None if before is None else frozenset({before.state})
-        proposal = _decided_proposal(ctx, step, decision, expect, windows)
+        proposal = _decided_proposal(ctx, step, decision, expect, question)
         if not isinstance(await ctx.services.writer.commit(proposal), Committed):
             continue
         ctx.steps[path] = step
@@ -267,8 +269,9 @@ def _decided_proposal(
     step: Step,
     decision: Allow | Deny,
     expect: frozenset[StepState] | None,
-    windows: tuple[Window, ...],
+    question: ModelQuestion,
 ) -> Proposal:
+    windows = question.windows
     changes: list[Change] = [PutStep(step=step, expect=expect)]
     detail: dict[str, DetailValue] = {"rule_source": clear_place(step.rule_source), **run_out(decision)}
     match decision:
@@ -286,13 +289,14 @@ def _decided_proposal(
             )
         case Deny():
             changes.append(SettleDirect(window_id=ctx.window_id, unit=BudgetUnit.STEPS, amount=1))
-    reasons: Json = [{"rule": one.rule, "source": str(one.source), "text": one.text} for one in decision.reasons]
+    # All that the decision rested on, as for a tool call, so that an auditor can decide it again (I9).
+    inputs: Json = {"reasons": [reason_json(one) for one in decision.reasons], **model_question_json(question)}
     entry = model_entry(
         ctx,
         at=step.started_at,
         step=step,
         event=EventType.MODEL_CALLED,
-        disclosures=ctx.seal("reasons", reasons),
+        disclosures=ctx.seal("call", inputs),
         detail=detail,
     )
     return Proposal(

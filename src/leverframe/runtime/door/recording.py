@@ -6,19 +6,18 @@ Knows: which rows and entries each decision and each outcome writes, all in one 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from decimal import Decimal
 
-from leverframe.core.policy import Asker, history_still_allows
+from leverframe.core.policy import Asker, decide, history_still_allows
 from leverframe.core.policy.reasons import ONCE_PER
+from leverframe.core.policy.recorded import question_json, reason_json
 from leverframe.domain.approvals import Approval, ApprovalState
-from leverframe.domain.budgets import BudgetUnit, Window
-from leverframe.domain.conditions import HistoryQuery
+from leverframe.domain.budgets import BudgetUnit
 from leverframe.domain.evidence import DetailValue, Disclosure, EntryDraft, EventType
 from leverframe.domain.ids import ApprovalId, Sha256
 from leverframe.domain.json import Json
 from leverframe.domain.labels import Label
 from leverframe.domain.money import MicroUsd
-from leverframe.domain.policy import Allow, Decision, Deny, Hold, Reason, Then
+from leverframe.domain.policy import Allow, Decision, Deny, Hold, Then
 from leverframe.domain.proposals import (
     ApprovalUsable,
     Change,
@@ -37,7 +36,7 @@ from leverframe.domain.proposals import (
 from leverframe.domain.runs import RunState, Step, StepKind, StepState
 from leverframe.domain.time import rfc3339
 from leverframe.domain.tools import ToolSpec
-from leverframe.runtime.bookings import ensured, set_aside, spent, taken
+from leverframe.runtime.bookings import ensured, run_out, set_aside, spent, taken
 from leverframe.runtime.context import RunContext
 from leverframe.runtime.door.asking import Ask, Loaded
 from leverframe.runtime.door.envelopes import Envelope
@@ -82,7 +81,7 @@ def decided(
     ctx: RunContext, ask: Ask, loaded: Loaded, decision: Decision, expect: frozenset[StepState] | None
 ) -> Decided:
     """Turn a decision into its step, guards, changes and entries."""
-    sealed = ctx.seal("call", _recorded_inputs(ask, loaded, decision))
+    sealed = ctx.seal("call", _recorded_inputs(ctx, ask, loaded, decision))
     step = _step(ctx, ask, loaded, decision, args_ref=sealed[0].digest)
     entry = _decision_entry(ctx, ask, loaded, decision, step=step, sealed=sealed)
     guards: list[Guard] = [RunIs(run_id=ctx.run.run_id, state=RunState.OPEN)]
@@ -200,29 +199,22 @@ def _step(ctx: RunContext, ask: Ask, loaded: Loaded, decision: Decision, *, args
     )
 
 
-def _recorded_inputs(ask: Ask, loaded: Loaded, decision: Decision) -> Json:
-    """What the decision rested on, so that an auditor can decide it again (I9)."""
-    question = loaded.question
-    return {
+def _recorded_inputs(ctx: RunContext, ask: Ask, loaded: Loaded, decision: Decision) -> Json:
+    """What the decision rested on, so that an auditor can decide it again (I9): `runtime.redeciding` reads it."""
+    recorded: dict[str, Json] = {
         "tool": ask.tool,
         "envelope": loaded.envelope.value if loaded.envelope is not None else None,
         "args": ask.args if loaded.envelope is None else None,
-        "schema_error": ask.schema_error,
-        "reasons": [_reason_json(reason) for reason in decision.reasons],
+        "reasons": [reason_json(reason) for reason in decision.reasons],
+        # `holding.denied_again` tells a step that is asked for again the same.
         "stops_run": decision.stops_run if isinstance(decision, Deny) else "",
         "exhausted": _exhausted_json(decision),
-        "history": [
-            {"query": _query_json(query), "answer": _plain(value)} for query, value in question.history.items()
-        ],
-        "windows": [_window_json(window) for window in question.windows],
-        # A list, since under the name of a redacted argument a label would be taken for a value to withhold.
-        "labels": [
-            {"argument": name, "integrity": label.integrity.word, "origin": label.origin}
-            for name, label in question.arg_labels.items()
-        ],
-        "once_per_seen": question.once_per_seen,
-        "asker": question.asker.value,
+        **question_json(loaded.question),
     }
+    if ctx.today is not None and isinstance(decision, Deny) and isinstance(decide(loaded.question, ctx.policy), Allow):
+        # The pinned release allows it: this denial is of the policy that the project had on that day.
+        recorded["by_policy_of"] = "today"
+    return recorded
 
 
 def _exhausted_json(decision: Decision) -> Json:
@@ -230,38 +222,6 @@ def _exhausted_json(decision: Decision) -> Json:
         return None
     resets_at = rfc3339(decision.resets_at) if decision.resets_at is not None else None
     return {"budget": decision.exhausted, "resets_at": resets_at}
-
-
-def _window_json(window: Window) -> Json:
-    books: dict[str, Json] = {
-        "unit": window.unit.value,
-        "limit": window.limit,
-        "settled": window.settled,
-        "reserved": window.reserved,
-    }
-    if not window.budget:
-        return books
-    resets_at = rfc3339(window.resets_at) if window.resets_at is not None else None
-    source = str(window.source)
-    return {"window": window.window_id, "key": window.key, "source": source, "resets_at": resets_at, **books}
-
-
-def _reason_json(reason: Reason) -> Json:
-    return {
-        "rule": reason.rule,
-        "then": reason.then.value,
-        "source": str(reason.source),
-        "text": reason.text,
-        "is_unknown": reason.is_unknown,
-    }
-
-
-def _query_json(query: HistoryQuery) -> Json:
-    return {"kind": query.kind, "tool": query.tool, "arg": query.arg, "window_s": query.window_s, "scope": query.scope}
-
-
-def _plain(value: object) -> Json:
-    return value if isinstance(value, bool | int | Decimal | str) else None
 
 
 def _decision_entry(
@@ -283,21 +243,9 @@ def _decision_entry(
             "rules": rules,
             "asker": ask.asker.value,
             **_booked(ask, loaded, decision),
-            **_run_out(decision),
+            **run_out(decision),
         },
     )
-
-
-def _run_out(decision: Decision) -> dict[str, DetailValue]:
-    """Which limit or budget is used up, where that is why the call was denied."""
-    if not isinstance(decision, Deny):
-        return {}
-    if decision.stops_run:
-        return {"stops_run": decision.stops_run.replace(" ", "=")}
-    if not decision.exhausted:
-        return {}
-    resets_at = {"resets_at": rfc3339(decision.resets_at)} if decision.resets_at is not None else {}
-    return {"exhausted": decision.exhausted, **resets_at}
 
 
 def _declared_labels(ask: Ask, loaded: Loaded) -> dict[str, Label]:
