@@ -141,3 +141,39 @@ def test_an_empty_file_is_no_item_and_no_failure(shell: Shell) -> None:
     told = shell.type(*backfill())
 
     assert (told.code, told.out) == (0, "0 items:\n")
+
+
+def test_on_a_terminal_a_bar_moves_and_what_went_wrong_stands_above_it(shell: Shell) -> None:
+    shell.write("orders.jsonl", '{"order_id": "W0"}\n{broken\n{"order_id": "W1"}\n')
+    ours, theirs = os.openpty()
+
+    with subprocess.Popen(
+        [sys.executable, "-m", "leverframe", "-C", str(shell.root), *backfill()],
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "100"},
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+    ) as process:
+        os.close(theirs)
+        said = read_all(ours)
+        process.wait(timeout=60)
+
+    assert process.returncode == 1
+    assert "3/3" in said
+    assert "\norders.jsonl:2  REFUSED" in said.replace("\x1b[2K", "").replace("\r", "\n")
+    assert "orders.jsonl:1  SUCCESS" not in said
+    assert "3 items: " in said
+
+
+def read_all(terminal: int) -> str:
+    """All that is written to a terminal until its last writer is gone."""
+    said = b""
+    while True:
+        try:
+            part = os.read(terminal, 65_536)
+        except OSError:  # Linux says so at the end of a terminal
+            part = b""
+        if not part:
+            os.close(terminal)
+            return said.decode()
+        said += part

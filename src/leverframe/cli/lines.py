@@ -11,7 +11,7 @@ from pathlib import Path
 
 from leverframe.cli.accounts import run_row, word_of
 from leverframe.cli.pasting import command
-from leverframe.cli.screen import Part, Screen, Word
+from leverframe.cli.screen import Part, Screen, Word, neutral
 from leverframe.domain.contracts import Contract, Project
 from leverframe.domain.json import Json
 from leverframe.runtime.backfill import Item, ItemDone, backfill, read_items
@@ -100,12 +100,14 @@ def _progress(screen: Screen, path: Path, total: int) -> Iterator[Callable[[bool
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True, highlight=False), transient=True) as bar:
-        task = bar.add_task(path.name, total=total)
+    console = Console(stderr=True, highlight=False, no_color=not screen.has_color)
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(neutral(path.name), total=total)
 
         def advance(well: bool, text: str) -> None:  # noqa: FBT001 - called in one place, above
             if not well:
-                screen.line(text)
+                # Above the bar, which knows where the cursor is.
+                bar.console.print(neutral(text), markup=False, soft_wrap=True)
             bar.advance(task)
 
         yield advance

@@ -29,6 +29,7 @@ _COLOURS: Final[Mapping[str, str]] = MappingProxyType(
         "STOPPED": _YELLOW,
         "FAILED": _RED,
         "UNKNOWN": _RED,
+        "REFUSED": _RED,
         "READY": _GREEN,
         "NOT READY": _RED,
         "OK": _GREEN,
@@ -103,7 +104,7 @@ class Screen:
         self._out = out
         self._err = err
         self.is_json = is_json
-        self._has_color = has_color
+        self.has_color = has_color
 
     @classmethod
     def of(cls, args: Namespace, environment: Mapping[str, str] = os.environ) -> "Screen":
@@ -165,7 +166,7 @@ class Screen:
         if isinstance(part, str):
             return self._encodable(neutral(part), self._out)
         text = _plain(part)
-        colour = _COLOURS.get(text, _BOLD) if self._has_color else ""
+        colour = _COLOURS.get(text, _BOLD) if self.has_color else ""
         return f"{colour}{text}{_RESET}" if colour else text
 
     def _encodable(self, text: str, stream: TextIO) -> str:
