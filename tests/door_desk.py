@@ -20,7 +20,7 @@ from leverframe.domain.budgets import BudgetUnit, Window
 from leverframe.domain.contracts import Contract, Person
 from leverframe.domain.ids import ApprovalId, EnvironmentName, PrincipalId, RunId, TenantId, WorkflowName
 from leverframe.domain.json import Json, JsonObject
-from leverframe.domain.runs import Run, Step
+from leverframe.domain.runs import Run, Step, StepState
 from leverframe.runtime import answers
 from leverframe.runtime.advance import Runner
 from leverframe.runtime.loops.ending import Advanced
@@ -31,6 +31,7 @@ from leverframe.runtime.sessions import Opening
 from leverframe.testing import FakeClock, FakeEntropy
 from leverframe.wiring.assembly import Assembly, open_assembly
 from tests.shop_tools import SHOP_CHECKS, SHOP_TOOLS
+from tests.waiting import until
 
 T = TypeVar("T")
 
@@ -223,6 +224,15 @@ def open_desk(folder: Path, clock: FakeClock | None = None, *, seed: int = 0) ->
             yield desk
         finally:
             desk.close()
+
+
+async def sent(run: OutsideRun) -> None:
+    """Wait until a write of the run is on its way."""
+
+    def is_sent() -> bool:
+        return any(step.state is StepState.INTENDED for step in tuple(run.ctx.steps.values()))
+
+    await asyncio.to_thread(until, is_sent, what="a write on its way")
 
 
 def rules(outcome: object) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from leverframe.core.policy import CompiledPolicy, compile_contract
+from leverframe.core.policy import CompiledPolicy, compile_contract, compile_policy
 from leverframe.domain.contracts import Contract, WorkflowKind
 from leverframe.domain.errors import Contended, LeverframeError, NondeterministicRun, StoreUnavailable
 from leverframe.domain.ids import RunId
@@ -17,6 +17,9 @@ from leverframe.runtime.loops.ending import Advanced, Busy, Collected, Ended, fa
 from leverframe.runtime.outside import OutsideRun, take_up_calls
 from leverframe.runtime.services import Services
 from leverframe.runtime.sessions import Opening, find_run, open_run, take_up
+
+# A workflow that the project has no more lists nothing, and what nothing lists is denied.
+_WITHDRAWN = compile_policy((), (), {})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +86,7 @@ class Runner:
             return present, None
         kept = await self.services.journal.artifacts(run.release_digest)
         pinned = self.releases.contract(run.workflow, run.environment, run.release_digest, kept)
-        return pinned, compile_contract(present) if present is not None else None
+        return pinned, _WITHDRAWN if present is None else compile_contract(present)
 
     async def _advance(self, ctx: RunContext) -> Advanced:
         try:

@@ -234,8 +234,11 @@ async def settle_abandoned(ctx: RunContext, step: Step) -> None:
 
 
 def _answer(question: ModelQuestion, ctx: RunContext) -> Allow | Deny:
-    """Policy's answer; a model call is never held."""
+    """Policy's answer, today's denials included; a model call is never held."""
     decision = decide(question, ctx.policy)
+    if isinstance(decision, Allow) and ctx.today is not None:
+        today = decide(question, ctx.today)
+        decision = today if isinstance(today, Deny) else decision
     match decision:
         case Hold():
             msg = f"The model call {question.model!r} was held, which policy never does"
