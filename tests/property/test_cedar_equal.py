@@ -5,6 +5,7 @@ import re
 from dataclasses import replace
 from typing import Any
 
+import cedarpy
 import pytest
 from hypothesis import assume, event, given
 from hypothesis import strategies as st
@@ -17,8 +18,6 @@ from leverframe.domain.policy import Known, Unreadable
 from tests.policy_samples import known
 from tests.property.condition_strategies import ANSWERS, CONDITIONS, TYPED_CONDITIONS, typed_objects
 from tests.property.policy_strategies import EQUALS, GUARDED, ORDERS, PREFIXES, policies, questions
-
-cedarpy = pytest.importorskip("cedarpy", reason="the extra `cedar` is not installed")
 
 LOOKED_UP: st.SearchStrategy[Expr] = st.one_of(EQUALS, PREFIXES, ORDERS, GUARDED)
 RANK = {"Deny": 0, "Hold": 1, "Allow": 2}
@@ -79,7 +78,7 @@ def test_cedar_answers_as_we_do(conditions: st.SearchStrategy[Expr], data: st.Da
     export = exported(policy)
     assume(export is not None)
     assert export is not None
-    for _ in range(4):
+    for _ in range(2):
         agree(policy, export, data.draw(st.one_of(questions(policy), typed_questions(policy))))
 
 
@@ -97,7 +96,7 @@ def test_what_was_exported_imports_as_rules_that_decide_alike(
 
     tools = {name: plan.spec for name, plan in policy.plans.items()}
     again = compile_policy(back.rules, back.allow_tools, tools, held_tools=back.held_tools)
-    for _ in range(4):
+    for _ in range(2):
         drawn = data.draw(st.one_of(questions(policy), typed_questions(policy)))
         question = replace(drawn, granted=None, asker=Asker.AGENT)
         event(type(decide(question, policy)).__name__)

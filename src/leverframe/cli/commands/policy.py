@@ -1,8 +1,9 @@
-"""`leverframe policy`: what the rules of a workflow say, before any call is made."""
+"""`leverframe policy`: what the rules of a workflow say, before any call is made, here and in Cedar."""
 
 from argparse import Namespace
 from collections.abc import Mapping
 
+from leverframe.cli.cedar import add_cedar
 from leverframe.cli.parser import CommandParser
 from leverframe.cli.project import contract_of, json_object, load, tenant_of
 from leverframe.cli.screen import Screen, Word
@@ -41,6 +42,7 @@ def add(parser: CommandParser) -> None:
     one.add_argument("--tenant", metavar="NAME", help="run.tenant")
     one.add_argument("--environment", metavar="NAME", help="run.environment (the contract's first)")
     one.set_defaults(act=_explain)
+    add_cedar(verbs)
 
 
 def run(args: Namespace) -> int:

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from leverframe.core.canonical import decode
 from leverframe.core.cedar.export import APPROVED
 from leverframe.core.cedar.fields import OfDoor
-from leverframe.core.cedar.reader import Reader
-from leverframe.core.cedar.scales import Scales, money_scales
+from leverframe.core.cedar.reader import DIFFERS, Reader
+from leverframe.core.cedar.scales import MAX_PLACES, Scales, money_scales
 from leverframe.core.cedar.settling import ALWAYS, NEVER, Found, Statement, settle, with_own_ids
 from leverframe.core.cedar.trees import (
     AllOf,
@@ -202,17 +202,23 @@ def _workflow(scope: Json) -> str:
 
 
 def _scales(places: str | None, names: tuple[ToolName, ...], tools: Mapping[ToolName, ToolSpec] | None) -> Scales:
-    """What @places says, else the minor units of the tools' own amounts."""
-    if places is not None:
-        said = _json("places", places)
-        return {key: value for key, value in said.items() if isinstance(value, int) and 0 <= value <= 9}  # noqa: PLR2004
+    """The minor units of the tools' own amounts, and what @places says of other numbers."""
     found: dict[str, int] = {}
     for spec in () if tools is None else (tools[name] for name in names or tools):
         for text, scale in money_scales(spec).items():
             if found.setdefault(text, scale) != scale:
-                raise CedarUnsupported(
-                    f"`{text}` has another unit in each of its tools.", next_move="Write one policy a tool."
-                )
+                found[text] = DIFFERS
+    for text, said in ({} if places is None else _json("places", places)).items():
+        if type(said) is not int or not 0 <= said <= MAX_PLACES:
+            raise CedarUnsupported(
+                f"its @places says {said!r} of {text!r}, which is no number of decimal places.",
+                next_move=f"Write a whole number from 0 to {MAX_PLACES}.",
+            )
+        if found.setdefault(text, said) != said:
+            raise CedarUnsupported(
+                f"its @places says {said} of {text!r}, and the tool counts it in another unit.",
+                next_move="Delete it from @places, and write the amounts in the currency's minor unit.",
+            )
     return found
 
 

@@ -35,6 +35,8 @@ from leverframe.domain.errors import CedarUnsupported
 from leverframe.domain.json import Json
 from leverframe.domain.labels import Confidentiality, Integrity
 
+# The scale of an amount that the tools of one policy count in different units.
+DIFFERS: Final = -1
 _SUMS: Final[Mapping[str, SumOp]] = {"+": "+", "-": "-"}
 # The two parts of a request that a condition can name, beside the tool, and what they are in a run.
 _OF_REQUEST: Final[Mapping[str, tuple[str, Path]]] = {
@@ -230,6 +232,11 @@ class Reader:
     def _places(self, exprs: tuple[Expr, ...]) -> int:
         """The scale of a comparison; the literals in it are in that scale too."""
         found = {self._scales.get(render(leaf), 0) for expr in exprs for leaf in _numbers(expr)}
+        if DIFFERS in found:
+            raise CedarUnsupported(
+                "An amount is read that the tools of this policy count in different units.",
+                next_move="Write one policy a tool.",
+            )
         if len(found) > 1:
             raise CedarUnsupported(
                 "Numbers of different units are compared or added: "

@@ -105,9 +105,7 @@ def _put(context: dict[str, Json], keys: Keys, value: Json) -> None:
     node = context
     for key in keys[:-1]:
         # Every inner node was made here: no field is at once a value and an object (`core.cedar.readings`).
-        inner = node.setdefault(key, {})
-        assert isinstance(inner, dict)  # noqa: S101
-        node = inner
+        node = node.setdefault(key, {})  # type: ignore[assignment]  # and so it is a dict
     node[keys[-1]] = value
 
 

@@ -240,7 +240,7 @@ class Terms:
         is_level = isinstance(candidate, Level) and not isinstance(item, Level)
         if is_level or isinstance(candidate, Null) or isinstance(item, Null):
             return UNKNOWN
-        return self._compare(Compare(op="==", left=candidate, right=item))
+        return self._compare(Compare(op="==", left=item, right=candidate))
 
     def _in_words(self, item: Expr, words: list[Text]) -> Truths:
         if "string" not in self._types.kinds(item):
