@@ -1,4 +1,4 @@
-"""The README's blocks as they stand, typed into a fresh folder with the wheel of this commit and nothing else installed."""
+"""The README's blocks as they stand, typed into a fresh folder with the wheel of this commit."""
 
 import os
 import re
