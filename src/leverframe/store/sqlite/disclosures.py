@@ -16,7 +16,7 @@ from leverframe.domain.time import to_us
 
 _PUT = """
 INSERT INTO disclosures (tenant, digest, run_id, entry_id, name, salt, value, is_redacted, token, created_us)
-VALUES (:tenant, :digest, :run_id, :entry_id, :name, :salt, :value, :is_redacted, :token, :created_us)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
 ON CONFLICT (tenant, digest) DO NOTHING
 """
 
@@ -47,22 +47,27 @@ SELECT d.digest
 _PRUNE = "DELETE FROM disclosures WHERE tenant = :tenant AND digest = :digest"
 
 
-def put(tx: sqlite3.Connection, draft: EntryDraft) -> None:
-    """Store what an entry discloses; what is there already stays as it is."""
-    for disclosure in draft.disclosures:
-        params = {
-            "tenant": draft.tenant,
-            "digest": disclosure.digest,
-            "run_id": draft.run_id,
-            "entry_id": draft.entry_id,
-            "name": disclosure.name,
-            "salt": disclosure.salt,
-            "value": disclosure.value_bytes,
-            "is_redacted": int(disclosure.is_redacted),
-            "token": disclosure.token,
-            "created_us": to_us(draft.at),
-        }
-        tx.execute(_PUT, params)
+def put(tx: sqlite3.Connection, drafts: Sequence[EntryDraft]) -> None:
+    """Store what entries disclose; what is there already stays as it is."""
+    tx.executemany(
+        _PUT,
+        [
+            (
+                draft.tenant,
+                one.digest,
+                draft.run_id,
+                draft.entry_id,
+                one.name,
+                one.salt,
+                one.value_bytes,
+                int(one.is_redacted),
+                one.token,
+                to_us(draft.at),
+            )
+            for draft in drafts
+            for one in draft.disclosures
+        ],
+    )
 
 
 def prune(tx: sqlite3.Connection, change: PruneDisclosures) -> None:

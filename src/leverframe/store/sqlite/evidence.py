@@ -37,7 +37,7 @@ VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
 """
 
 _PUT_NODE = """
-INSERT INTO tree_nodes (tenant, level, node_index, hash) VALUES (:tenant, :level, :node_index, :hash)
+INSERT INTO tree_nodes (tenant, level, node_index, hash) VALUES (?1, ?2, ?3, ?4)
 """
 
 _LEAVES = """
@@ -76,13 +76,21 @@ _LAST_AT = "SELECT at_us FROM leaves WHERE tenant = :tenant AND leaf_index = :le
 class _Mark:
     """What an `Appender` knew before a proposal."""
 
-    trees: Mapping[TenantId, TreeState]
+    counts: Mapping[TenantId, int]
     seqs: Mapping[tuple[TenantId, RunId], int]
-    grown: Mapping[TenantId, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Entry:
+    """An entry that waits for the end of the transaction."""
+
+    draft: EntryDraft
+    run_seq: int | None
+    leaf: bytes
 
 
 class Appender:
-    """Appends entries within one transaction.
+    """Appends entries within one transaction: each gets its place at once, and is written with all others at the end.
 
     The trees and places that it has read are good until that transaction ends, and never longer: other processes write
     too.
@@ -92,58 +100,71 @@ class Appender:
         self._tx = tx
         self._trees: dict[TenantId, TreeState] = {}
         self._seqs: dict[tuple[TenantId, RunId], int] = {}
-        self._grown: dict[TenantId, int] = {}
+        self._entries: dict[TenantId, list[_Entry]] = {}
 
     def mark(self) -> _Mark:
-        """Remember the trees before a proposal; goes with its savepoint."""
-        return _Mark(trees=dict(self._trees), seqs=dict(self._seqs), grown=dict(self._grown))
+        """Remember the log before a proposal; goes with its savepoint."""
+        return _Mark(counts={tenant: len(one) for tenant, one in self._entries.items()}, seqs=dict(self._seqs))
 
     def reset(self, mark: _Mark) -> None:
         """Go back to a mark, as the savepoint did."""
-        self._trees, self._seqs, self._grown = dict(mark.trees), dict(mark.seqs), dict(mark.grown)
+        self._seqs = dict(mark.seqs)
+        for tenant, entries in self._entries.items():
+            del entries[mark.counts.get(tenant, 0) :]
+
+    @property
+    def size(self) -> int:
+        """How many entries wait."""
+        return sum(map(len, self._entries.values()))
 
     def append(self, draft: EntryDraft) -> int:
-        """Write one entry with its disclosures; returns its index in the tenant's tree."""
+        """Take one entry with its disclosures; returns its index in the tenant's tree."""
         tree = self._trees.get(draft.tenant)
         if tree is None:
-            tree = tree_of(self._tx, draft.tenant)
+            tree = self._trees[draft.tenant] = tree_of(self._tx, draft.tenant)
         run_seq = None if draft.run_id is None else self._next_seq(draft.tenant, draft.run_id)
-        at_us = to_us(draft.at)
-        leaf = encode_leaf(draft, run_seq)
-        growth = merkle.extend(tree, [merkle.leaf_hash(leaf)])
-        self._tx.execute(
-            _PUT_LEAF,
-            (
-                draft.tenant,
-                tree.size,
-                draft.entry_id,
-                draft.run_id,
-                run_seq,
-                draft.type.value,
-                at_us,
-                leaf,
-                growth.nodes[0].hash,
-            ),
-        )
-        for node in growth.nodes:
-            if node.level in _KEPT_LEVELS:
-                place = {"tenant": draft.tenant, "level": node.level, "node_index": node.index}
-                self._tx.execute(_PUT_NODE, {**place, "hash": node.hash})
-        if draft.disclosures:
-            disclosures.put(self._tx, draft)
-        self._trees[draft.tenant] = growth.state
-        self._grown[draft.tenant] = at_us
+        entries = self._entries.setdefault(draft.tenant, [])
+        entries.append(_Entry(draft=draft, run_seq=run_seq, leaf=encode_leaf(draft, run_seq)))
         if draft.run_id is not None and run_seq is not None:
             self._seqs[draft.tenant, draft.run_id] = run_seq
-        return tree.size
+        return tree.size + len(entries) - 1
 
-    def finish(self) -> Mapping[TenantId, tuple[TreeState, int]]:
-        """Write the heads of the trees that grew; returns them with the time of their last entry in microseconds."""
-        grown = {tenant: (self._trees[tenant], at_us) for tenant, at_us in self._grown.items()}
-        for tenant, (tree, _) in grown.items():
-            params = {"tenant": tenant, "size": tree.size, "frontier": b"".join(tree.frontier)}
-            self._tx.execute(_PUT_TREE, params)
+    def finish(self) -> dict[TenantId, tuple[TreeState, int]]:
+        """Write all of it; returns the heads of the trees that grew, with the microsecond of their last entry."""
+        grown: dict[TenantId, tuple[TreeState, int]] = {}
+        for tenant, entries in self._entries.items():
+            if entries:
+                grown[tenant] = self._write(tenant, entries), to_us(entries[-1].draft.at)
         return grown
+
+    def _write(self, tenant: TenantId, entries: Sequence[_Entry]) -> TreeState:
+        tree = self._trees[tenant]
+        hashes = [merkle.leaf_hash(one.leaf) for one in entries]
+        growth = merkle.extend(tree, hashes)
+        self._tx.executemany(
+            _PUT_LEAF,
+            [
+                (
+                    tenant,
+                    index,
+                    one.draft.entry_id,
+                    one.draft.run_id,
+                    one.run_seq,
+                    one.draft.type.value,
+                    to_us(one.draft.at),
+                    one.leaf,
+                    leaf_hash,
+                )
+                for index, (one, leaf_hash) in enumerate(zip(entries, hashes, strict=True), tree.size)
+            ],
+        )
+        kept = [(tenant, node.level, node.index, node.hash) for node in growth.nodes if node.level in _KEPT_LEVELS]
+        if kept:
+            self._tx.executemany(_PUT_NODE, kept)
+        disclosures.put(self._tx, [one.draft for one in entries if one.draft.disclosures])
+        state = growth.state
+        self._tx.execute(_PUT_TREE, {"tenant": tenant, "size": state.size, "frontier": b"".join(state.frontier)})
+        return state
 
     def _next_seq(self, tenant: TenantId, run_id: RunId) -> int:
         known = self._seqs.get((tenant, run_id))

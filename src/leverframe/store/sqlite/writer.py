@@ -202,7 +202,7 @@ class SqliteWriter:
         crash_point("after_commit")
         # Still under the lock: nobody may build on a ceiling or a mark that a power cut could take away.
         failed = self._flusher.flush() if leases.is_raised else None
-        return _Done(outcomes=outcomes, grown=dict(grown), failed=failed)
+        return _Done(outcomes=outcomes, grown=grown, failed=failed)
 
     def _waits(self, ticket: _Ticket) -> bool:
         """Whether its caller is answered only after the flush."""
@@ -214,9 +214,9 @@ class SqliteWriter:
         Raises:
             _HalfDone: it failed after its first change, which is seldom; then all of the batch is done again.
         """
-        before = self._connection.total_changes
+        before = self._connection.total_changes, log.size
         outcome = self._outcome(log, leases, ticket)
-        if not isinstance(outcome, Committed) and self._connection.total_changes != before:
+        if not isinstance(outcome, Committed) and (self._connection.total_changes, log.size) != before:
             raise _HalfDone
         return outcome
 
