@@ -33,16 +33,14 @@ from leverframe.runtime.door.recording import Decided, Outcome, decided, settled
 from leverframe.runtime.door.rows import reservation_id
 from leverframe.runtime.outcomes import (
     Answered,
-    Exhausted,
     Failed,
     HeldBack,
     Lost,
     ModelOutcome,
     Refused,
-    Stopped,
     ToolOutcome,
-    deny_message,
 )
+from leverframe.runtime.refusals import refused, refused_again
 from leverframe.runtime.schemas import schema_error
 from leverframe.runtime.sessions import current
 
@@ -125,12 +123,7 @@ class Door:
         made, loaded = await self._decide(ctx, ask, expect)
         match made.decision:
             case Deny() as deny:
-                message = deny_message(deny)
-                if deny.stops_run:
-                    return Stopped(path=ask.path, limit=deny.stops_run, message=message)
-                if deny.exhausted:
-                    return Exhausted(path=ask.path, budget=deny.exhausted, resets_at=deny.resets_at, message=message)
-                return Refused(path=ask.path, reasons=deny.reasons, message=message)
+                return refused(ask.path, deny)
             case Hold() as hold:
                 crash_point("after_held")
                 return _held(made, hold)
@@ -209,7 +202,7 @@ class Door:
             case StepState.OK | StepState.ERROR | StepState.UNKNOWN:
                 return _repeated(_told(step, ctx.payload(step.result_ref)))
             case StepState.DENIED:
-                return holding.denied_again(ctx, step)
+                return refused_again(step, ctx.payload(step.detail_ref or step.args_ref))
             case StepState.HELD:
                 return await self._reenter(ctx, step, args)
             case StepState.STARTED | StepState.INTENDED:
@@ -244,9 +237,9 @@ class Door:
             match await holding.standing(ctx, step):
                 case HeldBack() as waiting:
                     return waiting
-                case Refused() as refused:
-                    if await holding.refuse(ctx, step, refused):
-                        return refused
+                case Refused() as ended:
+                    if await holding.refuse(ctx, step, ended):
+                        return ended
                 case Approval() as approval:
                     return await self._pass(ctx, self._reentry(ctx, step, args, approval), frozenset({StepState.HELD}))
         raise Contended(

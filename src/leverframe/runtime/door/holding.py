@@ -5,14 +5,13 @@ approval; that is a person's, through `runtime.answers`.
 """
 
 from dataclasses import replace
-from datetime import datetime
 
 from leverframe.core.approvals import may_consume
 from leverframe.core.policy import Question
 from leverframe.domain.approvals import Answer, AnswerWord, Approval, ApprovalState
 from leverframe.domain.errors import EvidenceBroken
 from leverframe.domain.evidence import EventType
-from leverframe.domain.ids import BudgetId, RuleId, StepPath, ToolName
+from leverframe.domain.ids import RuleId, StepPath, ToolName
 from leverframe.domain.json import Json
 from leverframe.domain.policy import Deny, Reason, SourceRef, Then
 from leverframe.domain.proposals import Change, Committed, GuardFailed, MoveApproval, Proposal, PutStep
@@ -22,7 +21,7 @@ from leverframe.runtime.door.asking import Ask, Loaded
 from leverframe.runtime.door.envelopes import freeze
 from leverframe.runtime.door.recording import decided
 from leverframe.runtime.entries import approval_entry, decided_entry
-from leverframe.runtime.outcomes import Exhausted, HeldBack, Refused, Stopped
+from leverframe.runtime.outcomes import HeldBack, Refused
 
 BYTES_RULE = RuleId("approval-binds-bytes")
 _BUILT_IN = SourceRef(file="(built-in)")
@@ -135,26 +134,6 @@ async def refuse_other_bytes(ctx: RunContext, ask: Ask, recorded: Step) -> Refus
 
 def _short(digest: str) -> str:
     return f"{digest[:4]}…{digest[-4:]}" if digest else "an unknown tool"
-
-
-def denied_again(ctx: RunContext, step: Step) -> Refused | Stopped | Exhausted:
-    """The recorded refusal of a step, told again; one that stopped the run stops it again."""
-    recorded = ctx.payload(step.detail_ref or step.args_ref)
-    found = recorded if isinstance(recorded, dict) else {}
-    texts = "; ".join(f"{one['rule']}: {one['text']}" for one in found.get("reasons", ())) or f"{step.rule}: refused"
-    if found.get("stops_run"):
-        return Stopped(path=step.path, limit=str(found["stops_run"]), message=texts)
-    full = found.get("exhausted")
-    if isinstance(full, dict):
-        resets_at = full.get("resets_at")
-        return Exhausted(
-            path=step.path,
-            budget=BudgetId(str(full["budget"])),
-            resets_at=datetime.fromisoformat(str(resets_at)) if resets_at else None,
-            message=texts,
-        )
-    reason = Reason(rule=step.rule, then=Then.DENY, source=SourceRef(file=step.rule_source), text=texts)
-    return Refused(path=step.path, reasons=(reason,), message=texts)
 
 
 def nonce_of(recorded: Json) -> str:

@@ -15,13 +15,12 @@ from leverframe.domain.calls import (
     ModelBound,
     ModelLost,
     ModelOk,
-    ModelRequest,
     OfferedTool,
     ToolUse,
 )
 from leverframe.domain.contracts import ModelRef
-from leverframe.domain.errors import NondeterministicRun, ProviderUnavailable
-from leverframe.domain.evidence import DetailValue, EntryDraft, EventType
+from leverframe.domain.errors import Contended, NondeterministicRun, ProviderUnavailable
+from leverframe.domain.evidence import EntryDraft, EventType
 from leverframe.domain.ids import Sha256, StepPath
 from leverframe.domain.json import Json, JsonObject
 from leverframe.domain.money import MicroUsd
@@ -29,6 +28,7 @@ from leverframe.domain.policy import Allow, Deny, Hold
 from leverframe.domain.proposals import (
     Change,
     Committed,
+    GuardFailed,
     Proposal,
     PutRun,
     PutStep,
@@ -43,11 +43,13 @@ from leverframe.ports.crash_points import crash_point
 from leverframe.runtime.bookings import booked, ensured, run_out, set_aside, spent, taken
 from leverframe.runtime.context import RunContext
 from leverframe.runtime.door.clamping import Asked, Wanted, clamped
-from leverframe.runtime.door.rows import reservation_id
+from leverframe.runtime.door.rows import one_step, reservation_id
 from leverframe.runtime.entries import clear_place, model_entry, overrun_entry
-from leverframe.runtime.outcomes import Exhausted, Failed, ModelOutcome, ModelSaid, Refused, Stopped, deny_message
+from leverframe.runtime.outcomes import Failed, ModelOutcome, ModelSaid
+from leverframe.runtime.refusals import recorded_refusal, refused, refused_again
 
 _TRIES = 3
+_ABANDONED = "model-abandoned"
 
 
 async def model_call(
@@ -62,6 +64,7 @@ async def model_call(
     """Ask the candidates of the workflow's tier in order until one answers."""
     digest = ctx.fingerprint("model", _logical(messages, tools, output_schema))
     wanted = Wanted(path=path, messages=messages, tools=tools, output_schema=output_schema, digest=digest)
+    candidates = ctx.services.project.tiers.get(ctx.contract.tier, ())
     recorded = ctx.steps.get(path)
     if recorded is not None:
         if recorded.request_digest != digest:
@@ -69,11 +72,13 @@ async def model_call(
                 f"Run {ctx.run.run_id} asks its model at step {path} something else than it recorded there.",
                 next_move=f"See both: leverframe runs show {ctx.run.run_id}",
             )
-        if recorded.state is not StepState.STARTED:
+        if recorded.state is StepState.STARTED:
+            recorded = await settle_abandoned(ctx, recorded)
+        candidates = _after(candidates, recorded)
+        if not candidates:
             return _recorded(ctx, recorded)
-        await settle_abandoned(ctx, recorded)
     outcome: ModelOutcome | None = None
-    for model in ctx.services.project.tiers.get(ctx.contract.tier, ()):
+    for model in candidates:
         outcome = await _one_candidate(models, ctx, model, wanted)
         if not isinstance(outcome, Failed):
             break
@@ -85,35 +90,41 @@ async def model_call(
     return outcome
 
 
+def _after(candidates: tuple[ModelRef, ...], recorded: Step) -> tuple[ModelRef, ...]:
+    """The candidates that were not asked yet: none after an answer, all after a call that nobody saw the end of."""
+    if recorded.error == _ABANDONED:
+        return candidates
+    names = [str(model) for model in candidates]
+    if recorded.state is not StepState.ERROR or recorded.name not in names:
+        return ()
+    return candidates[names.index(recorded.name) + 1 :]
+
+
 async def _one_candidate(models: ModelCaller, ctx: RunContext, model: ModelRef, wanted: Wanted) -> ModelOutcome:
     path = wanted.path
     for _ in range(_TRIES):
         windows = await ctx.windows(ctx.services.mint.now())
         asked = clamped(models, ctx, model, wanted, windows)
+        before = ctx.steps.get(path)
+        # One call of the loop counts once, however many candidates are asked for it.
+        counts = {BudgetUnit.MODEL_CALLS: 1, BudgetUnit.STEPS: 1} if before is None else {}
         cost = {
-            BudgetUnit.MODEL_CALLS: 1,
-            BudgetUnit.STEPS: 1,
+            **counts,
             BudgetUnit.INPUT_TOKENS: asked.bound.input_tokens,
             BudgetUnit.OUTPUT_TOKENS: asked.bound.output_tokens,
             BudgetUnit.USD: asked.bound.cost,
         }
         question = ModelQuestion(model=str(model), run=ctx.facts, windows=windows, cost=cost)
         decision = _answer(question, ctx)
-        step = _step(ctx, wanted, asked.request, decision)
-        before = ctx.steps.get(path)
+        step = _step(ctx, wanted, asked, decision)
         expect = None if before is None else frozenset({before.state})
-        proposal = _decided_proposal(ctx, step, decision, expect, question)
+        step, proposal = _decided_proposal(ctx, step, decision, expect, question)
         if not isinstance(await ctx.services.writer.commit(proposal), Committed):
             continue
         ctx.steps[path] = step
         booked(ctx, reservation_id(step.call_id), windows)
         if isinstance(decision, Deny):
-            message = deny_message(decision)
-            if decision.stops_run:
-                return Stopped(path=path, limit=decision.stops_run, message=message)
-            if decision.exhausted:
-                return Exhausted(path=path, budget=decision.exhausted, resets_at=decision.resets_at, message=message)
-            return Refused(path=path, reasons=decision.reasons, message=message)
+            return refused(path, decision)
         return await _ask(models, ctx, step, asked)
     return Failed(path=path, error="contended", message="others took the budget three times in a row")
 
@@ -190,12 +201,20 @@ async def _settle(
         detail={"recorded": is_recorded, **({"error": done.error} if done.error else {}), **spent(rid, actual)},
     )
     entries = (*_overrun(ctx, done, bound), entry)
-    await ctx.services.writer.commit(
-        Proposal(tenant=ctx.run.tenant, changes=tuple(changes), entries=entries, is_durable=False)
-    )
-    ctx.steps[done.path] = done
+    await _commit(ctx, done, Proposal(tenant=ctx.run.tenant, changes=tuple(changes), entries=entries, is_durable=False))
     crash_point("after_settled")
     return done
+
+
+async def _commit(ctx: RunContext, done: Step, proposal: Proposal) -> None:
+    result = await ctx.services.writer.commit(proposal)
+    if isinstance(result, GuardFailed):
+        raise Contended(
+            f"The answer of {done.name!r} at step {done.path} of {done.run_id} was recorded by someone else"
+            f" ({result.detail}); theirs stands.",
+            next_move=f"See: leverframe runs show {done.run_id}",
+        )
+    ctx.steps[done.path] = done
 
 
 def _overrun(ctx: RunContext, done: Step, bound: ModelBound) -> tuple[EntryDraft, ...]:
@@ -206,10 +225,18 @@ def _overrun(ctx: RunContext, done: Step, bound: ModelBound) -> tuple[EntryDraft
     return (overrun_entry(ctx, done, reservation_id=reservation_id(done.call_id)),) if is_over else ()
 
 
-async def settle_abandoned(ctx: RunContext, step: Step) -> None:
+async def settle_abandoned(ctx: RunContext, step: Step) -> Step:
     """A process died in mid-call: the vendor may bill, so the whole bound is spent; then the call is asked anew."""
-    lost = replace(step, state=StepState.ERROR, finished_at=ctx.services.mint.now(), error="model-abandoned")
+    lost = replace(
+        step,
+        state=StepState.ERROR,
+        finished_at=ctx.services.mint.now(),
+        attempts=step.attempts + 1,
+        error=_ABANDONED,
+    )
     sealed = ctx.seal("answer", {"message": "the process stopped in mid-call", "kind": "abandoned"})
+    lost = replace(lost, result_ref=sealed[0].digest)
+    rid = reservation_id(step.call_id)
     entry = model_entry(
         ctx,
         at=lost.finished_at or lost.started_at,
@@ -217,20 +244,14 @@ async def settle_abandoned(ctx: RunContext, step: Step) -> None:
         event=EventType.MODEL_ANSWERED,
         disclosures=sealed,
         outcome="unknown",
-        detail={"recorded": False, **spent(reservation_id(step.call_id), {})},
+        detail={"recorded": False, **spent(rid, {})},
     )
-    await ctx.services.writer.commit(
-        Proposal(
-            tenant=ctx.run.tenant,
-            changes=(
-                PutStep(step=lost, expect=frozenset({StepState.STARTED})),
-                SettleReserves(reservation_id=reservation_id(step.call_id), actual={}),
-            ),
-            entries=(entry,),
-            is_durable=False,
-        )
+    changes = (
+        PutStep(step=lost, expect=frozenset({StepState.STARTED})),
+        SettleReserves(reservation_id=rid, actual={}),
     )
-    ctx.steps[step.path] = lost
+    await _commit(ctx, lost, Proposal(tenant=ctx.run.tenant, changes=changes, entries=(entry,), is_durable=False))
+    return lost
 
 
 def _answer(question: ModelQuestion, ctx: RunContext) -> Allow | Deny:
@@ -247,23 +268,29 @@ def _answer(question: ModelQuestion, ctx: RunContext) -> Allow | Deny:
             return decision
 
 
-def _step(ctx: RunContext, wanted: Wanted, request: ModelRequest, decision: Allow | Deny) -> Step:
+def _step(ctx: RunContext, wanted: Wanted, asked: Asked, decision: Allow | Deny) -> Step:
+    """The step of a model call.  While it is on its way it has cost its bound: that is owed if nobody returns."""
     reason = decision.reasons[0]
     before = ctx.steps.get(wanted.path)
+    is_allowed = isinstance(decision, Allow)
+    owed = asked.bound if is_allowed else ModelBound(input_tokens=0, output_tokens=0, cost=MicroUsd(0))
     return Step(
         run_id=ctx.run.run_id,
         path=wanted.path,
         kind=StepKind.MODEL,
-        name=str(request.model),
+        name=str(asked.request.model),
         request_digest=wanted.digest,
-        state=StepState.STARTED if isinstance(decision, Allow) else StepState.DENIED,
+        state=StepState.STARTED if is_allowed else StepState.DENIED,
         started_at=ctx.services.mint.now(),
-        call_id=request.call_id,
+        call_id=asked.request.call_id,
         attempts=before.attempts if before is not None else 0,
-        decision="allow" if isinstance(decision, Allow) else "deny",
+        decision="allow" if is_allowed else "deny",
         rule=reason.rule,
         rule_source=str(reason.source),
         action_digest=Sha256(""),
+        cost=owed.cost,
+        input_tokens=owed.input_tokens,
+        output_tokens=owed.output_tokens,
     )
 
 
@@ -273,47 +300,45 @@ def _decided_proposal(
     decision: Allow | Deny,
     expect: frozenset[StepState] | None,
     question: ModelQuestion,
-) -> Proposal:
-    windows = question.windows
-    changes: list[Change] = [PutStep(step=step, expect=expect)]
-    detail: dict[str, DetailValue] = {"rule_source": clear_place(step.rule_source), **run_out(decision)}
-    match decision:
-        case Allow(reserves=reserves):
-            rid = reservation_id(step.call_id)
-            detail |= set_aside(rid, reserves, windows)
-            changes += ensured(ctx, windows)
-            changes.append(
-                TakeReserves(
-                    reservation_id=rid,
-                    run_id=ctx.run.run_id,
-                    path=step.path,
-                    reserves=reserves,
-                )
-            )
-        case Deny():
-            changes.append(SettleDirect(window_id=ctx.window_id, unit=BudgetUnit.STEPS, amount=1))
+) -> tuple[Step, Proposal]:
     # All that the decision rested on, as for a tool call, so that an auditor can decide it again (I9).
-    inputs: Json = {"reasons": [reason_json(one) for one in decision.reasons], **model_question_json(question)}
+    inputs: Json = {
+        "reasons": [reason_json(one) for one in decision.reasons],
+        **recorded_refusal(decision),
+        **model_question_json(question),
+    }
+    sealed = ctx.seal("call", inputs)
+    step = replace(step, args_ref=sealed[0].digest)
+    windows, rid = question.windows, reservation_id(step.call_id)
+    # A denied call counts a step where one is left; where none is, the denial says so.
+    reserves = decision.reserves if isinstance(decision, Allow) else one_step(windows)
+    changes: list[Change] = [PutStep(step=step, expect=expect), *ensured(ctx, windows)]
+    if reserves:
+        changes.append(TakeReserves(reservation_id=rid, run_id=ctx.run.run_id, path=step.path, reserves=reserves))
+    detail = {
+        "rule_source": clear_place(step.rule_source),
+        **run_out(decision),
+        **set_aside(rid, reserves, windows),
+    }
+    if reserves and isinstance(decision, Deny):
+        changes.append(SettleReserves(reservation_id=rid, actual={}))
+        detail["settled"] = ()
     entry = model_entry(
-        ctx,
-        at=step.started_at,
-        step=step,
-        event=EventType.MODEL_CALLED,
-        disclosures=ctx.seal("call", inputs),
-        detail=detail,
+        ctx, at=step.started_at, step=step, event=EventType.MODEL_CALLED, disclosures=sealed, detail=detail
     )
-    return Proposal(
+    proposal = Proposal(
         tenant=ctx.run.tenant,
         guards=(RunIs(run_id=ctx.run.run_id, state=RunState.OPEN),),
         changes=tuple(changes),
         entries=(entry,),
         is_durable=False,
     )
+    return step, proposal
 
 
 def _recorded(ctx: RunContext, step: Step) -> ModelOutcome:
     if step.state is StepState.DENIED:
-        return Stopped(path=step.path, limit=step.rule, message=f"{step.rule} ({step.rule_source})")
+        return refused_again(step, ctx.payload(step.args_ref))
     return _said(step, ctx.payload(step.result_ref))
 
 

@@ -34,7 +34,6 @@ from leverframe.domain.proposals import (
     TakeReserves,
 )
 from leverframe.domain.runs import RunState, Step, StepKind, StepState
-from leverframe.domain.time import rfc3339
 from leverframe.domain.tools import ToolSpec
 from leverframe.runtime.bookings import ensured, run_out, set_aside, spent, taken
 from leverframe.runtime.context import RunContext
@@ -52,6 +51,7 @@ from leverframe.runtime.door.rows import (
     reservation_id,
 )
 from leverframe.runtime.entries import approval_entry, decided_entry, intended_entry, requested_entry, settled_entry
+from leverframe.runtime.refusals import recorded_refusal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,22 +206,13 @@ def _recorded_inputs(ctx: RunContext, ask: Ask, loaded: Loaded, decision: Decisi
         "envelope": loaded.envelope.value if loaded.envelope is not None else None,
         "args": ask.args if loaded.envelope is None else None,
         "reasons": [reason_json(reason) for reason in decision.reasons],
-        # `holding.denied_again` tells a step that is asked for again the same.
-        "stops_run": decision.stops_run if isinstance(decision, Deny) else "",
-        "exhausted": _exhausted_json(decision),
+        **recorded_refusal(decision),
         **question_json(loaded.question),
     }
     if ctx.today is not None and isinstance(decision, Deny) and isinstance(decide(loaded.question, ctx.policy), Allow):
         # The pinned release allows it: this denial is of the policy that the project had on that day.
         recorded["by_policy_of"] = "today"
     return recorded
-
-
-def _exhausted_json(decision: Decision) -> Json:
-    if not isinstance(decision, Deny) or not decision.exhausted:
-        return None
-    resets_at = rfc3339(decision.resets_at) if decision.resets_at is not None else None
-    return {"budget": decision.exhausted, "resets_at": resets_at}
 
 
 def _decision_entry(

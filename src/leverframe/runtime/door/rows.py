@@ -3,13 +3,14 @@
 Never: decides, or writes anything by itself; `recording` puts these into its one proposal.
 """
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from decimal import Decimal
 
 from leverframe.core.budgets import counts, lacking, plan
 from leverframe.core.policy import Asker
 from leverframe.domain.approvals import Approval, ApprovalState
-from leverframe.domain.budgets import BudgetUnit
+from leverframe.domain.budgets import BudgetUnit, Window
 from leverframe.domain.evidence import EntryDraft, EventType
 from leverframe.domain.ids import ReservationId, Sha256
 from leverframe.domain.money import scaled_amount
@@ -48,9 +49,12 @@ def held_counts(loaded: Loaded) -> tuple[Reserve, ...]:
 
 def denied_counts(ask: Ask, loaded: Loaded) -> tuple[Reserve, ...]:
     """What a denied call counts: a step, where one is left; where none is, the denial stops the run by itself."""
-    if ask.asker is not Asker.AGENT:
-        return ()
-    steps = tuple(one for one in loaded.question.windows if one.unit is BudgetUnit.STEPS)
+    return one_step(loaded.question.windows) if ask.asker is Asker.AGENT else ()
+
+
+def one_step(windows: Iterable[Window]) -> tuple[Reserve, ...]:
+    """A step in each window that counts them, as far as they have room."""
+    steps = tuple(one for one in windows if one.unit is BudgetUnit.STEPS)
     return () if lacking(steps, _ONE_STEP) else plan(steps, _ONE_STEP)
 
 
