@@ -49,6 +49,7 @@ def window(desk: Desk, window_id: str, unit: str) -> Window:
     return next(one for one in found if one.unit.value == unit)
 
 
+# Any: a leaf is JSON whose shape each test knows.
 def leaf_of(leaves: Any, **wanted: str) -> Mapping[str, Any]:
     return next(leaf for leaf in leaves if all(leaf.get(key) == value for key, value in wanted.items()))
 
