@@ -33,6 +33,7 @@ class EventType(StrEnum):
 
     LOG_OPENED = "log.opened"
     LOG_CLOSED = "log.closed"
+    LOG_RECOVERED = "log.recovered"
     HEARTBEAT = "heartbeat"
     CONFIG_CHANGED = "config.changed"
     RUN_STARTED = "run.started"
@@ -68,11 +69,12 @@ EVENT_DOCS: Mapping[EventType, str] = MappingProxyType(
     {
         EventType.LOG_OPENED: "A process began to write to the log.",
         EventType.LOG_CLOSED: "That process stopped in good order; until then a silence is a finding.",
+        EventType.LOG_RECOVERED: "The log goes on from a backup, in a new epoch; names the head that was given up.",
         EventType.HEARTBEAT: "Nothing else happened for a while; the log was alive.",
         EventType.CONFIG_CHANGED: "Other files of the project are in force from here on; names their digests.",
         EventType.RUN_STARTED: "A run was opened: its release, its policy and everyone who counts as its initiator.",
         EventType.RUN_ENDED: "A run ended, with its outcome and its totals; no new call of that run follows.",
-        EventType.RUN_GAP: "A crash lost entries of a run that were not flushed; written when it is recovered.",
+        EventType.RUN_GAP: "What happened in a run since may be lost; written when a backup was restored.",
         EventType.MODEL_CALLED: "A model call was decided, by which rule; where it was allowed it is about to be sent.",
         EventType.MODEL_ANSWERED: "A model call came back or failed: its outcome, tokens and cost.",
         EventType.CALL_DECIDED: "Policy answered for one call: allow, hold or deny, with rule and policy digest.",

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from leverframe.core.notes import SignedHead
 from leverframe.domain.approvals import Approval, ApprovalState
 from leverframe.domain.budgets import BudgetUnit, Window
 from leverframe.domain.evidence import Disclosure, EntryDraft, TreeState
@@ -36,6 +37,24 @@ class Forfeited:
 
 
 ForfeitEntry = Callable[[Forfeited], EntryDraft]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recovered:
+    """How a log goes on from a backup: in `epoch`, from its first `kept` entries.  `lost` is the head given up.
+
+    `unended` are the runs that the backup has open: what they did after it was made is not known any more.
+    """
+
+    tenant: TenantId
+    epoch: int
+    kept: int
+    lost: SignedHead
+    unended: tuple[RunId, ...]
+
+
+# The entries that begin the epoch, the first of them `log.recovered`.
+RecoveryEntries = Callable[[Recovered], Sequence[EntryDraft]]
 
 
 class Writer(Protocol):

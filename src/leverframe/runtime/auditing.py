@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from leverframe.core import merkle
 from leverframe.core.bundles import FORMAT
 from leverframe.core.disclosures import encoded
-from leverframe.core.notes import open_checkpoint, parse_vkey
+from leverframe.core.notes import SignedHead, open_checkpoint, parse_vkey
 from leverframe.domain.errors import EvidenceBroken
 from leverframe.domain.evidence import TreeState
 from leverframe.domain.ids import TenantId
@@ -22,13 +22,16 @@ from leverframe.runtime.agreeing import check_journal
 from leverframe.runtime.exporting import Gone, places_in
 from leverframe.sdk.heads import HASH_BYTES
 from leverframe.sdk.report import Check, Leaf, Report
+from leverframe.sdk.seen import epoch_of, key_for
 from leverframe.sdk.verify import verify
 
 _PAGE = 5_000
 _COLUMNS = ("entry_id", "run_id", "run_seq", "type")
 
 
-def verify_database(audit: EvidenceAudit, tenant: TenantId, vkey: str, trust: Leaf | None) -> Report:
+def verify_database(
+    audit: EvidenceAudit, tenant: TenantId, vkey: str, trust: Leaf | None, remembered: SignedHead | None = None
+) -> Report:
     """Verify one tenant's log as it is stored.
 
     Args:
@@ -36,6 +39,7 @@ def verify_database(audit: EvidenceAudit, tenant: TenantId, vkey: str, trust: Le
         tenant: whose log.
         vkey: the key beside the database; empty where there is none.
         trust: a trust file that was kept elsewhere, parsed; None without one.
+        remembered: the newest head that a signer remembers; None without one.
     """
     rows = tuple(_rows(audit, tenant))
     note = audit.note(tenant) or b""
@@ -57,7 +61,7 @@ def verify_database(audit: EvidenceAudit, tenant: TenantId, vkey: str, trust: Le
         report.checks["signature"].fail("the key of the log is not here, so its head cannot be held against it")
     _check_columns(rows, parsed, tenant, report.checks["entries"])
     _check_stored_tree(audit, tenant, rows, report.checks["tree"])
-    _check_kept_head(audit, tenant, vkey, rows, report.checks["head"])
+    _check_known_heads(audit, tenant, vkey, rows, report.checks["head"], remembered=remembered)
     check_journal(audit, tenant, [entry for entry in parsed if entry is not None], report.checks)
     return report
 
@@ -159,28 +163,45 @@ def _check_stored_tree(audit: EvidenceAudit, tenant: TenantId, rows: Sequence[St
         check.fail(f"the stored head of the tree is not that of the {len(rows)} entries that are here")
 
 
-def _check_kept_head(
-    audit: EvidenceAudit, tenant: TenantId, vkey: str, rows: Sequence[StoredLeaf], check: Check
+def _check_known_heads(
+    audit: EvidenceAudit,
+    tenant: TenantId,
+    vkey: str,
+    rows: Sequence[StoredLeaf],
+    check: Check,
+    *,
+    remembered: SignedHead | None,
 ) -> None:
-    """The log continues the head that was kept in the file beside the database."""
+    """The log continues the heads that are known here: of the file beside the database, and of the signer."""
     kept = audit.kept_head(tenant)
+    found: list[tuple[str, SignedHead]] = [] if remembered is None else [("the head of the signer", remembered)]
     if kept is None:
         check.notes.append("no head is kept beside the database")
-        return
-    try:
-        head = open_checkpoint(kept.note, parse_vkey(vkey)) if vkey else None
-    except EvidenceBroken as err:
-        check.fail(f"the head beside the database: {err.message}")
-        return
-    if head is None:
-        return
-    check.checked += 1
-    if check.not_here:
-        check.notes.append(f"beside the database; {check.not_here} to see a rollback of the whole folder")
+    elif vkey and not _is_outdated(kept.note, vkey):
+        try:
+            key = parse_vkey(key_for(vkey, kept.note))
+            found.append(("the head beside the database", open_checkpoint(kept.note, key)))
+        except EvidenceBroken as err:
+            check.fail(f"the head beside the database: {err.message}")
+    if found and check.not_here:
+        places = " and ".join(where.removeprefix("the head ") for where, _ in found)
+        blind = "" if remembered is not None else f"; {check.not_here} to see a rollback of the whole folder"
+        check.notes.append(f"{places}{blind}")
         check.not_here = ""
-    if head.size > len(rows):
-        check.fail(f"entries {len(rows)} to {head.size - 1} were signed and are gone: cut or rolled back")
-        return
-    state = merkle.extend(TreeState(), [merkle.leaf_hash(row.leaf) for row in rows[: head.size]]).state
-    if merkle.root(state) != head.root:
-        check.fail(f"the first {head.size} entries are not those of the head beside the database: rewritten")
+    epoch = epoch_of(parse_vkey(vkey).name)[1] if vkey else 1
+    for where, head in found:
+        check.checked += 1
+        if epoch_of(head.origin)[1] > epoch:
+            check.fail(f"{where} is of {head.origin!r}, a later epoch than the log is in: rolled back")
+        elif head.size > len(rows):
+            check.fail(f"entries {len(rows)} to {head.size - 1} were signed and are gone: cut or rolled back ({where})")
+        else:
+            state = merkle.extend(TreeState(), [merkle.leaf_hash(row.leaf) for row in rows[: head.size]]).state
+            if merkle.root(state) != head.root:
+                check.fail(f"the first {head.size} entries are not those of {where}: rewritten")
+
+
+def _is_outdated(note: bytes, vkey: str) -> bool:
+    """Whether a head is of an epoch that was given up; a crash between a recovery and its first head leaves that."""
+    origin = note.split(b"\n", 1)[0].decode(errors="replace")
+    return epoch_of(origin)[1] < epoch_of(parse_vkey(vkey).name)[1]

@@ -13,7 +13,8 @@ from leverframe.sdk.report import Check, Leaf
 TOTALS = ("cost_microusd", "input_tokens", "output_tokens")
 CLOCK_SLACK = timedelta(seconds=60)
 MISSED_HEARTBEATS = 3
-RECOVERY = {"log.opened", "budget.forfeited", "run.gap"}  # written by a process that finds that one went silent
+# Written by a process that finds that another went silent.
+RECOVERY = {"log.opened", "log.recovered", "budget.forfeited", "run.gap"}
 
 
 @dataclass(slots=True)
@@ -377,6 +378,7 @@ def _erased(story: Story, _leaf: Leaf, detail: Leaf, _run: Run) -> None:
 _HANDLERS: dict[str, Callable[[Story, Leaf, Leaf, Run], None]] = {
     "log.opened": _log_rhythm,
     "log.closed": _log_rhythm,
+    "log.recovered": _log_rhythm,
     "config.changed": _config,
     "run.started": _run_started,
     "run.ended": _run_ended,

@@ -23,8 +23,9 @@ import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from leverframe.sdk.heads import HASH_BYTES, Head, Tree, check_signature, is_included, is_prefix, read_hash
+from leverframe.sdk.heads import HASH_BYTES, Head, Tree, check_signature, is_included, read_hash
 from leverframe.sdk.report import BROKEN, SELF_CONSISTENT, Check, Leaf, Report
+from leverframe.sdk.seen import Recovery, check_seen, is_given_up, key_for, trusted_head
 from leverframe.sdk.story import Story
 
 BUNDLE_FORMAT, TRUST_FORMAT = "leverframe-bundle/1", "leverframe-trust/1"
@@ -149,10 +150,11 @@ def verify(files: dict[str, bytes], trust: Leaf | None) -> Report:
         raise Unreadable(f"manifest.json is of format {manifest.get('format')!r}, expected {BUNDLE_FORMAT!r}")
     _check_files(files, manifest, checks["files"])
     vkey = str((trust or manifest).get("vkey"))
-    head = check_signature(files.get("checkpoint", b""), vkey, checks["signature"]) or Head("", 0, b"")
+    note = files.get("checkpoint", b"")
+    head = check_signature(note, key_for(vkey, note), checks["signature"]) or Head("", 0, b"")
     if trust is None:
         checks["signature"].notes.append("under the bundle's own key")
-    seen = _trusted_head(trust, checks["head"])
+    seen = trusted_head(trust, checks["head"])
     story = Story(checks, is_whole=manifest.get("scope") == "log")
     sealed = Sealed(checks["disclosures"]) if manifest.get("disclosures") == "given" else None
     if sealed is None:
@@ -167,16 +169,17 @@ def verify(files: dict[str, bytes], trust: Leaf | None) -> Report:
         indexes = list(range(len(lines)))
     else:
         seen_root, indexes = None, _check_proofs(lines, files, head, checks["tree"])
-    _tell(lines, indexes, story, sealed)
-    if seen:
-        _check_seen(seen, head, seen_root, files.get("consistency.json", b"[]"), checks["head"])
+    recoveries = _tell(lines, indexes, story, sealed)
+    if seen and not is_given_up(seen, head, recoveries, checks["head"], is_whole=story.is_whole):
+        check_seen(seen, head, seen_root, files.get("consistency.json", b"[]"), checks["head"])
     _check_policies(files, story, manifest, checks)
     report.about = f"log {head.origin!r}: {len(lines)} of {head.size} entries, {len(story.runs.keys() - {''})} runs"
     return report
 
 
-def _tell(lines: list[bytes], indexes: list[int], story: Story, sealed: Sealed | None) -> None:
-    check = story.checks["entries"]
+def _tell(lines: list[bytes], indexes: list[int], story: Story, sealed: Sealed | None) -> list[Recovery]:
+    """Judge every entry in order; returns the recoveries among them."""
+    check, recoveries = story.checks["entries"], list[Recovery]()
     for index, raw in zip(indexes, lines, strict=True):
         check.checked += 1
         story.kind = ""
@@ -185,6 +188,8 @@ def _tell(lines: list[bytes], indexes: list[int], story: Story, sealed: Sealed |
                 check.fail(f"has {len(raw)} bytes, an entry at most {MAX_LEAF_BYTES}", index)
             leaf = _decode(raw.decode())
             story.tell(index, leaf)
+            if leaf["type"] == "log.recovered":
+                recoveries.append(Recovery.read(index, leaf))
             if sealed is not None:
                 sealed.match(index, leaf)
         except _UNFORMED as err:
@@ -192,6 +197,7 @@ def _tell(lines: list[bytes], indexes: list[int], story: Story, sealed: Sealed |
     story.finish()
     if sealed is not None:
         sealed.finish(story)
+    return recoveries
 
 
 def _check_tree(lines: list[bytes], files: dict[str, bytes], head: Head, seen_size: int, check: Check) -> bytes:
@@ -264,30 +270,6 @@ def _locate(lines: list[bytes], hashes: bytes, head: Head, check: Check) -> None
             (at for at, (one, other) in enumerate(zip(logged, given, strict=False)) if one != other), head.size
         )
         check.fail("entries stand twice or in another order from here on", index, f"line {index + 1}")
-
-
-def _trusted_head(trust: Leaf | None, check: Check) -> Head | None:
-    if trust is None or trust.get("head") is None:
-        check.not_here = "the trust file names no head" if trust else "needs a trust file"
-        return None
-    return Head(str(trust["origin"]), trust["head"]["size"], read_hash(trust["head"]["root"]))
-
-
-def _check_seen(seen: Head, head: Head, root: bytes | None, proofs: bytes, check: Check) -> None:
-    check.checked += 1
-    if seen.size > head.size:
-        check.fail(f"{seen.size} entries were seen before, and {head.size} are signed now: rolled back or cut")
-    elif root is None and seen.size != head.size:
-        try:
-            known = {item["from"]: [read_hash(one) for one in item["hashes"]] for item in json.loads(proofs)}
-        except _UNFORMED:
-            known = {}
-        if seen.size not in known:
-            check.not_here = f"the bundle has no proof from the {seen.size} entries seen before"
-        elif not is_prefix(seen.size, seen.root, head.size, head.root, known[seen.size]):
-            check.fail(f"the first {seen.size} entries are not those seen before: forked or rewritten")
-    elif (head.root if root is None else root) != seen.root:
-        check.fail(f"the first {seen.size} entries are not those seen before: forked or rewritten")
 
 
 def _check_policies(files: dict[str, bytes], story: Story, manifest: Leaf, checks: dict[str, Check]) -> None:

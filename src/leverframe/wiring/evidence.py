@@ -14,7 +14,7 @@ from leverframe.signing.trust import Trust, load_trust, save_trust
 from leverframe.store import open_audit
 from leverframe.wiring.assembly import database_path
 from leverframe.wiring.people import STATE_FOLDER
-from leverframe.wiring.signing import open_signers
+from leverframe.wiring.signing import KeyHolder, key_holder, open_signers
 
 TrustFile = Trust
 
@@ -25,6 +25,8 @@ class StoredLogs:
 
     audit: EvidenceAudit
     vkeys: Mapping[TenantId, str]
+    remembered: Mapping[TenantId, SignedHead]  # by a signer that is another process
+    holder: KeyHolder
 
 
 @contextmanager
@@ -34,11 +36,22 @@ def open_logs(project: Project) -> Iterator[StoredLogs]:
     Raises:
         StoreUnavailable: there is no database, or it cannot be read.
         KeyUnsafe: a key beside it is open to others or damaged.
+        SignerUnavailable: the project has a signer, and it does not answer.
     """
     audit = open_audit(database_path(project))
     try:
         signers = open_signers(project, Path(project.root) / STATE_FOLDER, create=False)
-        yield StoredLogs(audit=audit, vkeys={tenant: signer.vkey for tenant, signer in signers.items()})
+        heads = {tenant: signer.head() for tenant, signer in signers.items()}
+        yield StoredLogs(
+            audit=audit,
+            vkeys={
+                tenant: signer.in_epoch(audit.epoch(tenant)).vkey
+                for tenant, signer in signers.items()
+                if heads[tenant] is not None or not project.signer
+            },
+            remembered={tenant: head for tenant, head in heads.items() if head is not None},
+            holder=key_holder(project),
+        )
     finally:
         audit.close()
 

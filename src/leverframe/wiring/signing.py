@@ -1,6 +1,7 @@
 """The keys of a project's logs: files beside the database, or a process of another OS user."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from leverframe.domain.contracts import Project
@@ -32,6 +33,41 @@ def open_signers(project: Project, state: Path, *, create: bool) -> Mapping[Tena
         elif create:
             signers[tenant] = Ed25519FileSigner.create(path, log_of(tenant))
     return signers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyHolder:
+    """Who holds a project's log keys and last heads, and so what the evidence stops (docs/evidence-trust.md)."""
+
+    who: str
+    stops: str
+    does_not_stop: str
+
+
+_BESIDE = KeyHolder(
+    who="files beside the database, of this user",
+    stops="whoever reaches the database and not those files, cut tails included",
+    does_not_stop="a rollback of the whole folder; any process of this user",
+)
+
+
+def key_holder(project: Project) -> KeyHolder:
+    """Who holds the keys.
+
+    Raises:
+        SignerUnavailable: the project has a signer, and it does not answer.
+    """
+    if not project.signer:
+        return _BESIDE
+    path = project.signer.removeprefix(_UNIX)
+    uid = SignerLine(Path(path)).other_user()
+    if uid is None:
+        return replace(_BESIDE, who=f"the signer at {path}, which runs as this user")
+    return KeyHolder(
+        who=f"the signer at {path}, of the OS user {uid}",
+        stops="those too, and every agent and worker: rollback, fork, a rewritten log",
+        does_not_stop="the user of the signer, and root",
+    )
 
 
 def log_of(tenant: TenantId) -> str:

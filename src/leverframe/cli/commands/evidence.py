@@ -9,13 +9,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from leverframe.cli import redecide
+from leverframe.cli import recover, redecide
 from leverframe.cli.parser import CommandParser
 from leverframe.cli.pasting import command
 from leverframe.cli.project import load, tenant_of
 from leverframe.cli.screen import Screen, Word
 from leverframe.config.findings import did_you_mean
 from leverframe.core.canonical import decode, encode
+from leverframe.core.epochs import log_and_epoch
 from leverframe.core.notes import SignedHead
 from leverframe.domain.contracts import Project
 from leverframe.domain.errors import AlreadyExists, EvidenceBroken, NotFound, StoreUnavailable, UsageError
@@ -90,6 +91,9 @@ def add(parser: CommandParser) -> None:
     again.add_argument("run_id", metavar="RUN", nargs="?", help="one run")
     again.add_argument("--all", action="store_true", help="every run")
     again.set_defaults(act=redecide.redecide)
+    recovered = verbs.add_parser("recover", help=recover.HELP, description=recover.DESCRIPTION)
+    recovered.add_argument("--because", required=True, metavar="TEXT", help="why; it is recorded")
+    recovered.set_defaults(act=recover.recover)
     for verb in (shown, verified, exported, trusted, again):
         verb.add_argument("--tenant", metavar="NAME", help="whose log, where a project has several")
 
@@ -160,11 +164,12 @@ def _entry_document(entry: EntryShown) -> Json:
 def _verify(args: Namespace, project: Project) -> int:
     screen = Screen.of(args)
     with open_logs(project) as logs:
-        reports = dict(_reports(args, project, logs))
+        reports, holder = dict(_reports(args, project, logs)), logs.holder
     verdict = _overall(reports)
     if screen.is_json:
         found: dict[str, Json] = {tenant: decode(report.json().encode()) for tenant, report in reports.items()}
-        screen.document({"verdict": verdict, "logs": found})
+        key = {"held_by": holder.who, "stops": holder.stops, "does_not_stop": holder.does_not_stop}
+        screen.document({"verdict": verdict, "logs": found, "key": key})
     else:
         for report in reports.values():
             _tell_report(screen, report, is_whole=args.checks)
@@ -172,6 +177,9 @@ def _verify(args: Namespace, project: Project) -> int:
             screen.line("There is no entry in any log of this project yet.")
         if verdict == SELF_CONSISTENT:
             screen.line(NO_TRUST)
+        screen.line(f"key and last head: {holder.who}")
+        screen.line(f"  stops          {holder.stops}")
+        screen.line(f"  does not stop  {holder.does_not_stop}")
         screen.line("verdict: ", Word(verdict) if verdict != SELF_CONSISTENT else verdict)
     return 1 if verdict == BROKEN or (args.strict and verdict == SELF_CONSISTENT) else 0
 
@@ -179,13 +187,14 @@ def _verify(args: Namespace, project: Project) -> int:
 def _reports(args: Namespace, project: Project, logs: StoredLogs) -> Iterator[tuple[TenantId, Report]]:
     """One report for each log that is asked about and has, or should have, an entry."""
     trusts = [read_trust(Path(name)) for name in args.trust]
-    by_origin = {trust.vkey.name: trust for trust in trusts}
+    by_origin = {log_and_epoch(trust.vkey.name)[0]: trust for trust in trusts}
     wanted = [tenant_of(project, args.tenant)] if args.tenant else list(project.tenants)
     for tenant in wanted:
         trust = by_origin.pop(f"leverframe/{tenant}", None)
         if trust is None and is_empty(logs.audit, tenant):
             continue
-        yield tenant, verify_database(logs.audit, tenant, logs.vkeys.get(tenant, ""), trust_json(trust))
+        vkey, remembered = logs.vkeys.get(tenant, ""), logs.remembered.get(tenant)
+        yield tenant, verify_database(logs.audit, tenant, vkey, trust_json(trust), remembered)
     if by_origin:
         origin = next(iter(by_origin))
         raise UsageError(

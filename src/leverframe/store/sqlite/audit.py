@@ -17,7 +17,7 @@ from leverframe.domain.runs import Run
 from leverframe.domain.time import from_us
 from leverframe.ports.audit import StoredDisclosure, StoredHead, StoredLeaf, StoredStep
 from leverframe.ports.store import RunFilter
-from leverframe.store.sqlite import approvals, evidence, runs
+from leverframe.store.sqlite import approvals, evidence, known_heads, runs
 from leverframe.store.sqlite.connection import check_file, open_reader, said_plainly
 from leverframe.store.sqlite.heads import read_kept
 
@@ -101,6 +101,11 @@ class SqliteAudit:
         """The head in the file beside the database."""
         kept = read_kept(self._path).get(tenant)
         return None if kept is None else StoredHead(size=kept.size, root=kept.root, note=kept.note.encode())
+
+    def epoch(self, tenant: TenantId) -> int:
+        """The epoch that the log is in, as the database says."""
+        with said_plainly(self._path):
+            return known_heads.epoch_of(self._tx, tenant)
 
     def disclosures(self, tenant: TenantId) -> Sequence[StoredDisclosure]:
         """All disclosures, oldest first."""
