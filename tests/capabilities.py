@@ -7,12 +7,13 @@ somebody forgot. No other way of skipping is allowed (tests/meta).
 
 import os
 from importlib.util import find_spec
+from pathlib import Path
 from shutil import which
 from typing import NoReturn
 
 import pytest
 
-MARKER = "needs(program=..., module=...): skip where the machine lacks it; fail where CI=true"
+MARKER = "needs(program=..., module=..., folder=...): skip where the machine lacks it; fail where CI=true"
 
 
 def is_ci() -> bool:
@@ -24,14 +25,16 @@ def lack(kind: str, name: str) -> str:
     """Say what is missing and how to get it; empty when it is there.
 
     Raises:
-        ValueError: `kind` is neither `program` nor `module`.
+        ValueError: `kind` is none of `program`, `module` and `folder`.
     """
     if kind == "program":
         return "" if which(name) else f"needs the program {name!r}, which is not on PATH; install it with your system"
     if kind == "module":
         is_there = find_spec(name) is not None
         return "" if is_there else f"needs the Python module {name!r}; `make test` installs it, or see requirements/"
-    message = f"@pytest.mark.needs knows program= and module=, not {kind!r}"
+    if kind == "folder":
+        return "" if Path(name).is_dir() else f"needs the folder {name!r}; .ci/run names the package that brings it"
+    message = f"@pytest.mark.needs knows program=, module= and folder=, not {kind!r}"
     raise ValueError(message)
 
 

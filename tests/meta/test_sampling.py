@@ -50,6 +50,8 @@ def test_a_program_that_the_machine_lacks_fails_the_test_in_ci_and_skips_it_else
 def test_what_is_there_is_no_lack_and_an_unknown_need_is_a_mistake() -> None:
     assert capabilities.lack("module", "msgspec") == ""
     assert "no_such_module" in capabilities.lack("module", "no_such_module")
+    assert capabilities.lack("folder", "/") == ""
+    assert "/no/such/folder" in capabilities.lack("folder", "/no/such/folder")
     with pytest.raises(ValueError, match="planet"):
         capabilities.lack("planet", "mars")
 
