@@ -41,7 +41,7 @@ class TenantKeys(Fingerprints):
         return self._keys[tenant]
 
     def _load(self, tenant: TenantId) -> bytes:
-        path = self._folder / f"{_file_name(tenant)}.key"
+        path = self._folder / f"{file_name(tenant)}.key"
         if not path.exists():
             # Two processes may both come here; the one that loses reads the winner's key.
             create_private(path, os.urandom(_KEY_BYTES))
@@ -54,7 +54,7 @@ class TenantKeys(Fingerprints):
         return key
 
 
-def _file_name(tenant: TenantId) -> str:
+def file_name(tenant: TenantId) -> str:
     """The tenant as one path component; a name that is not plain stands as its hash, behind a dot that none has."""
     is_plain = tenant.isascii() and all(char.isalnum() or char in "-_" for char in tenant)
     if tenant and is_plain and len(tenant) <= _MAX_NAME_CHARS:
