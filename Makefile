@@ -9,6 +9,7 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 
 PYTHON ?= python3
 ARGS ?=
+AREA ?=
 LONG ?=
 
 VENV := .venv
@@ -37,6 +38,10 @@ test: $(VENV)/.stamp ## Run every test; LONG=1 runs the long matrices whole, ARG
 
 .PHONY: check
 check: lint types layers test ## Run all that CI runs: lint, types, layers, tests
+
+.PHONY: bench
+bench: $(VENV)/.stamp ## Measure, beside the machine's own floor: AREA=core, or all areas; into bench/results
+	@$(PY) -m bench $(AREA)
 
 .PHONY: fmt
 fmt: $(VENV)/.stamp ## Format the code and mend what the linter can mend

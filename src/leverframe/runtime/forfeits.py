@@ -1,6 +1,6 @@
 """What the evidence says of a window that a crash of the machine used up.
 
-Knows: the entry, for the store to write when it opens.  Never: decides how much; the flushed ceiling did (ADR-0006).
+Knows: the entry, for the store to write when it opens.  Never: decides how much; the flushed ceiling did (ADR-0007).
 """
 
 from leverframe.domain.evidence import EntryDraft, EventType

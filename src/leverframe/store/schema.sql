@@ -81,7 +81,7 @@ CREATE TABLE call_values (
 ) STRICT, WITHOUT ROWID;
 
 -- run_id is NULL where the window is a tenant's and spans runs; resets_us is the end of its period.
--- settled + reserved <= ceiling in all that is flushed (docs/adr/0006-visible-and-durable.md).
+-- settled + reserved <= ceiling in all that is flushed (docs/adr/0007-visible-and-durable.md).
 CREATE TABLE windows (
     window_id TEXT NOT NULL,
     unit TEXT NOT NULL,

@@ -4,7 +4,7 @@ Owner: the store.  Writer: the store's writer.  Trust: trusted; whoever can edit
 reservations.  The mark is a boot id, flushed before anyone is answered from an unflushed commit, and taken away when a
 writer ends with everything flushed.  A process that dies loses nothing that was committed, so a mark
 of this boot means nothing; one of another boot means that the machine went down with something unflushed.
-Rules: docs/adr/0006-visible-and-durable.md.
+Rules: docs/adr/0007-visible-and-durable.md.
 """
 
 import sqlite3

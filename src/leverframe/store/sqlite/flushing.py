@@ -4,7 +4,7 @@ Knows: that one fdatasync of the write-ahead log makes all durable that was comm
 process.  A thread flushes at once where a durable proposal waits, and otherwise within FLUSH_WITHIN_S of the first
 unflushed commit; then it signs the heads of the log, at most every SIGN_EVERY_S unless somebody waits for a head.
 Never: holds the lock between processes while it flushes, so others commit meanwhile.
-Rules: docs/adr/0006-visible-and-durable.md.
+Rules: docs/adr/0007-visible-and-durable.md.
 """
 
 import fcntl

@@ -3,7 +3,7 @@
 Knows: which heads a log is behind, and in what order an epoch begins: the signer closes the old one for good, then the
 entry that says so is written with the new epoch, then the new head is signed.  A crash in between leaves a log that is
 behind again, which the next recovery mends.  Never: goes on with a log that its own signed head does not cover.
-Rules: docs/adr/0008-recovery-epochs.md.
+Rules: docs/adr/0009-recovery-epochs.md.
 """
 
 import sqlite3

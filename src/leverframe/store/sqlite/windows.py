@@ -4,7 +4,7 @@ Owner: budgets.  Writer: the store's writer.  Trust: trusted; whoever can edit t
 Invariants: `settled + reserved <= limit_value` unless the truth that was settled is above its reservation;
 `reserved` is the sum of the window's open reservations (tests/property/test_store_races.py); `settled + reserved` is
 at most `ceiling`, which is flushed before a caller is answered from it (tests/contract/test_store_ceilings.py).
-Rules: docs/adr/0006-visible-and-durable.md.
+Rules: docs/adr/0007-visible-and-durable.md.
 """
 
 import sqlite3

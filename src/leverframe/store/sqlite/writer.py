@@ -3,7 +3,7 @@
 Knows: group commit.  A thread owns the write connection, takes what waits (up to 256 proposals), holds the lock between
 processes, opens one transaction, carries the proposals out and commits.  Visible proposals are answered then; durable
 ones when the flusher has flushed.  Never: keeps a head or a window between transactions, since other processes write
-too.  Rules: ADR-0004, ADR-0006; the contract is `ports.store.Writer`.
+too.  Rules: ADR-0004, ADR-0007; the contract is `ports.store.Writer`.
 """
 
 import asyncio
