@@ -17,6 +17,7 @@ from leverframe.cli.why_data import document
 from leverframe.config.project import load_project
 from leverframe.domain.approvals import ApprovalState
 from leverframe.domain.errors import NotFound
+from leverframe.domain.labels import Integrity
 from leverframe.domain.money import usd_text
 from leverframe.domain.runs import RunState, StepState
 from leverframe.domain.time import duration_text
@@ -28,8 +29,9 @@ from leverframe.wiring.assembly import open_assembly
 
 _WIDTH, _LABEL = 100, 13
 _MAX_WORDS, _MAX_VALUE, _MAX_CALLS = 200, 44, 3
+_MAX_LINES, _MAX_DATA_LINES = 24, 2
 _PROOFS = {"os-user": "OS user of this machine, not a passkey"}
-_NEVER_DONE = frozenset({StepState.DENIED, StepState.HELD})
+_NEVER_DONE = (StepState.DENIED, StepState.HELD)
 
 
 def add(parser: CommandParser) -> None:
@@ -65,24 +67,44 @@ async def _newest(services: Services) -> str:
 
 
 def show(screen: Screen, told: Why, args: Namespace) -> None:
-    """Print all answers, each at most a few lines."""
+    """Print all answers: of a whole run on one screen, of one call as far as it goes."""
+    rows = next(rows for most in range(_MAX_CALLS, 0, -1) if _fits(rows := _rows(told, args, most)) or most == 1)
     screen.line(*_header(told))
-    calls, left = _worth_showing(told)
-    rows: list[tuple[str, list[tuple[Part, ...]]]] = [
-        ("asked for", _plain(_asked(told))),
-        ("called", _plain(*_called(told))),
-        ("data", _plain(*_data(told, calls))),
-        ("allowed by", list(_allowed(told, calls))),
-        ("approved by", _plain(*_approved(told, args))),
-        ("cost", _plain(_cost(told))),
-        ("evidence", _plain(_evidence(told))),
-        ("undo", _plain(_undo(told))),
-    ]
     for label, lines in rows:
         for number, parts in enumerate(lines):
             screen.line(f"{label if number == 0 else '':<{_LABEL}}", *parts)
-    if left:
-        screen.line(f"{'':<{_LABEL}}{left} more calls, each with: {command(args, 'why', f'{told.run.run_id}/STEP')}")
+
+
+_Lines = list[tuple[Part, ...]]
+
+
+def _fits(rows: list[tuple[str, _Lines]]) -> bool:
+    return 1 + sum(len(lines) for _, lines in rows) <= _MAX_LINES
+
+
+def _rows(told: Why, args: Namespace, most: int) -> list[tuple[str, _Lines]]:
+    calls, left = _worth_showing(told, most)
+    more = [(f"{left} more: {command(args, 'why', f'{told.run.run_id}/STEP')}",)] if left else []
+    return [
+        ("asked for", _plain(_asked(told))),
+        ("called", _plain(*_called(told))),
+        ("data", [line for text in _data(told, calls) for line in _data_lines(told, text)]),
+        ("allowed by", list(_allowed(told, calls))),
+        ("approved by", _plain(*_approved(told, args, most))),
+        ("cost", _plain(_cost(told))),
+        ("evidence", _plain(_evidence(told))),
+        ("undo", [*_plain(_undo(told)), *more]),
+    ]
+
+
+def _data_lines(told: Why, text: str) -> _Lines:
+    """What one call rests on: two lines of it on the screen of a run, all of it on its own."""
+    lines = _plain(text)
+    if told.focus is not None or len(lines) <= _MAX_DATA_LINES:
+        return lines
+    kept = lines[:_MAX_DATA_LINES]
+    cut = str(kept[-1][0])[: _WIDTH - _LABEL - 2].rstrip(" ,;(")
+    return [*kept[:-1], (f"{cut} …",)]
 
 
 def _header(told: Why) -> tuple[Part, ...]:
@@ -135,27 +157,28 @@ def _data(told: Why, calls: list[CallSeen]) -> Iterator[str]:
         if call.missing:
             yield f"{lead}{call.missing}"
             continue
-        parts = [*_grouped(call.arguments), *(_fact(fact) for fact in call.facts)]
+        parts = [*_grouped(call.arguments, is_whole=told.focus is not None), *(_fact(fact) for fact in call.facts)]
         yield f"{lead}{'; '.join(parts) or 'no arguments'}"
 
 
-def _grouped(arguments: tuple[Argument, ...]) -> Iterator[str]:
+def _grouped(arguments: tuple[Argument, ...], *, is_whole: bool) -> Iterator[str]:
     """Arguments by where their values come from."""
     groups: dict[str, list[str]] = {}
     for one in arguments:
         value = word(one.value)
         short = value if len(value) <= _MAX_VALUE else f"{value[:_MAX_VALUE]}…"
-        groups.setdefault(_origin(one), []).append(f"{one.name} {short}")
+        groups.setdefault(_origin(one, is_whole=is_whole), []).append(f"{one.name} {short}")
     for origin, names in groups.items():
         yield f"{', '.join(names)} ({origin})"
 
 
-def _origin(one: Argument) -> str:
+def _origin(one: Argument, *, is_whole: bool) -> str:
     if not one.origin:
-        return f"{one.integrity}, equal to no one value that entered the run"
+        is_lowest = one.integrity == Integrity.THIRD_PARTY.word
+        return f"{one.integrity}, {'traced to no value of the run' if is_lowest else 'from several values'}"
     step, _, pointer = one.origin.partition("/")
-    place = f"answer of {one.origin_tool}, step {step}" if one.origin_tool else step
-    return f"{one.integrity}, from {place}{f' /{pointer}' if pointer else ''}"
+    place = f"{one.origin_tool}, step {step}" if one.origin_tool else step
+    return f"{one.integrity}, from {place}{f' /{pointer}' if pointer and (is_whole or not one.origin_tool) else ''}"
 
 
 def _fact(fact: FactSeen) -> str:
@@ -206,11 +229,11 @@ def _by_rule(decisions: tuple[DecisionSeen, ...]) -> list[tuple[str, list[Decisi
     return list(groups.items())
 
 
-def _approved(told: Why, args: Namespace) -> Iterator[str]:
+def _approved(told: Why, args: Namespace, most: int) -> Iterator[str]:
     asked = [(call, call.approval) for call in told.calls if call.approval is not None]
     if not asked:
         yield "nobody had to: no rule held a call"
-    for call, seen in asked[:_MAX_CALLS]:
+    for call, seen in asked[:most]:
         name = f"{call.tool}: " if len(asked) > 1 else ""
         bound = f"bytes {_short(seen.approval.action_digest)}, {_used(seen)}"
         people = "; ".join(_answer(one) for one in seen.answers) or _nobody(seen, args)
@@ -275,12 +298,12 @@ def _undo(told: Why) -> str:
     return f"none declared for {', '.join(writes)}" if writes else "nothing to undo: no write was done"
 
 
-def _worth_showing(told: Why) -> tuple[list[CallSeen], int]:
+def _worth_showing(told: Why, most: int) -> tuple[list[CallSeen], int]:
     """The calls that an auditor looks at first, in the order in which they were made; and how many are left out."""
     if told.focus is not None:
         return list(told.calls), 0
-    wanted = [call for call in told.calls if call.is_write or call.state in (*_NEVER_DONE, StepState.UNKNOWN)]
-    first = sorted(wanted, key=lambda call: (call.state is StepState.OK, call.approval is None))[:_MAX_CALLS]
+    wanted = [call for call in told.calls if call.is_write or call.state in {*_NEVER_DONE, StepState.UNKNOWN}]
+    first = sorted(wanted, key=lambda call: (call.state is StepState.OK, call.approval is None))[:most]
     return [call for call in wanted if call in first], len(wanted) - len(first)
 
 
