@@ -61,6 +61,7 @@ class Desk:
         return subprocess.Popen(
             [sys.executable, "-m", "tests.crash.store_worker", self.database, self.key, name, str(rounds), str(width)],
             stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
             cwd=ROOT,
             env={**os.environ, "PYTHONPATH": path, "LEVERFRAME_CRASH_AT": crash_at},
@@ -174,10 +175,14 @@ def test_one_of_three_processes_is_killed_and_the_others_go_on(desk: Desk) -> No
     for thread, printed in kept:
         thread.join()
         answered += printed
+    waits = [float(child.stderr.read()) for child in survivors if child.stderr is not None]
+    for child in survivors:
+        child.communicate()
 
     happened = desk.check(answered)
 
     assert [child.returncode for child in survivors] == [0, 0]
+    assert max(waits) < 1.0
     assert {name.split(".")[0] for name in happened} == {"a", "b", *(f"k{number}" for number in range(KILLS))}
 
 
