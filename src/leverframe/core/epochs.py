@@ -3,7 +3,7 @@
 Knows: that a restored log is shorter than what was signed of it, and that signing another continuation under the same
 name would be a fork.  So each recovery begins a new epoch with an origin of its own: `leverframe/acme`, then
 `leverframe/acme/epoch-2`.  The key stays, so whoever trusts it for the first name can check the later ones.
-Source: docs/adr/0008-recovery-epochs.md.  Never: signs, or knows which epoch a log is in.
+Source: docs/adr/0009-recovery-epochs.md.  Never: signs, or knows which epoch a log is in.
 """
 
 import re

@@ -1,7 +1,7 @@
 """What the log says when it goes on from a backup.
 
 Knows: the entries that begin a new epoch: what was given up and why, and which runs may have done more than is known.
-Never: decides that a log is behind; the store finds that out (docs/adr/0008-recovery-epochs.md).
+Never: decides that a log is behind; the store finds that out (docs/adr/0009-recovery-epochs.md).
 """
 
 from collections.abc import Sequence

@@ -2,7 +2,7 @@
 
 Knows: that a head is on disk before its signature leaves, so what anyone was given is never forgotten; and that a head
 is signed only if a proof shows that it continues the last one, or in a new epoch that was begun openly.
-Never: talks to anyone; `signer_process` does.  Rules: docs/adr/0007-a-signer-that-refuses-rollback.md.
+Never: talks to anyone; `signer_process` does.  Rules: docs/adr/0008-a-signer-that-refuses-rollback.md.
 """
 
 import fcntl

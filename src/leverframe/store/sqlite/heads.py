@@ -49,7 +49,7 @@ class HeadKeeper:
     """Signs and keeps heads.  The caller holds the lock between processes.
 
     While a signer that is another process does not answer, entries go on for MAX_UNSIGNED_S seconds and MAX_UNSIGNED
-    entries at most; in a process that it has not answered yet, not at all (ADR-0007).
+    entries at most; in a process that it has not answered yet, not at all (ADR-0008).
     """
 
     def __init__(self, connection: sqlite3.Connection, database: Path, signers: Mapping[TenantId, Signer]) -> None:
