@@ -141,16 +141,16 @@ class Desk:
     def call(self, run: OutsideRun, tool: str, arguments: str | JsonObject, *, step: str = "") -> ToolOutcome:
         return self.do(run.call_tool(tool, arguments, step=step))
 
-    def answer(self, held: ToolOutcome, word: AnswerWord, who: str = "lena", reason: str = "") -> Approval:
-        assert isinstance(held, HeldBack), held
+    def answer(self, held: ToolOutcome | ApprovalId, word: AnswerWord, who: str = "lena", reason: str = "") -> Approval:
+        approval_id = self.approval(held).approval_id
         return self.do(
-            answers.answer(self.runner.services, held.approval_id, self.person(who), word, reason=reason, proof="test")
+            answers.answer(self.runner.services, approval_id, self.person(who), word, reason=reason, proof="test")
         )
 
-    def grant(self, held: ToolOutcome, who: str = "lena") -> Approval:
+    def grant(self, held: ToolOutcome | ApprovalId, who: str = "lena") -> Approval:
         return self.answer(held, AnswerWord.GRANT, who)
 
-    def deny(self, held: ToolOutcome, who: str = "lena", reason: str = "") -> Approval:
+    def deny(self, held: ToolOutcome | ApprovalId, who: str = "lena", reason: str = "") -> Approval:
         return self.answer(held, AnswerWord.DENY, who, reason)
 
     def person(self, who: str) -> Person:

@@ -46,7 +46,8 @@ def clamped(
     for window in windows:
         left[window.unit] = min(window.left, left.get(window.unit, window.left))
     ceiling = ctx.contract.budget.per_step_output_tokens or DEFAULT_OUTPUT_TOKENS
-    tokens = max(USEFUL_OUTPUT_TOKENS, min(ceiling, left.get(BudgetUnit.OUTPUT_TOKENS, ceiling)))
+    useful = min(USEFUL_OUTPUT_TOKENS, ceiling)
+    tokens = max(useful, min(ceiling, left.get(BudgetUnit.OUTPUT_TOKENS, ceiling)))
     wall_s = left.get(BudgetUnit.WALL_US, int(_DEADLINE_S * 1_000_000)) / 1_000_000
     request = ModelRequest(
         call_id=ctx.services.mint.call_id(),
@@ -63,11 +64,13 @@ def clamped(
     money = left.get(BudgetUnit.USD)
     if money is None or bound.cost <= money:
         return Asked(request=request, bound=bound)
-    floor = replace(request, max_output_tokens=USEFUL_OUTPUT_TOKENS)
+    floor = replace(request, max_output_tokens=useful)
     floor_bound = models.bound(floor)
     if floor_bound.cost > money or bound.cost == floor_bound.cost:
         return Asked(request=floor, bound=floor_bound)
     # The price is linear in the output, so the largest affordable answer is found without asking again and again.
-    share = (money - floor_bound.cost) * (tokens - USEFUL_OUTPUT_TOKENS) // (bound.cost - floor_bound.cost)
-    affordable = replace(request, max_output_tokens=USEFUL_OUTPUT_TOKENS + share)
+    # Both prices are rounded up, so a micro-dollar less is asked for than is there.
+    spread = bound.cost - floor_bound.cost
+    share = max(0, money - floor_bound.cost - 1) * (tokens - useful) // (spread + 1)
+    affordable = replace(request, max_output_tokens=useful + share)
     return Asked(request=affordable, bound=models.bound(affordable))

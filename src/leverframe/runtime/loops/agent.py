@@ -22,10 +22,10 @@ async def run_agent(door: Door, ctx: RunContext) -> Advanced:
     ]
     turn = 0
     while True:
-        limit = over_total_time(ctx)
+        path = StepPath(str(turn))
+        limit = over_total_time(ctx, path)
         if limit:
             return await fall_back(ctx, limit, "The run took longer than its contract allows.")
-        path = StepPath(str(turn))
         said = await door.model_call(ctx, path, tuple(messages), tools=tools)
         if not isinstance(said, ModelSaid):
             return await model_stopped(ctx, said)
@@ -56,10 +56,13 @@ def offered_tools(ctx: RunContext) -> tuple[OfferedTool, ...]:
     )
 
 
-def over_total_time(ctx: RunContext) -> str:
-    """`max_total_s 600` when the run is older than that, waits included; else empty."""
+def over_total_time(ctx: RunContext, path: StepPath) -> str:
+    """`max_total_s 600` when the run is older than that, waits included; else empty.
+
+    Only a step that the run never began is held back: one that a dead process left is settled first.
+    """
     limit_s = ctx.contract.budget.max_total_s
-    if limit_s is None or ctx.total_seconds(ctx.services.mint.now()) <= limit_s:
+    if limit_s is None or path in ctx.steps or ctx.total_seconds(ctx.services.mint.now()) <= limit_s:
         return ""
     return f"max_total_s {limit_s}"
 

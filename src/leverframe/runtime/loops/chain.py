@@ -30,10 +30,11 @@ async def run_chain(door: Door, ctx: RunContext) -> Advanced:
     names: dict[str, Json] = {}
     last: Json = None
     for number, step in enumerate(ctx.contract.steps):
-        limit = over_total_time(ctx)
+        path = StepPath(str(number))
+        limit = over_total_time(ctx, path)
         if limit:
             return await fall_back(ctx, limit, "The run took longer than its contract allows.")
-        done = await _one(door, ctx, StepPath(str(number)), step, names)
+        done = await _one(door, ctx, path, step, names)
         if isinstance(done, _Value):
             last = names[step.name] = done.value
         else:
