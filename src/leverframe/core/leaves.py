@@ -5,6 +5,7 @@ nobody ever encodes them again.  Never: lets free text or a personal value throu
 """
 
 import re
+from operator import attrgetter
 
 import msgspec
 
@@ -48,6 +49,10 @@ _AFTER_RUN = (
 )
 
 
+_before_run = attrgetter(*_BEFORE_RUN)
+_after_run = attrgetter(*_AFTER_RUN)
+
+
 def is_cleartext(text: str) -> bool:
     """Whether a string may stand in a leaf: 1 to 256 characters without white space or control characters."""
     return _is_cleartext(text) is not None
@@ -71,10 +76,10 @@ def encode_leaf(draft: EntryDraft, run_seq: int | None) -> bytes:
         "at": rfc3339(draft.at),
         "type": draft.type.value,
     }
-    _put(leaf, draft, _BEFORE_RUN)
+    _put(leaf, _BEFORE_RUN, _before_run(draft))
     if draft.run_id is not None:
         leaf["run_id"], leaf["run_seq"] = _cleartext("run_id", draft.run_id), run_seq
-    _put(leaf, draft, _AFTER_RUN)
+    _put(leaf, _AFTER_RUN, _after_run(draft))
     if draft.labels is not None:
         leaf["labels"] = {
             "integrity": draft.labels.integrity.word,
@@ -95,9 +100,8 @@ def encode_leaf(draft: EntryDraft, run_seq: int | None) -> bytes:
     return encoded
 
 
-def _put(leaf: dict[str, object], draft: EntryDraft, names: tuple[str, ...]) -> None:
-    for name in names:
-        value: str | int | None = getattr(draft, name)
+def _put(leaf: dict[str, object], names: tuple[str, ...], values: tuple[str | int | None, ...]) -> None:
+    for name, value in zip(names, values, strict=True):
         if value is not None and value != "":
             leaf[name] = _cleartext(name, value) if isinstance(value, str) else value
 

@@ -64,7 +64,7 @@ SELECT run_id, path, kind, name, request_digest, state, started_us, call_id, att
 
 _PUT_VALUE = """
 INSERT INTO call_values (step_id, arg, amount, value_digest)
-SELECT step_id, :arg, :amount, :value_digest FROM steps WHERE run_id = :run_id AND path = :path
+SELECT step_id, ?3, ?4, ?5 FROM steps WHERE run_id = ?1 AND path = ?2
 ON CONFLICT (step_id, arg) DO UPDATE SET amount = excluded.amount, value_digest = excluded.value_digest
 """
 
@@ -96,13 +96,8 @@ def put_value(tx: sqlite3.Connection, change: PutValue) -> None:
     An amount beyond 64 bits is kept as inexact: a sum over it is unknown, which never allows.
     """
     is_exact = change.amount is not None and -_LARGEST <= change.amount <= _LARGEST
-    params = {
-        "run_id": change.run_id,
-        "path": change.path,
-        "arg": change.arg,
-        "amount": change.amount if is_exact else None,
-        "value_digest": change.value_digest,
-    }
+    amount = change.amount if is_exact else None
+    params = (change.run_id, change.path, change.arg, amount, change.value_digest)
     if tx.execute(_PUT_VALUE, params).rowcount != 1:
         raise _no_step(change)
 

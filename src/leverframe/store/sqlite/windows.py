@@ -64,9 +64,9 @@ SELECT limit_value - settled - reserved FROM windows WHERE window_id = :window_i
 """
 
 _TAKE = """
-UPDATE windows SET reserved = reserved + :amount
- WHERE window_id = :window_id AND unit = :unit AND tenant = :tenant
-   AND settled + reserved + :amount <= limit_value AND settled + reserved + :amount <= ceiling
+UPDATE windows SET reserved = reserved + ?3
+ WHERE window_id = ?1 AND unit = ?2 AND tenant = ?4
+   AND settled + reserved + ?3 <= limit_value AND settled + reserved + ?3 <= ceiling
 """
 
 # A ceiling is raised by a part of the limit.  A small part costs more flushes; a large one leaves more idle after a
@@ -97,7 +97,7 @@ UPDATE windows
 
 _PUT_RESERVATION = """
 INSERT INTO reservations (reservation_id, run_id, path, amounts, state)
-VALUES (:reservation_id, :run_id, :path, :amounts, 'open')
+VALUES (?1, ?2, ?3, ?4, 'open')
 """
 
 _RESERVATION = "SELECT amounts, state FROM reservations WHERE reservation_id = :reservation_id"
@@ -190,21 +190,16 @@ def take(tx: sqlite3.Connection, leases: Leases, tenant: TenantId, change: TakeR
         asked[place] = asked.get(place, 0) + reserve.amount
     amounts = sorted((window_id, unit, amount) for (window_id, unit), amount in asked.items())
     for window_id, unit, amount in amounts:
-        params = {"window_id": window_id, "unit": unit, "tenant": tenant, "amount": amount}
-        if tx.execute(_TAKE, params).rowcount != 1:
+        if tx.execute(_TAKE, (window_id, unit, amount, tenant)).rowcount != 1:
+            params = {"window_id": window_id, "unit": unit, "tenant": tenant, "amount": amount}
             if tx.execute(_TAKE_AND_RAISE, params).rowcount != 1:
                 row = tx.execute(_LEFT, params).fetchone()
                 if row is None:
                     raise _no_window(tenant, window_id, unit)
                 return GuardFailed(guard="TakeReserves", detail=f"{window_id} {unit}: left {row[0]}, asked {amount}")
             leases.is_raised = True
-    row = {
-        "reservation_id": change.reservation_id,
-        "run_id": change.run_id,
-        "path": change.path,
-        "amounts": _encode_amounts(amounts).decode(),
-    }
-    tx.execute(_PUT_RESERVATION, row)
+    text = _encode_amounts(amounts).decode()
+    tx.execute(_PUT_RESERVATION, (change.reservation_id, change.run_id, change.path, text))
     return None
 
 
