@@ -12,7 +12,8 @@ from leverframe.ports.store import Writer
 from leverframe.runtime import retention
 from leverframe.runtime.exporting import Scope, make_bundle
 from leverframe.runtime.retention import Pruned, prune
-from leverframe.runtime.why import Why, why
+from leverframe.runtime.why import why
+from leverframe.runtime.why_answers import Why
 from leverframe.wiring.assembly import Assembly
 from leverframe.wiring.clock import SystemClock
 from tests.evidence_project import TENANT, asked, finished, held, new_project, places, tamper, verified, within

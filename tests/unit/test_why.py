@@ -9,7 +9,8 @@ from leverframe.core.canonical import encode
 from leverframe.domain.approvals import AnswerWord
 from leverframe.domain.errors import NotFound
 from leverframe.domain.runs import StepState
-from leverframe.runtime.why import CallSeen, Why, why
+from leverframe.runtime.why import why
+from leverframe.runtime.why_answers import CallSeen, Why
 from leverframe.wiring.assembly import Assembly
 from tests.evidence_project import EMAIL, asked, edit_leaf, finished, granted, held, hostile, new_project, within
 

@@ -2,7 +2,7 @@
 
 from leverframe.domain.json import Json, JsonObject
 from leverframe.domain.time import rfc3339
-from leverframe.runtime.why import ApprovalSeen, CallSeen, Why
+from leverframe.runtime.why_answers import ApprovalSeen, CallSeen, Why
 
 
 def document(told: Why) -> JsonObject:

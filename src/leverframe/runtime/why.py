@@ -6,13 +6,11 @@ Never: shows a redacted value, and never takes the word of the journal for what 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from leverframe.core.canonical import decode
-from leverframe.domain.approvals import Approval
 from leverframe.domain.contracts import Contract
 from leverframe.domain.errors import NotFound
-from leverframe.domain.ids import ApprovalId, CallId, PrincipalId, RunId, Sha256, StepPath, ToolName
+from leverframe.domain.ids import ApprovalId, CallId, RunId, StepPath, ToolName
 from leverframe.domain.json import Json, JsonObject
 from leverframe.domain.labels import Integrity
 from leverframe.domain.money import MicroUsd
@@ -22,139 +20,19 @@ from leverframe.runtime.answers import find_approval
 from leverframe.runtime.services import Services
 from leverframe.runtime.sessions import find_run
 from leverframe.runtime.showing import RunValues, effect_sentence, values_of, word
-from leverframe.runtime.verifying import Inclusion, check_inclusion
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """What the person asked: the contract's `intent`, or the whole input where it names none.
-
-    `missing` says why there are no words.
-    """
-
-    words: str = ""
-    field: str = ""  # "input.message"; "input" for all of it
-    label: str = ""
-    subject: str = ""
-    missing: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Spent:
-    """One unit of the run's budget."""
-
-    used: int
-    limit: int | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelUse:
-    """How often a model was asked, and what it took.  `is_recorded`: a recording answered, no model did."""
-
-    model: str
-    calls: int
-    failed: int
-    input_tokens: int
-    output_tokens: int
-    cost: MicroUsd
-    is_recorded: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Argument:
-    """One argument of a call: who could have written it, and which value that entered the run it equals."""
-
-    name: str
-    value: Json
-    integrity: str
-    origin: str  # "input/message", "3/orders/0"; empty where no one value that entered the run equals it
-    origin_tool: str  # the tool whose answer that was; empty for the input
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FactSeen:
-    """A value that the door read itself before it decided.  `unreadable` says why it could not."""
-
-    name: str
-    value: Json
-    integrity: str
-    read_by: str  # the tool or function it comes from
-    unreadable: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DecisionSeen:
-    """One answer of policy about a call, as its evidence entry says; a held call has another after its grant."""
-
-    index: int
-    decision: str
-    rule: str
-    source: str
-    policy_digest: str
-    text: str  # what the rule looked at; empty where the values are gone
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AnswerSeen:
-    """One person's word.  `viewed_at` None: nobody recorded when they opened it."""
-
-    principal: PrincipalId
-    word: str
-    at: datetime
-    proof: str
-    reason: str
-    viewed_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ApprovalSeen:
-    """What became of a held call.  `uses`: how many entries say that it was used."""
-
-    approval: Approval
-    answers: tuple[AnswerSeen, ...]
-    uses: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallSeen:
-    """One tool call of a run: what it was, what it rested on, and what came of it.
-
-    `missing` says why arguments and facts are not shown.
-    """
-
-    path: StepPath
-    call_id: CallId
-    tool: ToolName
-    is_write: bool
-    state: StepState
-    error: str
-    attempts: int
-    sentence: str
-    action_digest: Sha256
-    arguments: tuple[Argument, ...]
-    facts: tuple[FactSeen, ...]
-    decisions: tuple[DecisionSeen, ...]
-    approval: ApprovalSeen | None
-    cost: MicroUsd
-    missing: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Why:
-    """All answers about one run.  `focus` names the one call that was asked about; None: the whole run."""
-
-    run: Run
-    cost: MicroUsd
-    active_s: float
-    waited_s: float
-    asked: Asked
-    calls: tuple[CallSeen, ...]
-    models: tuple[ModelUse, ...]
-    tool_calls: Spent
-    first_index: int
-    last_index: int
-    inclusion: Inclusion
-    focus: StepPath | None = None
+from leverframe.runtime.verifying import check_inclusion
+from leverframe.runtime.why_answers import (
+    AnswerSeen,
+    ApprovalSeen,
+    Argument,
+    Asked,
+    CallSeen,
+    DecisionSeen,
+    FactSeen,
+    ModelUse,
+    Spent,
+    Why,
+)
 
 
 async def why(services: Services, wanted: str) -> Why:

@@ -24,7 +24,8 @@ from leverframe.domain.time import duration_text
 from leverframe.ports.store import RunFilter
 from leverframe.runtime.services import Services
 from leverframe.runtime.showing import word
-from leverframe.runtime.why import AnswerSeen, ApprovalSeen, Argument, CallSeen, DecisionSeen, FactSeen, Why, why
+from leverframe.runtime.why import why
+from leverframe.runtime.why_answers import AnswerSeen, ApprovalSeen, Argument, CallSeen, DecisionSeen, FactSeen, Why
 from leverframe.wiring.assembly import open_assembly
 
 _WIDTH, _LABEL = 100, 13
