@@ -242,3 +242,18 @@ def test_the_command_says_what_is_left_and_which_runs_to_look_at(root: Path, tmp
     assert "it goes on in epoch 2" in done.stdout
     assert waiting in done.stdout
     assert "nothing to recover" in again.stderr
+
+
+def test_a_trust_file_of_the_old_epoch_is_not_renewed_in_silence(root: Path, tmp_path: Path) -> None:
+    hostile(root)
+    words = [sys.executable, "-m", "leverframe", "-C", str(root), "evidence", "trust", "--out", str(tmp_path / "trust")]
+    subprocess.run(words, capture_output=True, check=True, cwd=ROOT)
+    backed_up(root, tmp_path, whole_folder=False)
+    hostile(root)
+    restored(root, tmp_path, whole_folder=False)
+    recover_logs(load_project(root), BECAUSE)
+
+    done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=ROOT)
+
+    assert done.returncode == 1
+    assert "a backup was restored since" in done.stderr

@@ -2,6 +2,7 @@
 
 from argparse import Namespace
 
+from leverframe.cli.parser import CommandParser
 from leverframe.cli.pasting import command
 from leverframe.cli.screen import Screen
 from leverframe.domain.contracts import Project
@@ -15,6 +16,12 @@ DESCRIPTION = """\
 A backup that was restored is behind the newest head that was signed, and nothing is written to it.  This begins a new
 epoch: the log says what was given up and why, and the signer signs nothing of the old epoch any more."""
 _MAX_SHOWN = 20
+
+
+def add(parser: CommandParser) -> None:
+    """Take its arguments."""
+    parser.add_argument("--because", required=True, metavar="TEXT", help="why; it is recorded")
+    parser.set_defaults(act=recover)
 
 
 def recover(args: Namespace, project: Project) -> int:

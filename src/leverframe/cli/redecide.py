@@ -4,6 +4,7 @@ import asyncio
 from argparse import Namespace
 from collections import Counter
 
+from leverframe.cli.parser import CommandParser
 from leverframe.cli.project import tenant_of
 from leverframe.cli.screen import Screen, Word
 from leverframe.domain.contracts import Project
@@ -19,6 +20,13 @@ DESCRIPTION = """\
 Decide every recorded call again from its recorded inputs, under the release that its run pinned, and compare decision,
 rule and reasons.  Calls whose values are gone are counted apart.  Exit code 1 where any answer is another."""
 _MAX_SHOWN = 20
+
+
+def add(parser: CommandParser) -> None:
+    """Take its arguments."""
+    parser.add_argument("run_id", metavar="RUN", nargs="?", help="one run")
+    parser.add_argument("--all", action="store_true", help="every run")
+    parser.set_defaults(act=redecide)
 
 
 def redecide(args: Namespace, project: Project) -> int:

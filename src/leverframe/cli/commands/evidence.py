@@ -17,7 +17,7 @@ from leverframe.cli.screen import Screen, Word
 from leverframe.config.findings import did_you_mean
 from leverframe.core.canonical import decode, encode
 from leverframe.core.epochs import log_and_epoch
-from leverframe.core.notes import SignedHead
+from leverframe.core.notes import SignedHead, parse_vkey
 from leverframe.domain.contracts import Project
 from leverframe.domain.errors import AlreadyExists, EvidenceBroken, NotFound, StoreUnavailable, UsageError
 from leverframe.domain.ids import RunId, TenantId
@@ -67,15 +67,7 @@ def add(parser: CommandParser) -> None:
             "contract redacts is in no bundle.  The export is recorded in the log."
         ),
     )
-    what = exported.add_mutually_exclusive_group(required=True)
-    what.add_argument("--run", metavar="RUN", dest="run_id", help="one run")
-    what.add_argument("--all", action="store_true", help="the whole log of a tenant")
-    exported.add_argument("--out", required=True, metavar="FILE", help="the zip to write; nothing is overwritten")
-    exported.add_argument("--hashes-only", action="store_true", help="no values, only what the entries say in clear")
-    exported.add_argument("--trust", metavar="FILE", help="write a trust file as well; give it to the auditor apart")
-    exported.add_argument(
-        "--seen", action="append", default=[], metavar="FILE", help="prove that the log continues this trust file"
-    )
+    _add_scope(exported)
     exported.set_defaults(act=_export)
     trusted = verbs.add_parser(
         "trust",
@@ -88,14 +80,22 @@ def add(parser: CommandParser) -> None:
     trusted.add_argument("--out", required=True, metavar="FILE", help="the file; one that is there must be continued")
     trusted.set_defaults(act=_trust)
     again = verbs.add_parser("redecide", help=redecide.HELP, description=redecide.DESCRIPTION)
-    again.add_argument("run_id", metavar="RUN", nargs="?", help="one run")
-    again.add_argument("--all", action="store_true", help="every run")
-    again.set_defaults(act=redecide.redecide)
-    recovered = verbs.add_parser("recover", help=recover.HELP, description=recover.DESCRIPTION)
-    recovered.add_argument("--because", required=True, metavar="TEXT", help="why; it is recorded")
-    recovered.set_defaults(act=recover.recover)
+    redecide.add(again)
+    recover.add(verbs.add_parser("recover", help=recover.HELP, description=recover.DESCRIPTION))
     for verb in (shown, verified, exported, trusted, again):
         verb.add_argument("--tenant", metavar="NAME", help="whose log, where a project has several")
+
+
+def _add_scope(exported: CommandParser) -> None:
+    what = exported.add_mutually_exclusive_group(required=True)
+    what.add_argument("--run", metavar="RUN", dest="run_id", help="one run")
+    what.add_argument("--all", action="store_true", help="the whole log of a tenant")
+    exported.add_argument("--out", required=True, metavar="FILE", help="the zip to write; nothing is overwritten")
+    exported.add_argument("--hashes-only", action="store_true", help="no values, only what the entries say in clear")
+    exported.add_argument("--trust", metavar="FILE", help="write a trust file as well; give it to the auditor apart")
+    exported.add_argument(
+        "--seen", action="append", default=[], metavar="FILE", help="prove that the log continues this trust file"
+    )
 
 
 def run(args: Namespace) -> int:
@@ -329,6 +329,11 @@ async def _renewed(args: Namespace, project: Project, trust: TrustFile | None) -
         head = await signed_head(services, tenant)
         vkey = services.signers[tenant].vkey
         if trust is not None and str(trust.vkey) != vkey:
+            if trust.vkey.public_key == parse_vkey(vkey).public_key:
+                raise EvidenceBroken(
+                    f"{args.out!r} is of {trust.vkey.name!r}; a backup was restored since: {head.origin!r}.",
+                    next_move="Read what log.recovered says was given up, then write a trust file of another name.",
+                )
             raise EvidenceBroken(
                 f"{args.out!r} holds another key than the log of {tenant!r} has now.",
                 next_move="Find out who changed the key before you trust the new one.",
