@@ -62,7 +62,7 @@ def _do(name, order_id, key="", amount=None):
     _ask("INSERT OR IGNORE INTO effects VALUES (?, ?, ?, ?)", name, order_id, key, amount and str(amount))
     _mood(name, "after")
     if _ask("SELECT 1 FROM moods WHERE tool = ? AND mood = 'garbage'", name):
-        return {"surprise": "jane@example.com"}
+        return {"surprise": _ask("SELECT email FROM orders LIMIT 1")[0][0]}
     return {"order_id": order_id, "count": _count(name, order_id)}
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from leverframe.core.disclosures import Placeholders, redact_json
 from leverframe.core.policy import Asker, decide, history_still_allows
 from leverframe.core.policy.reasons import ONCE_PER
 from leverframe.core.policy.recorded import question_json, reason_json
@@ -52,6 +53,8 @@ from leverframe.runtime.door.rows import (
 )
 from leverframe.runtime.entries import approval_entry, decided_entry, intended_entry, requested_entry, settled_entry
 from leverframe.runtime.refusals import recorded_refusal
+
+_MAX_NAME_CHARS = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,7 +185,7 @@ def _step(ctx: RunContext, ask: Ask, loaded: Loaded, decision: Decision, *, args
         run_id=ctx.run.run_id,
         path=ask.path,
         kind=StepKind.FACT if ask.asker is Asker.DOOR else StepKind.TOOL,
-        name=ask.tool,
+        name=ask.tool if ask.spec is not None else _shown_name(ctx, ask.tool),
         request_digest=ask.request_digest,
         state=state,
         started_at=loaded.now,
@@ -197,6 +200,11 @@ def _step(ctx: RunContext, ask: Ask, loaded: Loaded, decision: Decision, *, args
         is_counted=ask.asker is not Asker.DOOR,
         finished_at=loaded.now if state is StepState.DENIED else None,
     )
+
+
+def _shown_name(ctx: RunContext, name: str) -> str:
+    """What the journal calls a tool that nobody knows: an agent's own text, so without what the run redacts."""
+    return str(redact_json(name[:_MAX_NAME_CHARS], ctx.redaction, Placeholders()))
 
 
 def _recorded_inputs(ctx: RunContext, ask: Ask, loaded: Loaded, decision: Decision) -> Json:
