@@ -46,6 +46,7 @@ from leverframe.domain.proposals import (
 from leverframe.domain.runs import Run, Step, StepKind, StepState
 from leverframe.ports.signing import Signer
 from leverframe.store import Store, open_sqlite
+from tests.vaults import vault_beside
 
 T = TypeVar("T")
 
@@ -61,7 +62,9 @@ Opener = Callable[[Path, Mapping[TenantId, Signer]], Store]
 
 
 def _sqlite(folder: Path, signers: Mapping[TenantId, Signer]) -> Store:
-    return open_sqlite(folder / "leverframe.db", create=True, signers=signers)
+    return open_sqlite(
+        folder / "leverframe.db", create=True, vault=vault_beside(folder / "leverframe.db"), signers=signers
+    )
 
 
 # PostgreSQL joins here, and the contract suite stays as it is.

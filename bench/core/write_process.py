@@ -16,6 +16,7 @@ from pathlib import Path
 from bench.core.write_floor import BareRows, BareWriter, rows_of
 from bench.core.write_samples import TENANT, open_run, write
 from leverframe.domain.proposals import Committed, Proposal
+from leverframe.identity.vault import FileVault
 from leverframe.signing.ed25519 import Ed25519FileSigner
 from leverframe.store import open_sqlite
 
@@ -74,7 +75,9 @@ def _cpu_s() -> float:
 
 
 async def _store(database: Path, key: Path, numbers: _Numbers) -> None:
-    store = open_sqlite(database, create=True, signers={TENANT: Ed25519FileSigner.load(key)})
+    store = open_sqlite(
+        database, create=True, vault=FileVault(database.parent / "keys"), signers={TENANT: Ed25519FileSigner.load(key)}
+    )
     for caller in range(numbers.callers):
         await store.writer.commit(open_run(f"{numbers.name}_{caller}"))
     while (seconds := await _next_slice()) > 0:
@@ -90,7 +93,7 @@ async def _store(database: Path, key: Path, numbers: _Numbers) -> None:
 
 
 async def _floor(database: Path, numbers: _Numbers) -> None:
-    store = open_sqlite(database, create=True)
+    store = open_sqlite(database, create=True, vault=FileVault(database.parent / "keys"))
     for caller in range(numbers.callers):
         await store.writer.commit(open_run(f"{numbers.name}_{caller}"))
     await store.close()

@@ -37,6 +37,7 @@ from leverframe.store import Store, open_sqlite
 from leverframe.store.sqlite import clean_mark, flushing
 from tests.sampling import IS_LONG, SEED
 from tests.store_samples import ACME, RUN, a_run, a_window, an_entry, assert_log_verifies, new_step, taking
+from tests.vaults import vault_beside
 from tests.waiting import until
 
 DAY = WindowId("acme/day/2026-03-01")
@@ -65,14 +66,18 @@ class Machine:
         self._monkeypatch.setattr(clean_mark, "boot_id", lambda: name)
 
     def open(self, durability: str = "grouped") -> Store:
-        return open_sqlite(self.path, create=True, durability=durability, entry_of=forfeited)
+        return open_sqlite(
+            self.path, create=True, vault=vault_beside(self.path), durability=durability, entry_of=forfeited
+        )
 
     def after_a_power_cut(self) -> Store:
         """The database as the flushes left it, on a machine that was started anew."""
         self.boot(f"boot after cut {self.cuts}")
         self.cuts += 1
         folder = shutil.copytree(self.kept, self.folder / f"cut {self.cuts}")
-        return open_sqlite(folder / "leverframe.db", create=False, entry_of=forfeited)
+        return open_sqlite(
+            folder / "leverframe.db", create=False, vault=vault_beside(folder / "leverframe.db"), entry_of=forfeited
+        )
 
     def do(self, store: Store, *changes: Change, is_durable: bool = False) -> CommitResult:
         proposal = Proposal(tenant=ACME, changes=changes, is_durable=is_durable)
@@ -210,7 +215,12 @@ def test_what_a_power_cut_used_up_is_in_the_evidence_once(machine: Machine) -> N
     found = machine.after_a_power_cut()
     (window,) = machine.runner.run(found.journal.shared_windows([DAY]))
     machine.close(found)
-    again = open_sqlite(machine.folder / "cut 1" / "leverframe.db", create=False, entry_of=forfeited)
+    again = open_sqlite(
+        machine.folder / "cut 1" / "leverframe.db",
+        create=False,
+        vault=vault_beside(machine.folder / "cut 1" / "leverframe.db"),
+        entry_of=forfeited,
+    )
 
     assert used(window) == 1 + 640 // 64
     leaves = machine.runner.run(again.evidence.leaves(ACME, 0, 10))
@@ -277,7 +287,7 @@ def test_a_crashed_database_is_not_used_before_it_is_reconciled(machine: Machine
     machine.boot("boot 2")
 
     with pytest.raises(StoreUnavailable, match="went down") as caught:
-        open_sqlite(machine.kept / "leverframe.db", create=False)
+        open_sqlite(machine.kept / "leverframe.db", create=False, vault=vault_beside(machine.kept / "leverframe.db"))
 
     assert "leverframe runs list" in caught.value.next_move
     machine.boot("boot 1")

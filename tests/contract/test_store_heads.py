@@ -20,6 +20,7 @@ from leverframe.ports.signing import ProofSource
 from leverframe.signing.ed25519 import Ed25519FileSigner
 from leverframe.store import Store, open_sqlite
 from tests.store_samples import ACME, GLOBEX, a_run, an_entry, new_step
+from tests.vaults import vault_beside
 from tests.waiting import until
 
 ORIGIN = "leverframe.example/acme"
@@ -36,7 +37,12 @@ class Log:
         self._runner = runner
 
     def open(self) -> Store:
-        return open_sqlite(self.database, create=True, signers={ACME: Ed25519FileSigner.load(self.key)})
+        return open_sqlite(
+            self.database,
+            create=True,
+            vault=vault_beside(self.database),
+            signers={ACME: Ed25519FileSigner.load(self.key)},
+        )
 
     def write(self, *entry_ids: str) -> bytes | None:
         """Commit each entry alone; returns the note of the last."""
@@ -123,7 +129,7 @@ def test_each_tenant_is_signed_by_its_own_key(log: Log, tmp_path: Path) -> None:
 
     async def whole() -> tuple[bytes | None, bytes | None]:
         signers = {ACME: Ed25519FileSigner.load(log.key), GLOBEX: theirs}
-        store = open_sqlite(log.database, create=True, signers=signers)
+        store = open_sqlite(log.database, create=True, vault=vault_beside(log.database), signers=signers)
         for tenant in (ACME, GLOBEX, TenantId("unsigned")):
             entry = an_entry(f"e_{tenant}", tenant=tenant, run_id=None)
             await store.writer.commit(Proposal(tenant=tenant, entries=(entry,)))
@@ -218,7 +224,12 @@ def test_after_a_signer_refuses_nothing_more_is_written(tmp_path: Path) -> None:
             raise EvidenceBroken(f"a head of {checkpoint.size} was rolled back")
 
     async def whole() -> None:
-        store = open_sqlite(tmp_path / "leverframe.db", create=True, signers={ACME: Refusing()})
+        store = open_sqlite(
+            tmp_path / "leverframe.db",
+            create=True,
+            vault=vault_beside(tmp_path / "leverframe.db"),
+            signers={ACME: Refusing()},
+        )
         first = await store.writer.commit(Proposal(tenant=ACME, entries=(an_entry("e1", run_id=None),)))
         assert first == Committed(first_index=0)
         with pytest.raises(EvidenceBroken, match="could not be signed") as caught:

@@ -24,6 +24,7 @@ from leverframe.store import Store, open_sqlite
 from leverframe.store.sqlite.filelock import FileLock
 from leverframe.store.sqlite.migrate import APPLICATION_ID, migrations, newest, statements
 from tests.store_samples import ACME, RUN, a_run, an_entry, assert_log_verifies, new_step
+from tests.vaults import vault_beside
 from tests.waiting import until
 
 NOBODY = 65_534
@@ -43,7 +44,7 @@ async def commit(store: Store, *paths: str) -> list[Committed | BaseException]:
 
 async def opened(path: Path, *, patience_s: float = 10.0) -> Store:
     """A store with one open run."""
-    store = open_sqlite(path, create=True, patience_s=patience_s)
+    store = open_sqlite(path, create=True, vault=vault_beside(path), patience_s=patience_s)
     if await store.journal.run(RUN) is None:
         await store.writer.commit(Proposal(tenant=ACME, changes=(OpenRun(run=a_run(), windows=()),)))
     return store
@@ -97,7 +98,7 @@ def test_every_table_is_strict() -> None:
 
 def test_a_database_is_never_made_by_accident(path: Path) -> None:
     with pytest.raises(StoreUnavailable, match="There is no database") as caught:
-        open_sqlite(path, create=False)
+        open_sqlite(path, create=False, vault=vault_beside(path))
 
     assert str(path) in caught.value.message
     assert "leverframe init" in caught.value.next_move
@@ -107,7 +108,7 @@ def test_a_database_is_never_made_by_accident(path: Path) -> None:
 def test_a_new_database_is_closed_to_other_users(tmp_path: Path) -> None:
     path = tmp_path / "new" / "leverframe.db"
 
-    asyncio.run(open_sqlite(path, create=True).close())
+    asyncio.run(open_sqlite(path, create=True, vault=vault_beside(path)).close())
 
     modes = {one.name: stat.S_IMODE(one.stat().st_mode) for one in path.parent.iterdir()}
     assert modes == {"leverframe.db": 0o600, "leverframe.db.lock": 0o600}
@@ -122,7 +123,7 @@ def test_what_was_written_is_there_after_reopening(path: Path) -> None:
         await store.close()
 
     async def second() -> None:
-        store = open_sqlite(path, create=False)
+        store = open_sqlite(path, create=False, vault=vault_beside(path))
         assert await store.journal.run(RUN) == a_run()
         assert await assert_log_verifies(store) == 1
         await store.close()
@@ -133,12 +134,12 @@ def test_what_was_written_is_there_after_reopening(path: Path) -> None:
 
 @pytest.mark.parametrize("create", [True, False])
 def test_a_newer_schema_is_not_touched(path: Path, *, create: bool) -> None:
-    asyncio.run(open_sqlite(path, create=True).close())
+    asyncio.run(open_sqlite(path, create=True, vault=vault_beside(path)).close())
     script(path, f"PRAGMA user_version = {newest() + 1}")
     before = path.read_bytes()
 
     with pytest.raises(SchemaTooNew, match=f"has schema {newest() + 1}.*knows up to {newest()}") as caught:
-        open_sqlite(path, create=create)
+        open_sqlite(path, create=create, vault=vault_beside(path))
 
     assert "later" in caught.value.next_move
     assert path.read_bytes() == before
@@ -150,7 +151,7 @@ def test_the_database_of_something_else_is_not_touched(path: Path, *, create: bo
     tables_before = schema_tables(path)
 
     with pytest.raises(StoreUnavailable, match="database of something else"):
-        open_sqlite(path, create=create)
+        open_sqlite(path, create=create, vault=vault_beside(path))
 
     assert schema_tables(path) == tables_before
 
@@ -166,8 +167,8 @@ def test_an_empty_file_is_no_database_unless_one_is_asked_for(path: Path) -> Non
     path.touch()
 
     with pytest.raises(StoreUnavailable, match="is empty"):
-        open_sqlite(path, create=False)
-    asyncio.run(open_sqlite(path, create=True).close())
+        open_sqlite(path, create=False, vault=vault_beside(path))
+    asyncio.run(open_sqlite(path, create=True, vault=vault_beside(path)).close())
 
     assert ("runs",) in [(name,) for name, _ in schema_tables(path)]
 
@@ -183,7 +184,7 @@ def test_a_file_that_is_no_database_is_said_to_be_none(path: Path, content: byte
     path.write_bytes(content)
 
     with pytest.raises(StoreUnavailable, match=why) as caught:
-        open_sqlite(path, create=True)
+        open_sqlite(path, create=True, vault=vault_beside(path))
 
     assert "backup" in caught.value.next_move
     assert path.read_bytes() == content
@@ -191,9 +192,9 @@ def test_a_file_that_is_no_database_is_said_to_be_none(path: Path, content: byte
 
 def test_a_folder_in_place_of_the_file_is_said_plainly(tmp_path: Path) -> None:
     with pytest.raises(StoreUnavailable):
-        open_sqlite(tmp_path, create=False)
+        open_sqlite(tmp_path, create=False, vault=vault_beside(tmp_path))
     with pytest.raises(StoreUnavailable):
-        open_sqlite(tmp_path, create=True)
+        open_sqlite(tmp_path, create=True, vault=vault_beside(tmp_path))
 
 
 def test_a_truncated_database_is_said_to_be_damaged_and_left_as_it_is(path: Path) -> None:
@@ -207,7 +208,7 @@ def test_a_truncated_database_is_said_to_be_damaged_and_left_as_it_is(path: Path
     before = path.read_bytes()
 
     async def use() -> None:
-        store = open_sqlite(path, create=False)
+        store = open_sqlite(path, create=False, vault=vault_beside(path))
         try:
             await store.journal.steps(RUN)
             await assert_log_verifies(store)
@@ -251,10 +252,10 @@ def test_a_read_only_place_is_said_plainly_and_nothing_is_lost(locked: str) -> N
             target.chmod(0o500 if locked == "folder" else 0o400)
             for create in (True, False):
                 with pytest.raises(StoreUnavailable, match="cannot be written") as caught:
-                    open_sqlite(path, create=create)
+                    open_sqlite(path, create=create, vault=vault_beside(path))
                 assert "permission" in caught.value.next_move
             target.chmod(mode)
-            store = open_sqlite(path, create=False)
+            store = open_sqlite(path, create=False, vault=vault_beside(path))
             assert asyncio.run(store.journal.run(RUN)) == a_run()
             asyncio.run(store.close())
 
@@ -326,7 +327,7 @@ def test_a_stopped_process_that_holds_the_lock_makes_callers_give_up_and_not_hap
         other.acquire_within(1)
         found = await commit(store, "1", "2")
         with pytest.raises(StoreUnavailable, match="has held"):
-            open_sqlite(path, create=False, patience_s=0.05)
+            open_sqlite(path, create=False, vault=vault_beside(path), patience_s=0.05)
         other.close()
         assert [type(one) for one in found] == [StoreUnavailable] * 2
         assert await commit(store, "3") == [Committed(first_index=0)]
@@ -356,25 +357,27 @@ def test_a_caller_that_is_cancelled_before_its_batch_has_done_nothing(path: Path
 def test_processes_that_create_at_once_agree_on_one_database(path: Path) -> None:
     code = (
         "import asyncio, sys; from pathlib import Path; from leverframe.store import open_sqlite\n"
-        "asyncio.run(open_sqlite(Path(sys.argv[1]), create=True).close())"
+        "from leverframe.identity.vault import FileVault\n"
+        "path = Path(sys.argv[1])\n"
+        "asyncio.run(open_sqlite(path, create=True, vault=FileVault(path.parent / 'keys')).close())"
     )
     children = [subprocess.Popen([sys.executable, "-c", code, str(path)]) for _ in range(4)]
 
     assert until(lambda: all(child.poll() is not None for child in children), what="creation by all four")
 
     assert [child.returncode for child in children] == [0] * 4
-    asyncio.run(open_sqlite(path, create=False).close())
+    asyncio.run(open_sqlite(path, create=False, vault=vault_beside(path)).close())
 
 
 def test_a_migration_that_fails_leaves_the_schema_before_it(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asyncio.run(open_sqlite(path, create=True).close())
+    asyncio.run(open_sqlite(path, create=True, vault=vault_beside(path)).close())
     before = schema_tables(path)
     fails_halfway = "CREATE TABLE later (id INTEGER) STRICT;\nCREATE TABLE runs (id INTEGER) STRICT;\n"
     known = (*migrations(), (newest() + 1, fails_halfway))
     monkeypatch.setattr("leverframe.store.sqlite.migrate.migrations", lambda: known)
 
     with pytest.raises(sqlite3.OperationalError, match="runs already exists"):
-        open_sqlite(path, create=False)
+        open_sqlite(path, create=False, vault=vault_beside(path))
 
     assert schema_tables(path) == before
 
@@ -390,7 +393,7 @@ def test_a_database_of_the_first_schema_keeps_its_books(path: Path) -> None:
     script(path, *statements(first), run, window, reservation)
 
     async def settle() -> Sequence[Window]:
-        store = open_sqlite(path, create=False)
+        store = open_sqlite(path, create=False, vault=vault_beside(path))
         change = SettleReserves(reservation_id=ReservationId("rsv_1"), actual={})
         await store.writer.commit(Proposal(tenant=ACME, changes=(change,)))
         found = await store.journal.windows(RUN)

@@ -16,6 +16,7 @@ from leverframe.domain.policy import Reserve
 from leverframe.domain.proposals import Committed, Proposal, TakeReserves
 from leverframe.store import Store, open_sqlite
 from tests.store_samples import ACME, RUN
+from tests.vaults import vault_beside
 
 SHARED, OWN = WindowId("acme/day/2026-03-01"), WindowId("run/run_1")
 
@@ -31,7 +32,7 @@ async def reserve(store: Store, label: str, amount: int, *, is_durable: bool) ->
 async def main() -> None:
     database, name, count, seed = sys.argv[1:]
     dice = random.Random(f"{seed} {name}")  # noqa: S311 it chooses amounts, nothing secret
-    store = open_sqlite(Path(database), create=False)
+    store = open_sqlite(Path(database), create=False, vault=vault_beside(Path(database)))
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     sys.stdin.readline()

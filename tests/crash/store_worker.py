@@ -24,12 +24,13 @@ from leverframe.domain.runs import RunState, StepState
 from leverframe.signing.ed25519 import Ed25519FileSigner
 from leverframe.store import Store, open_sqlite
 from tests.store_samples import ACME, REFUND, RUN, a_run, a_window, an_entry, new_step, taking
+from tests.vaults import vault_beside
 
 LIMIT = 10_000_000
 
 
 def open_signed(database: Path, key: Path) -> Store:
-    return open_sqlite(database, create=True, signers={ACME: Ed25519FileSigner.load(key)})
+    return open_sqlite(database, create=True, vault=vault_beside(database), signers={ACME: Ed25519FileSigner.load(key)})
 
 
 def proposal(name: str) -> Proposal:

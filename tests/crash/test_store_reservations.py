@@ -14,13 +14,14 @@ from leverframe.store import open_sqlite
 from tests.crash.reserve_worker import OWN, SHARED
 from tests.sampling import IS_LONG, ROOT, SEED
 from tests.store_samples import ACME, RUN, a_run, a_window
+from tests.vaults import vault_beside
 
 PROCESSES, RESERVATIONS = 3, 1_002
 LIMITS = (2_000, 1_500)  # of the run's own window and of the shared one; about 4,500 is asked
 
 
 async def prepare(database: Path) -> None:
-    store = open_sqlite(database, create=True)
+    store = open_sqlite(database, create=True, vault=vault_beside(database))
     shared = EnsureWindow(window=a_window(LIMITS[1], window_id=SHARED), tenant=ACME, resets_at=None)
     opened = OpenRun(run=a_run(), windows=(a_window(LIMITS[0], window_id=OWN),))
     await store.writer.commit(Proposal(tenant=ACME, changes=(opened, shared)))
@@ -28,7 +29,7 @@ async def prepare(database: Path) -> None:
 
 
 async def books(database: Path) -> list[Window]:
-    store = open_sqlite(database, create=False)
+    store = open_sqlite(database, create=False, vault=vault_beside(database))
     found = [*await store.journal.windows(RUN), *await store.journal.shared_windows([SHARED])]
     await store.close()
     return found

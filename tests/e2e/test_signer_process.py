@@ -20,6 +20,7 @@ from leverframe.store.sqlite import heads
 from tests.meta.tree import ROOT
 from tests.signers import NOBODY, RunningSigner, running_signer
 from tests.store_samples import ACME, an_entry
+from tests.vaults import vault_beside
 from tests.waiting import until
 
 LOG = "leverframe/acme"
@@ -32,7 +33,12 @@ def signer() -> Iterator[RunningSigner]:
 
 
 def opened(signer: RunningSigner, folder: Path) -> Store:
-    return open_sqlite(folder / "leverframe.db", create=True, signers={ACME: signer.signer(LOG)})
+    return open_sqlite(
+        folder / "leverframe.db",
+        create=True,
+        vault=vault_beside(folder / "leverframe.db"),
+        signers={ACME: signer.signer(LOG)},
+    )
 
 
 def write(signer: RunningSigner, folder: Path, *entry_ids: str) -> bytes | None:
@@ -108,7 +114,7 @@ def test_a_log_written_anew_under_the_same_name_does_not_open(signer: RunningSig
 
 
 async def _write_unsigned(folder: Path, *entry_ids: str) -> None:
-    store = open_sqlite(folder / "leverframe.db", create=True)
+    store = open_sqlite(folder / "leverframe.db", create=True, vault=vault_beside(folder / "leverframe.db"))
     for entry_id in entry_ids:
         await store.writer.commit(Proposal(tenant=ACME, entries=(an_entry(entry_id, run_id=None),)))
     await store.close()

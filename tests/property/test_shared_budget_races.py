@@ -16,6 +16,7 @@ from leverframe.domain.ids import WindowId
 from leverframe.store import open_sqlite
 from tests.door_desk import write_desk
 from tests.sampling import IS_LONG, ROOT, sample
+from tests.vaults import vault_beside
 
 PROCESSES = 2
 CALLS = 500 if IS_LONG else 60  # of each process
@@ -50,7 +51,11 @@ def start(folder: Path) -> subprocess.Popen[str]:
 async def watched(folder: Path, workers: Sequence[subprocess.Popen[str]]) -> list[Window]:
     """Every state of the shared windows that could be seen while the workers were at work, the last one included."""
     ids = [WindowId("tenant/default/total/all"), WindowId("workflow/default/desk/total/all")]
-    store = open_sqlite(folder / ".leverframe" / "leverframe.db", create=False)
+    store = open_sqlite(
+        folder / ".leverframe" / "leverframe.db",
+        create=False,
+        vault=vault_beside(folder / ".leverframe" / "leverframe.db"),
+    )
     seen: list[Window] = []
     try:
         while any(worker.poll() is None for worker in workers):

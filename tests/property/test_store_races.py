@@ -36,6 +36,7 @@ from leverframe.domain.proposals import (
 from leverframe.domain.runs import StepState
 from leverframe.store import Store, open_sqlite
 from tests.store_samples import ACME, NOW, REFUND, a_run, a_step, a_window, after, lookup, taking
+from tests.vaults import vault_beside
 
 WRITERS = 3
 MILLIONTHS = 1_000_000
@@ -67,7 +68,9 @@ class Desk:
     """Three open stores on one file, and a fresh run for each example."""
 
     def __init__(self, path: Path, runner: asyncio.Runner) -> None:
-        self.stores: Sequence[Store] = [open_sqlite(path, create=True) for _ in range(WRITERS)]
+        self.stores: Sequence[Store] = [
+            open_sqlite(path, create=True, vault=vault_beside(path)) for _ in range(WRITERS)
+        ]
         self.runner = runner
         self._numbers = count()
 

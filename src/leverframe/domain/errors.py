@@ -25,6 +25,7 @@
     └── IntegrityError                  what is stored cannot be right; nothing was changed
         ├── NondeterministicRun         a replayed run asks for something else than it recorded
         ├── EvidenceBroken              the log does not verify
+        ├── AuthorityForged             a row that grants something was written by something else than Leverframe
         └── KeyUnsafe                   a key file is missing, foreign or readable by others
 
 A refusal by policy or budget is not an exception inside the core: it is a `Deny`.  `CallDenied` is how an entry
@@ -229,6 +230,12 @@ class EvidenceBroken(IntegrityError):
     """The evidence log does not verify; the message names the place."""
 
     slug = "evidence-broken"
+
+
+class AuthorityForged(IntegrityError):
+    """A row that grants something does not carry the MAC of what it says; the call that it is for never runs."""
+
+    slug, status = "authority-forged", 409
 
 
 class KeyUnsafe(IntegrityError):

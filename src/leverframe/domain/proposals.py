@@ -246,6 +246,21 @@ class PruneDisclosures:
     digests: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DestroyKey:
+    """Erase a subject: delete these disclosures, the last that are left of them, and destroy the key that sealed them.
+
+    Fails where more is left under that key than was named.  Goes with `disclosure.erased` entries that name every
+    digest; what is said of the subject afterwards is under a new key.  `run_id` counts where `subject_digest` is empty:
+    a run without a subject has a key of its own.
+    """
+
+    tenant: TenantId
+    digests: tuple[str, ...]
+    subject_digest: bytes = b""
+    run_id: RunId = RunId("")
+
+
 Change = (
     OpenRun
     | PutRun
@@ -263,6 +278,7 @@ Change = (
     | MoveApproval
     | PutArtifact
     | PruneDisclosures
+    | DestroyKey
 )
 
 

@@ -136,6 +136,11 @@ class FileVault(Vault):
         if create and not path.exists():
             # Two processes may both come here; the one that loses reads the winner's key.
             create_private(path, os.urandom(_KEY_BYTES))
+        if not path.exists():
+            raise KeyUnsafe(
+                f"{what} {str(path)!r} is missing, and what was sealed or signed with it cannot be read or believed.",
+                next_move="Restore it from the backup that belongs to this database.",
+            )
         secret = read_private(path, what)
         if len(secret) != _KEY_BYTES:
             raise KeyUnsafe(

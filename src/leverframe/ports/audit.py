@@ -32,10 +32,23 @@ class StoredLeaf:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredDisclosure:
-    """A disclosure and when the entry that commits to it was made."""
+    """A disclosure and when the entry that commits to it was made.
 
-    disclosure: Disclosure
+    `disclosure` None: what is stored under this digest does not open; it was changed, or its key is not here.
+    """
+
+    digest: str
+    entry_id: str
+    disclosure: Disclosure | None
     created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredApproval:
+    """An approval as it is stored; not `is_tagged`: its row does not carry the MAC of what it says."""
+
+    approval: Approval
+    is_tagged: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,15 +95,15 @@ class EvidenceAudit(Protocol):
         ...
 
     def disclosures(self, tenant: TenantId) -> Sequence[StoredDisclosure]:
-        """All disclosures."""
+        """All disclosures but those whose key was destroyed."""
         ...
 
     def policies(self, tenant: TenantId) -> Sequence[tuple[Sha256, bytes]]:
         """The kept texts of policies and manifests, by the digest that they are stored under."""
         ...
 
-    def approvals(self, tenant: TenantId) -> Sequence[Approval]:
-        """All approvals as the journal has them."""
+    def approvals(self, tenant: TenantId) -> Sequence[StoredApproval]:
+        """All approvals as the journal has them, newest first."""
         ...
 
     def runs(self, tenant: TenantId) -> Sequence[Run]:

@@ -188,6 +188,10 @@ class EvidenceLog(Protocol):
         """All disclosures that a run's entries carry."""
         ...
 
+    async def disclosures_of_subject(self, tenant: TenantId, subject_digest: bytes) -> Sequence[str]:
+        """Digests of all that is kept of a subject's runs, oldest first: what `DestroyKey` must name."""
+        ...
+
     async def prunable(self, tenant: TenantId, before: datetime, workflow: WorkflowName, limit: int) -> Sequence[str]:
         """Digests of disclosures of that workflow's ended runs, older than `before`."""
         ...

@@ -7,11 +7,11 @@ write as done) without the log is named here.  Never: says which of the two is r
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from leverframe.domain.approvals import AnswerWord, Approval, ApprovalState
+from leverframe.domain.approvals import AnswerWord, ApprovalState
 from leverframe.domain.ids import TenantId
 from leverframe.domain.runs import Run, RunState, StepState
 from leverframe.domain.time import rfc3339
-from leverframe.ports.audit import EvidenceAudit, StoredStep
+from leverframe.ports.audit import EvidenceAudit, StoredApproval, StoredStep
 from leverframe.sdk.report import Check, Leaf
 
 _MOVES: Mapping[str, ApprovalState] = {
@@ -75,7 +75,10 @@ def _after_answers(told: _Told) -> ApprovalState:
     return ApprovalState.GRANTED if len(granters) >= quorum else ApprovalState.PENDING
 
 
-def _check_approvals(rows: Sequence[Approval], told: Mapping[str, _Told], check: Check) -> None:
+def _check_approvals(stored: Sequence[StoredApproval], told: Mapping[str, _Told], check: Check) -> None:
+    rows = [one.approval for one in stored]
+    for forged in (one.approval for one in stored if not one.is_tagged):
+        check.fail(f"{forged.approval_id} does not carry the MAC of its row: something else than Leverframe wrote it")
     for row in rows:
         one = told.get(row.approval_id)
         if one is None:

@@ -17,7 +17,7 @@ from leverframe.domain.errors import EvidenceBroken
 from leverframe.domain.evidence import TreeState
 from leverframe.domain.ids import TenantId
 from leverframe.domain.time import from_us, rfc3339
-from leverframe.ports.audit import EvidenceAudit, StoredLeaf
+from leverframe.ports.audit import EvidenceAudit, StoredDisclosure, StoredLeaf
 from leverframe.runtime.agreeing import check_journal
 from leverframe.runtime.exporting import Gone, places_in
 from leverframe.sdk.heads import HASH_BYTES
@@ -45,11 +45,12 @@ def verify_database(
     note = audit.note(tenant) or b""
     size = min(_signed_size(note), len(rows))
     parsed = [_parsed(row) for row in rows]
+    stored = audit.disclosures(tenant)
     files = {
         "checkpoint": note,
         "leaves.jsonl": b"".join(row.leaf + b"\n" for row in rows[:size]),
         "hashes.bin": b"".join(row.leaf_hash[:HASH_BYTES] for row in rows[:size]),
-        "disclosures.jsonl": b"".join(_line(item) for item in _disclosed(audit, tenant, parsed[:size])),
+        "disclosures.jsonl": b"".join(_line(item) for item in _disclosed(stored, parsed[:size])),
         **{f"policy/{digest}": content for digest, content in audit.policies(tenant)},
     }
     report = verify(_as_bundle(files, tenant, vkey), trust)
@@ -59,6 +60,7 @@ def verify_database(
         report.checks["signature"].notes.append(f"entries {size} to {len(rows) - 1} are not signed yet")
     if not vkey and trust is None:
         report.checks["signature"].fail("the key of the log is not here, so its head cannot be held against it")
+    _check_sealed(stored, report.checks["disclosures"])
     _check_columns(rows, parsed, tenant, report.checks["entries"])
     _check_stored_tree(audit, tenant, rows, report.checks["tree"])
     _check_known_heads(audit, tenant, vkey, rows, report.checks["head"], remembered=remembered)
@@ -105,7 +107,7 @@ def _as_bundle(files: dict[str, bytes], tenant: TenantId, vkey: str) -> dict[str
     return files | {"manifest.json": json.dumps(manifest).encode()}
 
 
-def _disclosed(audit: EvidenceAudit, tenant: TenantId, parsed: Sequence[Leaf | None]) -> Iterator[dict[str, str]]:
+def _disclosed(stored: Sequence[StoredDisclosure], parsed: Sequence[Leaf | None]) -> Iterator[dict[str, str]]:
     """All stored values, and those that the log itself says were deleted."""
     gone, workflows = Gone(), dict[str, str]()
     known = [entry for entry in parsed if entry is not None]
@@ -113,19 +115,26 @@ def _disclosed(audit: EvidenceAudit, tenant: TenantId, parsed: Sequence[Leaf | N
         gone.note(entry)
         if entry.get("type") == "run.started":
             workflows[str(entry.get("run_id"))] = str(entry.get("detail", {}).get("workflow", ""))
-    stored = audit.disclosures(tenant)
-    places = {place for one in stored for place in places_in(one.disclosure.value_bytes)}
-    for one in stored:
+    opened = [(one.disclosure, one.created_at) for one in stored if one.disclosure is not None]
+    places = {place for one, _ in opened for place in places_in(one.value_bytes)}
+    for one, created_at in opened:
         # A redacted part whose whole was deleted before it stands in nothing any more; the next start deletes it too.
-        is_left_over = one.disclosure.is_redacted and one.disclosure.digest not in places
-        if not (is_left_over and gone.is_before(rfc3339(one.created_at))):
-            yield {"disclosure": encoded(one.disclosure)}
-    digests = {one.disclosure.digest for one in stored}
+        is_left_over = one.is_redacted and one.digest not in places
+        if not (is_left_over and gone.is_before(rfc3339(created_at))):
+            yield {"disclosure": encoded(one)}
+    digests = {one.digest for one in stored}
     for entry in known:
         for digest in entry.get("_sd", ()):
             reason = gone.reason(str(digest), str(entry.get("at")), workflows.get(str(entry.get("run_id")), ""))
             if digest not in digests and reason is not None:
                 yield {"digest": str(digest), "name": "", "withheld": reason.value}
+
+
+def _check_sealed(stored: Sequence[StoredDisclosure], check: Check) -> None:
+    """What does not open is named by its digest, since nobody can say any more what it was."""
+    for one in stored:
+        if one.disclosure is None:
+            check.fail(f"{one.digest} of {one.entry_id} does not open: it was changed, or its key is not here")
 
 
 def _line(item: dict[str, str]) -> bytes:

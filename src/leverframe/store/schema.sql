@@ -109,6 +109,7 @@ CREATE TABLE reservations (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX reservations_open ON reservations (reservation_id) WHERE state = 'open';
 
+-- tag is the MAC of the row and its answers, under a key that is not in the database.
 CREATE TABLE approvals (
     approval_id TEXT NOT NULL PRIMARY KEY,
     tenant TEXT NOT NULL,
@@ -127,20 +128,21 @@ CREATE TABLE approvals (
     execute_by_us INTEGER,
     decided_us INTEGER,
     subject_digest BLOB NOT NULL
-) STRICT;
+, tag BLOB) STRICT;
 CREATE INDEX approvals_by_state ON approvals (state, asked_us);
 CREATE INDEX approvals_by_selector ON approvals (selector_digest);
 
--- answer_id is the order of the answers; one person answers one approval once.
+-- answer_id is the order of the answers; one person answers one approval once.  reason is sealed, under key_id.
 CREATE TABLE approval_answers (
     answer_id INTEGER PRIMARY KEY,
     approval_id TEXT NOT NULL REFERENCES approvals (approval_id),
     principal TEXT NOT NULL,
     word TEXT NOT NULL,
     at_us INTEGER NOT NULL,
-    reason TEXT NOT NULL,
     proof TEXT NOT NULL,
     viewed_us INTEGER,
+    key_id BLOB,
+    reason BLOB,
     UNIQUE (approval_id, principal)
 ) STRICT;
 
@@ -192,19 +194,26 @@ CREATE TABLE checkpoints (
     note BLOB NOT NULL
 ) STRICT;
 
+-- Name, salt and value stand in `sealed`, under a key of `data_keys`.
 CREATE TABLE disclosures (
     tenant TEXT NOT NULL,
     digest TEXT NOT NULL,
-    run_id TEXT,
     entry_id TEXT NOT NULL,
-    name TEXT NOT NULL,
-    salt TEXT NOT NULL,
-    value BLOB NOT NULL,
-    is_redacted INTEGER NOT NULL,
-    token TEXT NOT NULL,
+    key_id BLOB NOT NULL,
+    sealed BLOB NOT NULL,
     created_us INTEGER NOT NULL,
     PRIMARY KEY (tenant, digest)
 ) STRICT;
 CREATE INDEX disclosures_by_entry ON disclosures (entry_id);
 
-PRAGMA user_version = 3;
+-- holder is whose key it is: a subject's, a run's or the tenant's.  A destroyed key has a row and no bytes.
+CREATE TABLE data_keys (
+    tenant TEXT NOT NULL,
+    key_id BLOB NOT NULL,
+    holder BLOB NOT NULL,
+    wrapped BLOB,
+    PRIMARY KEY (tenant, key_id)
+) STRICT;
+CREATE UNIQUE INDEX data_keys_live ON data_keys (tenant, holder) WHERE wrapped IS NOT NULL;
+
+PRAGMA user_version = 5;

@@ -14,6 +14,7 @@ from leverframe.domain.errors import StoreUnavailable
 from leverframe.domain.tools import ToolSpec
 from leverframe.identity.keys import TenantKeys
 from leverframe.identity.secrets import ProjectSecrets
+from leverframe.identity.vault import FileVault
 from leverframe.ports.acting import ToolExecutor
 from leverframe.runtime.advance import Runner
 from leverframe.runtime.door import Door
@@ -27,7 +28,7 @@ from leverframe.store.claims import FileClaims
 from leverframe.tools.functions import PythonFunctions
 from leverframe.wiring.acting import build_models, build_tools
 from leverframe.wiring.clock import SystemClock, SystemEntropy
-from leverframe.wiring.people import STATE_FOLDER, people_of
+from leverframe.wiring.people import KEYS_FOLDER, STATE_FOLDER, people_of
 from leverframe.wiring.signing import open_signers
 
 
@@ -74,6 +75,7 @@ async def open_assembly(project: Project, *, create: bool, prunes: bool = False)
     store = open_sqlite(
         database,
         create=create,
+        vault=FileVault(state / KEYS_FOLDER),
         signers=signers,
         durability=project.durability,
         entry_of=partial(forfeited_entry, mint),
@@ -92,7 +94,7 @@ async def open_assembly(project: Project, *, create: bool, prunes: bool = False)
         evidence=store.evidence,
         clock=clock,
         mint=mint,
-        fingerprints=TenantKeys(state / "keys"),
+        fingerprints=TenantKeys(state / KEYS_FOLDER),
         functions=functions,
         claims=FileClaims(state / "claims.lock"),
         signers=store.signers,

@@ -21,6 +21,7 @@ from leverframe.domain.policy import ApprovalRequirement, Rule, Then
 from leverframe.domain.runs import RunOutcome
 from leverframe.domain.tools import ToolSpec
 from leverframe.identity.keys import TenantKeys
+from leverframe.identity.vault import FileVault
 from leverframe.ports.store import LoggedLeaf
 from leverframe.runtime.answers import answer
 from leverframe.runtime.door import Door
@@ -47,7 +48,7 @@ async def dry_run(project: Project, contract: Contract) -> DryRun:
     asked = _asked(contract, tool)
     people = _nobodies(project, asked)
     with tempfile.TemporaryDirectory(prefix="leverframe-dry-run-") as folder:
-        store = open_sqlite(Path(folder) / "dry.db", create=True)
+        store = open_sqlite(Path(folder) / "dry.db", create=True, vault=FileVault(Path(folder) / "keys"))
         try:
             services = _services(project, Path(folder), store, people)
             leaves = await _play(services, _bare(contract, tool, asked), tool, people)

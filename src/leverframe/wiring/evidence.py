@@ -9,11 +9,12 @@ from pathlib import Path
 from leverframe.core.notes import SignedHead, parse_vkey
 from leverframe.domain.contracts import Project
 from leverframe.domain.ids import TenantId
+from leverframe.identity.vault import FileVault
 from leverframe.ports.audit import EvidenceAudit
 from leverframe.signing.trust import Trust, load_trust, save_trust
 from leverframe.store import open_audit
 from leverframe.wiring.assembly import database_path
-from leverframe.wiring.people import STATE_FOLDER
+from leverframe.wiring.people import KEYS_FOLDER, STATE_FOLDER
 from leverframe.wiring.signing import KeyHolder, key_holder, open_signers
 
 TrustFile = Trust
@@ -38,9 +39,10 @@ def open_logs(project: Project) -> Iterator[StoredLogs]:
         KeyUnsafe: a key beside it is open to others or damaged.
         SignerUnavailable: the project has a signer, and it does not answer.
     """
-    audit = open_audit(database_path(project))
+    state = Path(project.root) / STATE_FOLDER
+    audit = open_audit(database_path(project), FileVault(state / KEYS_FOLDER))
     try:
-        signers = open_signers(project, Path(project.root) / STATE_FOLDER, create=False)
+        signers = open_signers(project, state, create=False)
         heads = {tenant: signer.head() for tenant, signer in signers.items()}
         yield StoredLogs(
             audit=audit,

@@ -15,6 +15,7 @@ from leverframe.domain.ids import PrincipalId
 from leverframe.identity import os_user
 
 STATE_FOLDER = ".leverframe"
+KEYS_FOLDER = "keys"  # in the state folder
 PROOF = "os-user"  # what an answer from this command line proves: an OS user with that credential, not a passkey
 
 

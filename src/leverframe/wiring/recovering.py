@@ -4,13 +4,14 @@ from functools import partial
 from pathlib import Path
 
 from leverframe.domain.contracts import Project
+from leverframe.identity.vault import FileVault
 from leverframe.ports.store import Recovered
 from leverframe.runtime.mint import Mint
 from leverframe.runtime.recoveries import recovery_entries
 from leverframe.store import recover_sqlite
 from leverframe.wiring.assembly import database_path
 from leverframe.wiring.clock import SystemClock, SystemEntropy
-from leverframe.wiring.people import STATE_FOLDER, launcher
+from leverframe.wiring.people import KEYS_FOLDER, STATE_FOLDER, launcher
 from leverframe.wiring.signing import open_signers
 
 
@@ -25,6 +26,7 @@ def recover_logs(project: Project, because: str) -> tuple[Recovered, ...]:
     mint = Mint(clock=SystemClock(), entropy=SystemEntropy())
     return recover_sqlite(
         database_path(project),
+        vault=FileVault(Path(project.root) / STATE_FOLDER / KEYS_FOLDER),
         signers=open_signers(project, Path(project.root) / STATE_FOLDER, create=False),
         entries_of=partial(recovery_entries, mint, launcher(), because),
     )

@@ -9,15 +9,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from leverframe.domain.approvals import Approval
 from leverframe.domain.errors import StoreUnavailable
-from leverframe.domain.evidence import Disclosure, TreeState
+from leverframe.domain.evidence import TreeState
 from leverframe.domain.ids import Sha256, TenantId
 from leverframe.domain.runs import Run
 from leverframe.domain.time import from_us
-from leverframe.ports.audit import StoredDisclosure, StoredHead, StoredLeaf, StoredStep
+from leverframe.ports.audit import StoredApproval, StoredDisclosure, StoredHead, StoredLeaf, StoredStep
 from leverframe.ports.store import RunFilter
-from leverframe.store.sqlite import approvals, evidence, known_heads, runs
+from leverframe.ports.vault import Vault
+from leverframe.store.sqlite import approvals, disclosures, evidence, known_heads, runs
 from leverframe.store.sqlite.connection import check_file, open_reader, said_plainly
 from leverframe.store.sqlite.heads import read_kept
 
@@ -32,13 +32,6 @@ SELECT leaf_index, entry_id, run_id, run_seq, type, at_us, leaf, leaf_hash
 """
 
 _NODES = "SELECT level, node_index, hash FROM tree_nodes WHERE tenant = :tenant ORDER BY level, node_index"
-
-_DISCLOSURES = """
-SELECT digest, salt, name, value, is_redacted, token, created_us
-  FROM disclosures
- WHERE tenant = :tenant
- ORDER BY created_us, digest
-"""
 
 _POLICIES = """
 SELECT DISTINCT f.sha256, a.content
@@ -61,9 +54,10 @@ SELECT s.run_id, s.path, s.kind, s.state, s.action_digest
 class SqliteAudit:
     """`ports.audit` over one snapshot of a database file.  Whoever opened it closes it."""
 
-    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+    def __init__(self, connection: sqlite3.Connection, path: Path, vault: Vault) -> None:
         self._tx = connection
         self._path = path
+        self._vault = vault
 
     def leaves(self, tenant: TenantId, first: int, count: int) -> Sequence[StoredLeaf]:
         """Rows of leaves from an index on, in the order of their index."""
@@ -108,25 +102,28 @@ class SqliteAudit:
             return known_heads.epoch_of(self._tx, tenant)
 
     def disclosures(self, tenant: TenantId) -> Sequence[StoredDisclosure]:
-        """All disclosures, oldest first."""
-        return [
-            StoredDisclosure(
-                disclosure=Disclosure(
-                    digest=row[0], salt=row[1], name=row[2], value_bytes=row[3], is_redacted=bool(row[4]), token=row[5]
-                ),
-                created_at=from_us(row[6]),
-            )
-            for row in self._rows(_DISCLOSURES, tenant=tenant)
-        ]
+        """All disclosures but those whose key was destroyed, oldest first."""
+        with said_plainly(self._path):
+            return [
+                StoredDisclosure(
+                    digest=one.digest,
+                    entry_id=one.entry_id,
+                    disclosure=one.disclosure,
+                    created_at=from_us(one.created_us),
+                )
+                for one in disclosures.of_tenant(self._tx, self._vault, tenant)
+                if not one.is_erased
+            ]
 
     def policies(self, tenant: TenantId) -> Sequence[tuple[Sha256, bytes]]:
         """The kept policies and manifests of a tenant's runs."""
         return [(Sha256(digest), content) for digest, content in self._rows(_POLICIES, tenant=tenant)]
 
-    def approvals(self, tenant: TenantId) -> Sequence[Approval]:
+    def approvals(self, tenant: TenantId) -> Sequence[StoredApproval]:
         """All approvals, newest first."""
         with said_plainly(self._path):
-            return [one for one in approvals.newest(self._tx, None, _NO_LIMIT) if one.tenant == tenant]
+            found = approvals.stored(self._tx, self._vault, tenant)
+        return [StoredApproval(approval=one, is_tagged=is_tagged) for one, is_tagged in found]
 
     def runs(self, tenant: TenantId) -> Sequence[Run]:
         """All runs, newest first."""
@@ -150,7 +147,7 @@ class SqliteAudit:
             return self._tx.execute(query, params).fetchall()
 
 
-def open_audit(path: Path) -> SqliteAudit:
+def open_audit(path: Path, vault: Vault) -> SqliteAudit:
     """Open a database for verification.
 
     Raises:
@@ -170,4 +167,4 @@ def open_audit(path: Path) -> SqliteAudit:
     except BaseException:
         connection.close()
         raise
-    return SqliteAudit(connection, path)
+    return SqliteAudit(connection, path, vault)

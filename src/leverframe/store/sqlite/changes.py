@@ -13,6 +13,7 @@ from leverframe.domain.proposals import (
     Change,
     CommitResult,
     Committed,
+    DestroyKey,
     EnsureWindow,
     Guard,
     GuardFailed,
@@ -36,6 +37,7 @@ from leverframe.domain.proposals import (
     VoidReserves,
 )
 from leverframe.store.sqlite import approvals, artifacts, disclosures, history, runs, steps, windows
+from leverframe.store.sqlite.data_keys import Keys
 from leverframe.store.sqlite.evidence import Appender
 from leverframe.store.sqlite.windows import Leases
 
@@ -55,11 +57,11 @@ def carry_out(tx: sqlite3.Connection, log: Appender, leases: Leases, proposal: P
 
 def _carry_out(tx: sqlite3.Connection, log: Appender, leases: Leases, proposal: Proposal) -> CommitResult:
     for guard in proposal.guards:
-        failed = _check(tx, guard)
+        failed = _check(tx, log.keys, guard)
         if failed is not None:
             return failed
     for change in proposal.changes:
-        failed = _do(tx, leases, proposal.tenant, change)
+        failed = _do(tx, log.keys, leases, proposal.tenant, change)
         if failed is not None:
             return failed
     first_index = -1
@@ -71,21 +73,21 @@ def _carry_out(tx: sqlite3.Connection, log: Appender, leases: Leases, proposal: 
     return Committed(first_index=first_index)
 
 
-def _check(tx: sqlite3.Connection, guard: Guard) -> GuardFailed | None:
+def _check(tx: sqlite3.Connection, keys: Keys, guard: Guard) -> GuardFailed | None:
     match guard:
         case HistoryStill():
             return history.still(tx, guard)
         case RunIs():
             return runs.still(tx, guard)
         case ApprovalUsable():
-            return approvals.usable(tx, guard)
+            return approvals.usable(tx, keys.vault, guard)
         case OnceFree():
             return history.free(tx, guard)
         case _:
             assert_never(guard)
 
 
-def _do(tx: sqlite3.Connection, leases: Leases, tenant: TenantId, change: Change) -> GuardFailed | None:
+def _do(tx: sqlite3.Connection, keys: Keys, leases: Leases, tenant: TenantId, change: Change) -> GuardFailed | None:
     match change:
         case PutRun():
             return runs.replace(tx, change)
@@ -94,11 +96,13 @@ def _do(tx: sqlite3.Connection, leases: Leases, tenant: TenantId, change: Change
         case TakeReserves() | SettleReserves() | SettleRun() | VoidReserves() | SettleDirect() | EnsureWindow():
             return _book(tx, leases, tenant, change)
         case AnswerApproval():
-            return approvals.answer(tx, change)
+            return approvals.answer(tx, keys, change)
         case MoveApproval():
-            return approvals.move(tx, change)
+            return approvals.move(tx, keys.vault, change)
+        case DestroyKey():
+            return disclosures.destroy(tx, keys, change)
         case _:
-            _write(tx, change)
+            _write(tx, keys, change)
             return None
 
 
@@ -130,7 +134,9 @@ def _book(
 
 
 def _write(
-    tx: sqlite3.Connection, change: OpenRun | PutValue | PutOnceKey | PutApproval | PutArtifact | PruneDisclosures
+    tx: sqlite3.Connection,
+    keys: Keys,
+    change: OpenRun | PutValue | PutOnceKey | PutApproval | PutArtifact | PruneDisclosures,
 ) -> None:
     """The changes that have no guard of their own."""
     match change:
@@ -143,7 +149,7 @@ def _write(
         case PutOnceKey():
             steps.put_once_key(tx, change)
         case PutApproval():
-            approvals.insert(tx, change.approval)
+            approvals.insert(tx, keys, change.approval)
         case PutArtifact():
             artifacts.put(tx, change)
         case PruneDisclosures():

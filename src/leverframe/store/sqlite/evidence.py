@@ -17,6 +17,7 @@ from leverframe.domain.ids import EntryId, RunId, TenantId
 from leverframe.domain.time import to_us
 from leverframe.ports.store import LoggedLeaf
 from leverframe.store.sqlite import disclosures
+from leverframe.store.sqlite.data_keys import Keyring, Keys
 
 _HASH_BYTES = 32
 # A kept level every 8: what lies between is at most 2**7 hashes of the level below away.
@@ -96,8 +97,9 @@ class Appender:
     too.
     """
 
-    def __init__(self, tx: sqlite3.Connection) -> None:
+    def __init__(self, tx: sqlite3.Connection, ring: Keyring) -> None:
         self._tx = tx
+        self.keys = Keys(tx, ring)
         self._trees: dict[TenantId, TreeState] = {}
         self._seqs: dict[tuple[TenantId, RunId], int] = {}
         self._entries: dict[TenantId, list[_Entry]] = {}
@@ -109,6 +111,7 @@ class Appender:
     def reset(self, mark: _Mark) -> None:
         """Go back to a mark, as the savepoint did."""
         self._seqs = dict(mark.seqs)
+        self.keys.reset()
         for tenant, entries in self._entries.items():
             del entries[mark.counts.get(tenant, 0) :]
 
@@ -123,6 +126,9 @@ class Appender:
         if tree is None:
             tree = self._trees[draft.tenant] = tree_of(self._tx, draft.tenant)
         run_seq = None if draft.run_id is None else self._next_seq(draft.tenant, draft.run_id)
+        if draft.disclosures:
+            # Now rather than at the end: a key that cannot be used fails this proposal and none beside it.
+            self.keys.of_run(draft.tenant, draft.run_id)
         entries = self._entries.setdefault(draft.tenant, [])
         entries.append(_Entry(draft=draft, run_seq=run_seq, leaf=encode_leaf(draft, run_seq)))
         if draft.run_id is not None and run_seq is not None:
@@ -161,7 +167,7 @@ class Appender:
         kept = [(tenant, node.level, node.index, node.hash) for node in growth.nodes if node.level in _KEPT_LEVELS]
         if kept:
             self._tx.executemany(_PUT_NODE, kept)
-        disclosures.put(self._tx, [one.draft for one in entries if one.draft.disclosures])
+        disclosures.put(self._tx, self.keys, [one.draft for one in entries if one.draft.disclosures])
         state = growth.state
         self._tx.execute(_PUT_TREE, {"tenant": tenant, "size": state.size, "frontier": b"".join(state.frontier)})
         return state

@@ -10,8 +10,11 @@ from importlib import resources
 from pathlib import Path
 
 from leverframe.domain.errors import SchemaTooNew, StoreUnavailable
+from leverframe.ports.vault import Vault
+from leverframe.store.sqlite.sealing import seal_kept
 
 APPLICATION_ID = 0x4C564652  # "LVFR", set by the first migration
+_SEALS = 5  # before this one the values that it drops are sealed
 
 
 def migrations() -> tuple[tuple[int, str], ...]:
@@ -26,12 +29,13 @@ def newest() -> int:
     return migrations()[-1][0]
 
 
-def migrate(connection: sqlite3.Connection, path: Path, *, create: bool) -> None:
+def migrate(connection: sqlite3.Connection, path: Path, *, create: bool, vault: Vault) -> None:
     """Apply what is missing; nothing where the schema is current.  The caller holds the lock between processes.
 
     Raises:
         SchemaTooNew: a later version wrote it.
         StoreUnavailable: it is empty and `create` is false, or it is the database of something else.
+        KeyUnsafe: there are values to be sealed, and a key of the vault cannot be made or read.
     """
     version = _pragma(connection, "PRAGMA user_version")
     if _pragma(connection, "PRAGMA application_id") != APPLICATION_ID:
@@ -44,7 +48,10 @@ def migrate(connection: sqlite3.Connection, path: Path, *, create: bool) -> None
         )
     for number, sql in known:
         if number > version:
-            _apply(connection, sql)
+            _apply(connection, sql, vault if number == _SEALS else None)
+    if 0 < version < _SEALS:
+        # The pages that held clear text are overwritten in the file itself, and nothing of them is left in the log.
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 
 def statements(sql: str) -> Iterator[str]:
@@ -57,13 +64,15 @@ def statements(sql: str) -> Iterator[str]:
             pending = ""
 
 
-def _apply(connection: sqlite3.Connection, sql: str) -> None:
+def _apply(connection: sqlite3.Connection, sql: str, vault: Vault | None) -> None:
     connection.execute("BEGIN IMMEDIATE")
     try:
+        if vault is not None:
+            seal_kept(connection, vault)
         for statement in statements(sql):
             connection.execute(statement)
         connection.execute("COMMIT")
-    except sqlite3.Error:
+    except BaseException:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise

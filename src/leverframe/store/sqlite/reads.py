@@ -19,6 +19,7 @@ from leverframe.domain.ids import ApprovalId, CallId, RunId, Sha256, TenantId, W
 from leverframe.domain.proposals import HistoryLookup, HistoryValues, OnceFree
 from leverframe.domain.runs import Run, Step
 from leverframe.ports.store import LoggedLeaf, RunFilter
+from leverframe.ports.vault import Vault
 from leverframe.store.sqlite import approvals, artifacts, disclosures, evidence, history, runs, steps, windows
 from leverframe.store.sqlite.connection import open_reader, said_plainly
 
@@ -111,18 +112,19 @@ class SqliteJournal:
 class SqliteApprovalBook:
     """The approval book of `ports.store`."""
 
-    def __init__(self, readers: Readers) -> None:
+    def __init__(self, readers: Readers, vault: Vault) -> None:
         self._readers = readers
+        self._vault = vault
 
     async def approval(self, approval_id: ApprovalId) -> Approval | None:
         """One approval with its answers."""
         with self._readers.snapshot() as tx:
-            return approvals.one(tx, approval_id)
+            return approvals.one(tx, self._vault, approval_id)
 
     async def approvals(self, state: ApprovalState | None, limit: int) -> Sequence[Approval]:
         """Approvals, newest first."""
         with self._readers.snapshot() as tx:
-            return approvals.newest(tx, state, limit)
+            return approvals.newest(tx, self._vault, state, limit)
 
     async def denied_like(
         self, tenant: TenantId, selector_digest: bytes, *, run_id: RunId, subject_digest: bytes, since: datetime
@@ -130,15 +132,16 @@ class SqliteApprovalBook:
         """The latest denial in this run, else the latest since then in another run of this subject."""
         with self._readers.snapshot() as tx:
             return approvals.denied_like(
-                tx, tenant, selector_digest, run_id=run_id, subject_digest=subject_digest, since=since
+                tx, self._vault, tenant, selector_digest, run_id=run_id, subject_digest=subject_digest, since=since
             )
 
 
 class SqliteEvidenceLog:
     """The evidence log of `ports.store`."""
 
-    def __init__(self, readers: Readers) -> None:
+    def __init__(self, readers: Readers, vault: Vault) -> None:
         self._readers = readers
+        self._vault = vault
 
     async def leaves(self, tenant: TenantId, first: int, count: int) -> Sequence[LoggedLeaf]:
         """Leaves by index."""
@@ -169,12 +172,17 @@ class SqliteEvidenceLog:
     async def disclosures(self, tenant: TenantId, digests: Sequence[str]) -> Mapping[str, Disclosure]:
         """Disclosures by digest."""
         with self._readers.snapshot() as tx:
-            return disclosures.by_digest(tx, tenant, digests)
+            return disclosures.by_digest(tx, self._vault, tenant, digests)
 
     async def disclosures_of_run(self, tenant: TenantId, run_id: RunId) -> Sequence[Disclosure]:
         """All disclosures that a run's entries carry."""
         with self._readers.snapshot() as tx:
-            return disclosures.of_run(tx, tenant, run_id)
+            return disclosures.of_run(tx, self._vault, tenant, run_id)
+
+    async def disclosures_of_subject(self, tenant: TenantId, subject_digest: bytes) -> Sequence[str]:
+        """Digests of all that is kept of a subject's runs."""
+        with self._readers.snapshot() as tx:
+            return disclosures.of_subject(tx, tenant, subject_digest)
 
     async def prunable(self, tenant: TenantId, before: datetime, workflow: WorkflowName, limit: int) -> Sequence[str]:
         """Digests of disclosures of that workflow's runs that ended before then."""

@@ -17,13 +17,16 @@ from leverframe.domain.errors import EvidenceBroken
 from leverframe.domain.ids import RunId, TenantId
 from leverframe.ports.signing import Signer
 from leverframe.ports.store import Recovered, RecoveryEntries
+from leverframe.ports.vault import Vault
 from leverframe.store.sqlite import evidence, known_heads
 from leverframe.store.sqlite.connection import BUSY_MS, check_file, open_writer, said_plainly
+from leverframe.store.sqlite.data_keys import Keyring
 from leverframe.store.sqlite.evidence import Appender
 from leverframe.store.sqlite.filelock import FileLock
 from leverframe.store.sqlite.heads import HeadKeeper, head_file, known_head, read_kept
 from leverframe.store.sqlite.known_heads import KnownHead
 from leverframe.store.sqlite.migrate import migrate
+from leverframe.store.sqlite.sealing import check_vault
 
 _MOVE = "Restore a backup that is whole, and recover from that."
 
@@ -31,7 +34,12 @@ _UNENDED = "SELECT run_id FROM runs WHERE tenant = :tenant AND state <> 'ended' 
 
 
 def recover_sqlite(
-    path: Path, *, signers: Mapping[TenantId, Signer], entries_of: RecoveryEntries, patience_s: float = BUSY_MS / 1000
+    path: Path,
+    *,
+    vault: Vault,
+    signers: Mapping[TenantId, Signer],
+    entries_of: RecoveryEntries,
+    patience_s: float = BUSY_MS / 1000,
 ) -> tuple[Recovered, ...]:
     """Begin a new epoch of every log that is behind a head that was signed of it; none where none is.
 
@@ -39,6 +47,7 @@ def recover_sqlite(
         StoreUnavailable: the database is missing, damaged, locked or cannot be written.
         SignerUnavailable: what the signer remembers cannot be asked.
         EvidenceBroken: what is left of a log is not what was signed of it.
+        KeyUnsafe: the vault is not the one of this database, or a key of it is missing.
     """
     path = path.absolute()
     check_file(path)
@@ -48,10 +57,12 @@ def recover_sqlite(
         lock.acquire_within(patience_s)
         connection = open_writer(path)
         open_things.callback(connection.close)
-        migrate(connection, path, create=False)
+        migrate(connection, path, create=False, vault=vault)
+        check_vault(connection, vault)
+        ring = Keyring(vault)
         connection.execute("PRAGMA synchronous = FULL")
         found = tuple(
-            _begin(connection, path, tenant, signer, entries_of)
+            _begin(connection, path, tenant, signer, ring=ring, entries_of=entries_of)
             for tenant, signer in signers.items()
             if _newest(connection, path, tenant, signer) is not None
         )
@@ -71,7 +82,13 @@ def _newest(tx: sqlite3.Connection, path: Path, tenant: TenantId, signer: Signer
 
 
 def _begin(
-    tx: sqlite3.Connection, path: Path, tenant: TenantId, signer: Signer, entries_of: RecoveryEntries
+    tx: sqlite3.Connection,
+    path: Path,
+    tenant: TenantId,
+    signer: Signer,
+    *,
+    ring: Keyring,
+    entries_of: RecoveryEntries,
 ) -> Recovered:
     newest = _newest(tx, path, tenant, signer)
     if newest is None:
@@ -89,7 +106,7 @@ def _begin(
     signer.begin(recovered.epoch, tree.size, merkle.root(tree))
     tx.execute("BEGIN IMMEDIATE")
     try:
-        log = Appender(tx)
+        log = Appender(tx, ring)
         for entry in entries_of(recovered):
             log.append(entry)
         log.finish()

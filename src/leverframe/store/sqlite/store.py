@@ -11,6 +11,7 @@ from leverframe.domain.errors import StoreUnavailable
 from leverframe.domain.ids import TenantId
 from leverframe.ports.signing import Signer
 from leverframe.ports.store import ApprovalBook, EvidenceLog, ForfeitEntry, Journal, Writer
+from leverframe.ports.vault import Vault
 from leverframe.store.sqlite import clean_mark
 from leverframe.store.sqlite.connection import (
     BUSY_MS,
@@ -20,12 +21,14 @@ from leverframe.store.sqlite.connection import (
     open_writer,
     said_plainly,
 )
+from leverframe.store.sqlite.data_keys import Keyring
 from leverframe.store.sqlite.evidence import Appender
 from leverframe.store.sqlite.filelock import FileLock
 from leverframe.store.sqlite.flushing import Flusher, WalFile
 from leverframe.store.sqlite.heads import HeadKeeper
 from leverframe.store.sqlite.migrate import migrate
 from leverframe.store.sqlite.reads import Readers, SqliteApprovalBook, SqliteEvidenceLog, SqliteJournal
+from leverframe.store.sqlite.sealing import check_vault
 from leverframe.store.sqlite.writer import SqliteWriter
 
 _NO_SIGNERS: Mapping[TenantId, Signer] = MappingProxyType({})
@@ -58,6 +61,7 @@ def open_sqlite(
     path: Path,
     *,
     create: bool,
+    vault: Vault,
     signers: Mapping[TenantId, Signer] = _NO_SIGNERS,
     durability: str = "grouped",
     entry_of: ForfeitEntry | None = None,
@@ -68,6 +72,7 @@ def open_sqlite(
     Args:
         path: the database file; `.lock`, `.head`, `-wal` and `-shm` stand beside it.
         create: make it where it is missing; otherwise a missing one is an error, never an accident.
+        vault: the keys under which values are sealed and approvals tagged; it belongs to this database.
         signers: the key of each tenant's log; a tenant without one has no checkpoints.
         durability: `grouped` answers visible proposals at their commit; `strict` flushes every one before.
         entry_of: makes the `budget.forfeited` entry of a window, after the machine crashed with something unflushed.
@@ -78,6 +83,7 @@ def open_sqlite(
             crashed and there is no `entry_of`.
         SchemaTooNew: a later version wrote it.
         EvidenceBroken: the log does not continue the newest head that was signed.
+        KeyUnsafe: the vault is not the one of this database, or a key of it is missing.
     """
     path = path.absolute()
     if create:
@@ -87,15 +93,16 @@ def open_sqlite(
         lock = FileLock(path.with_name(path.name + ".lock"))
     except OSError as err:
         raise cannot_write(path) from err
-    boot, wal = clean_mark.boot_id(), WalFile(path)
+    boot, wal, ring = clean_mark.boot_id(), WalFile(path), Keyring(vault)
     with ExitStack() as undo:
         undo.callback(lock.close)
         lock.acquire_within(patience_s)
         connection = open_writer(path)
         undo.callback(connection.close)
         with said_plainly(path):
-            migrate(connection, path, create=create)
-            _recover(connection, path, boot, entry_of)
+            migrate(connection, path, create=create, vault=vault)
+            check_vault(connection, vault)
+            _recover(connection, path, boot, ring=ring, entry_of=entry_of)
             head_connection = open_writer(path)
             undo.callback(head_connection.close)
             undo.callback(wal.close)
@@ -110,6 +117,7 @@ def open_sqlite(
         path=path,
         lock=lock,
         flusher=Flusher(wal=wal, path=path, heads=heads, connection=head_connection),
+        ring=ring,
         boot=boot,
         is_strict=durability == "strict",
         patience_s=patience_s,
@@ -117,8 +125,8 @@ def open_sqlite(
     return Store(
         writer=writer,
         journal=SqliteJournal(readers),
-        approvals=SqliteApprovalBook(readers),
-        evidence=SqliteEvidenceLog(readers),
+        approvals=SqliteApprovalBook(readers, vault),
+        evidence=SqliteEvidenceLog(readers, vault),
         signers=heads.signers,
         _connection=connection,
         _head_connection=head_connection,
@@ -127,7 +135,9 @@ def open_sqlite(
     )
 
 
-def _recover(connection: sqlite3.Connection, path: Path, boot: str, entry_of: ForfeitEntry | None) -> None:
+def _recover(
+    connection: sqlite3.Connection, path: Path, boot: str, *, ring: Keyring, entry_of: ForfeitEntry | None
+) -> None:
     """After a crash of the machine: use each window up to its ceiling, since what was reserved below it may be lost."""
     if not clean_mark.is_crashed(connection, boot):
         return
@@ -138,7 +148,7 @@ def _recover(connection: sqlite3.Connection, path: Path, boot: str, entry_of: Fo
         )
     connection.execute("BEGIN IMMEDIATE")
     try:
-        log = Appender(connection)
+        log = Appender(connection, ring)
         for one in clean_mark.forfeit(connection):
             log.append(entry_of(one))
         log.finish()

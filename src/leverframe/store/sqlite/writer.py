@@ -22,6 +22,7 @@ from leverframe.ports.crash_points import crash_point
 from leverframe.store.sqlite import clean_mark
 from leverframe.store.sqlite.changes import carry_out
 from leverframe.store.sqlite.connection import is_about_the_database, unavailable
+from leverframe.store.sqlite.data_keys import Keyring
 from leverframe.store.sqlite.evidence import Appender
 from leverframe.store.sqlite.filelock import FileLock, held_too_long
 from leverframe.store.sqlite.flushing import Commit, Flusher, Grown, flush_failed
@@ -73,6 +74,7 @@ class SqliteWriter:
         path: Path,
         lock: FileLock,
         flusher: Flusher,
+        ring: Keyring,
         boot: str,
         is_strict: bool,
         patience_s: float,
@@ -81,6 +83,7 @@ class SqliteWriter:
         self._path = path
         self._lock = lock
         self._flusher = flusher
+        self._ring = ring
         self._boot = boot
         self._is_strict = is_strict
         self._patience_s = patience_s
@@ -189,7 +192,7 @@ class SqliteWriter:
 
     def _transact(self, batch: list[_Ticket], carry: Callable[[Appender, Leases, _Ticket], _Outcome]) -> _Done:
         """One transaction for the batch."""
-        log, leases = Appender(self._connection), Leases()
+        log, leases = Appender(self._connection, self._ring), Leases()
         self._connection.execute("BEGIN IMMEDIATE")
         crash_point("after_begin")
         if not all(self._waits(ticket) for ticket in batch) and not clean_mark.is_there(self._connection, self._boot):
