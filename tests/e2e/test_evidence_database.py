@@ -15,6 +15,7 @@ from leverframe.signing.trust import load_trust
 from tests.evidence_project import (
     asked,
     database,
+    digests,
     edit_leaf,
     finished,
     granted,
@@ -88,13 +89,17 @@ def replay(root: Path) -> None:
 
 
 def forge_approval(root: Path) -> None:
-    tamper(
-        root,
-        "UPDATE approvals SET state = 'granted', execute_by_us = decide_by_us WHERE state = 'pending'",
-        """INSERT INTO approval_answers (approval_id, principal, word, at_us, reason, proof)
-             SELECT approval_id, 'os:mallory', 'grant', asked_us, '', 'os-user' FROM approvals
-              WHERE state = 'granted'""",
-    )
+    tamper(root, "UPDATE approvals SET state = 'granted', execute_by_us = decide_by_us WHERE state = 'pending'")
+
+
+def swap_values(root: Path) -> None:
+    """Put the stored bytes of one value in the place of another's."""
+    columns = [name for (name,) in asked(root, "SELECT name FROM pragma_table_info('disclosures') WHERE type = 'BLOB'")]
+    (one,), (other,) = asked(root, "SELECT rowid FROM disclosures ORDER BY rowid LIMIT 2")
+    for name in columns:
+        source = f"SELECT {name} FROM disclosures WHERE rowid = :other"  # noqa: S608 - a column of our schema
+        query = f"UPDATE disclosures SET {name} = ({source}) WHERE rowid = :one"  # noqa: S608 - as above
+        tamper(root, query, one=one, other=other)
 
 
 def forge_head(root: Path) -> None:
@@ -113,12 +118,9 @@ TAMPERINGS: dict[str, tuple[Change, str]] = {
     "entries in another order": (reorder, "entry 5"),
     "a cut tail": (lambda root: cut(root, 30), "were signed and are gone"),
     "an entry that stands again": (replay, "is stored under another entry_id"),
-    "a swapped value": (
-        lambda root: tamper(root, "UPDATE disclosures SET value = CAST('{}' AS BLOB) WHERE name = 'result'"),
-        "no entry commits to it",
-    ),
+    "a swapped value": (swap_values, "disclosures: "),
     "a deleted value": (
-        lambda root: tamper(root, "DELETE FROM disclosures WHERE name = 'answer'"),
+        lambda root: tamper(root, "DELETE FROM disclosures WHERE rowid = (SELECT max(rowid) FROM disclosures)"),
         "neither given nor explained",
     ),
     "another policy text": (
@@ -129,7 +131,7 @@ TAMPERINGS: dict[str, tuple[Change, str]] = {
         ),
         "does not have the digest that is its name",
     ),
-    "a forged approval": (forge_approval, "has another state"),
+    "a forged approval": (forge_approval, "S3: "),
     "a grant that lasts longer": (
         lambda root: tamper(root, "UPDATE approvals SET execute_by_us = 2 * execute_by_us WHERE state = 'consumed'"),
         "has another execute_by",

@@ -149,7 +149,7 @@ def test_a_value_that_only_somebody_with_sql_deleted_is_not_explained(tmp_path: 
     travel(KEPT_DAYS + 1)
     pruned(root)
     finished(root)
-    tamper(root, "DELETE FROM disclosures WHERE name = 'result'")
+    tamper(root, "DELETE FROM disclosures WHERE rowid = (SELECT max(rowid) FROM disclosures)")
 
     report = verified(root)
 

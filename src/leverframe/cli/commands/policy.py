@@ -41,7 +41,7 @@ def add(parser: CommandParser) -> None:
     one.add_argument("--input", metavar="JSON", help="the run's input, which arguments are traced to")
     one.add_argument("--tenant", metavar="NAME", help="run.tenant")
     one.add_argument("--environment", metavar="NAME", help="run.environment (the contract's first)")
-    one.set_defaults(act=_explain)
+    one.set_defaults(act=explain)
     add_cedar(verbs)
 
 
@@ -51,7 +51,7 @@ def run(args: Namespace) -> int:
     return code
 
 
-def _explain(args: Namespace) -> int:
+def explain(args: Namespace) -> int:
     """Print the trace.  The exit code is 0 whatever the decision: it was explained."""
     project = load(args)
     written = _written(args)

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from textwrap import wrap
 
+from leverframe.cli.commands.policy import explain
 from leverframe.cli.parser import CommandParser
 from leverframe.cli.pasting import command
 from leverframe.cli.screen import Part, Screen, Word
@@ -32,6 +33,8 @@ _WIDTH, _LABEL = 100, 13
 _MAX_WORDS, _MAX_VALUE, _MAX_CALLS = 200, 44, 3
 _MAX_LINES, _MAX_DATA_LINES = 24, 2
 _PROOFS = {"os-user": "OS user of this machine, not a passkey"}
+# The flags of `policy explain`, which a call in a file does without.
+_NOT_GIVEN = dict.fromkeys(("workflow", "args", "facts", "subject", "input", "tenant", "environment"))
 _NEVER_DONE = (StepState.DENIED, StepState.HELD)
 
 
@@ -39,13 +42,18 @@ def add(parser: CommandParser) -> None:
     """Take what is asked about."""
     parser.description = (
         "Say what was called, on what data, which rule allowed it, who approved it and what it cost, each with its\n"
-        "evidence.  ID is a run, a step of it (RUN/2.0), a call or an approval."
+        "evidence.  ID is a run, a step of it (RUN/2.0), a call or an approval; or a JSON file with a call that was\n"
+        "not made: then what the policy says about it, as `policy explain` does."
     )
-    parser.add_argument("id", nargs="?", metavar="ID", help="run_…, run_…/STEP, call_… or apr_… (the newest run)")
+    parser.add_argument(
+        "id", nargs="?", metavar="ID", help="run_…, run_…/STEP, call_…, apr_… or FILE.json (the newest run)"
+    )
 
 
 def run(args: Namespace) -> int:
     """Explain it."""
+    if args.id is not None and args.id.endswith(".json"):
+        return explain(Namespace(**{**_NOT_GIVEN, **vars(args), "call": args.id}))
     screen = Screen.of(args)
     told = asyncio.run(_why(Path(args.directory or os.curdir), args.id))
     if screen.is_json:
