@@ -108,6 +108,12 @@ def test_a_guard_in_a_permit_says_what_unknown_says() -> None:
     assert said(back) == [(Then.ALLOW, 'args.note == "x"')]
 
 
+def test_a_guard_of_another_field_stays_in_a_permit() -> None:
+    back = imported(f'permit {PLAIN} when {{ context.args has memo && context.args.note == "x" }};')
+
+    assert said(back) == [(Then.ALLOW, 'has(args.memo) && args.note == "x"')]
+
+
 def test_a_forbid_unless_approved_holds() -> None:
     back = imported(
         f"permit {PLAIN}; forbid {PLAIN} when {{ context.args.amount_usd > 5000 }} unless {{ context.approved }};"
