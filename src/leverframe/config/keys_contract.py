@@ -144,7 +144,7 @@ _APPROVAL = (
 
 _LOGGING = (
     _key("logging", Group(), "What the record keeps and shows.", "{retain_days: 400}", "core.redaction", tier="first day"),
-    _key("logging.retain_days", Whole(minimum=1, maximum=36_500), "After this time the disclosures of a run are deleted; every proof still holds.", "90", "store", default="400", unit="days", tier="first day"),
+    _key("logging.retain_days", Whole(minimum=1, maximum=36_500), "After this time the disclosures of a run are deleted; every proof still holds.", "90", "runtime.retention", default="400", unit="days", tier="first day"),
     _key("logging.redact_fields", ListOf(item=Text(form="the name of a field", max_chars=200)), "Fields that are never shown or exported, by key anywhere and by value where it reappears.", "[email, address, card_last4]", "core.redaction", default="[]", tier="first day"),
 )  # fmt: skip
 

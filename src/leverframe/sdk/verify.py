@@ -153,7 +153,7 @@ def verify(files: dict[str, bytes], trust: Leaf | None) -> Report:
     note = files.get("checkpoint", b"")
     head = check_signature(note, key_for(vkey, note), checks["signature"]) or Head("", 0, b"")
     if trust is None:
-        checks["signature"].notes.append("under the bundle's own key")
+        checks["signature"].notes.append("under the key that came with it")
     seen = trusted_head(trust, checks["head"])
     story = Story(checks, is_whole=manifest.get("scope") == "log")
     sealed = Sealed(checks["disclosures"]) if manifest.get("disclosures") == "given" else None
