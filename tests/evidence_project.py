@@ -131,6 +131,13 @@ def asked(root: Path, query: str) -> list[tuple[object, ...]]:
         return db.execute(query).fetchall()
 
 
+def digests(root: Path, name: str) -> list[str]:
+    """The digests under which values of a name are stored; only the project's vault can tell."""
+    with open_logs(load_project(root)) as logs:
+        opened = [one.disclosure for one in logs.audit.disclosures(TENANT)]
+    return [one.digest for one in opened if one is not None and one.name == name]
+
+
 def verified(root: Path, trust: Trust | None = None) -> Report:
     """What `evidence verify` says of the project's log."""
     with open_logs(load_project(root)) as logs:
