@@ -123,9 +123,7 @@ class Story:
                 open_count += 1
                 if self.runs[run_id].has_ended:
                     index, kind = action.intended
-                    checks["S12"].fail(
-                        f"{run_id!r} ended without the outcome of action {str(digest)[:16]}…", index, kind
-                    )
+                    checks["S12"].fail(f"{run_id!r} ended without the outcome of {str(digest)[:16]}…", index, kind)
         notes = (
             ("S12", open_count > 0, f"{open_count} on their way when this was made"),
             ("S12", unknown_count > 0, f"{unknown_count} unknown, for a person"),
