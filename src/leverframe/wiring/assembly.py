@@ -61,27 +61,24 @@ async def open_assembly(project: Project, *, create: bool, prunes: bool = False)
     Raises:
         StoreUnavailable: there is no database and `create` is false, or it cannot be used.
     """
-    root = Path(project.root)
+    root, database = Path(project.root), database_path(project)
     state = root / STATE_FOLDER
-    database = database_path(project)
     if not create and not database.exists():
         raise StoreUnavailable(
             f"There is no database at {str(database)!r}; nothing has run in this project yet.",
             next_move="Start a run: leverframe run WORKFLOW --input FILE",
         )
-    signers = open_signers(project, state, create=create)
     clock = SystemClock()
     mint = Mint(clock=clock, entropy=SystemEntropy())
     store = open_sqlite(
         database,
         create=create,
         vault=FileVault(state / KEYS_FOLDER),
-        signers=signers,
+        signers=open_signers(project, state, create=create),
         durability=project.durability,
         entry_of=partial(forfeited_entry, mint),
     )
-    secrets = ProjectSecrets(root)
-    functions = PythonFunctions(root)
+    secrets, functions = ProjectSecrets(root), PythonFunctions(root)
     tools = build_tools(project, functions, secrets)
     door = Door(tools, build_models(project, secrets, clock))
     logbook = Logbook(store.writer, mint)

@@ -72,27 +72,21 @@ def open_sqlite(
     Args:
         path: the database file; `.lock`, `.head`, `-wal` and `-shm` stand beside it.
         create: make it where it is missing; otherwise a missing one is an error, never an accident.
-        vault: the keys under which values are sealed and approvals tagged; it belongs to this database.
+        vault: the keys of this database, under which values are sealed and approvals tagged.
         signers: the key of each tenant's log; a tenant without one has no checkpoints.
         durability: `grouped` answers visible proposals at their commit; `strict` flushes every one before.
         entry_of: makes the `budget.forfeited` entry of a window, after the machine crashed with something unflushed.
         patience_s: how long a proposal waits for other processes before it gives up.
 
     Raises:
-        StoreUnavailable: it is missing, read-only, damaged, foreign, locked, or its disk is full; or the machine
-            crashed and there is no `entry_of`.
+        StoreUnavailable: it is missing, read-only, damaged, foreign, locked or full; or the machine crashed, and there
+            is no `entry_of`.
         SchemaTooNew: a later version wrote it.
         EvidenceBroken: the log does not continue the newest head that was signed.
         KeyUnsafe: the vault is not the one of this database, or a key of it is missing.
     """
     path = path.absolute()
-    if create:
-        create_file(path)
-    check_file(path)
-    try:
-        lock = FileLock(path.with_name(path.name + ".lock"))
-    except OSError as err:
-        raise cannot_write(path) from err
+    lock = _locked(path, create=create)
     boot, wal, ring = clean_mark.boot_id(), WalFile(path), Keyring(vault)
     with ExitStack() as undo:
         undo.callback(lock.close)
@@ -111,7 +105,6 @@ def open_sqlite(
             heads.check()
         lock.release()
         undo.pop_all()
-    readers = Readers(path)
     writer = SqliteWriter(
         connection=connection,
         path=path,
@@ -122,15 +115,36 @@ def open_sqlite(
         is_strict=durability == "strict",
         patience_s=patience_s,
     )
+    return _opened(writer, Readers(path), vault, heads.signers, (connection, head_connection, lock))
+
+
+def _locked(path: Path, *, create: bool) -> FileLock:
+    """The lock of a file that is there; not taken yet."""
+    if create:
+        create_file(path)
+    check_file(path)
+    try:
+        return FileLock(path.with_name(path.name + ".lock"))
+    except OSError as err:
+        raise cannot_write(path) from err
+
+
+def _opened(
+    writer: SqliteWriter,
+    readers: Readers,
+    vault: Vault,
+    signers: Mapping[TenantId, Signer],
+    held: tuple[sqlite3.Connection, sqlite3.Connection, FileLock],
+) -> Store:
     return Store(
         writer=writer,
         journal=SqliteJournal(readers),
         approvals=SqliteApprovalBook(readers, vault),
         evidence=SqliteEvidenceLog(readers, vault),
-        signers=heads.signers,
-        _connection=connection,
-        _head_connection=head_connection,
-        _lock=lock,
+        signers=signers,
+        _connection=held[0],
+        _head_connection=held[1],
+        _lock=held[2],
         _readers=readers,
     )
 
