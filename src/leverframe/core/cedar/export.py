@@ -41,10 +41,11 @@ DOOR = "door"
 # What the door itself asks of every call, by the field of the context that says it is well.
 ARGUMENTS_VALID: Keys = (DOOR, "arguments_valid")
 WITHIN_BUDGET: Keys = (DOOR, "within_budget")
+VALUES_FIT: Keys = (DOOR, "values_fit")
 NOT_DENIED_IN_RUN: Keys = (DOOR, "not_denied_in_run")
 NOT_DENIED_BEFORE: Keys = (DOOR, "not_denied_before")
 NOT_DONE_BEFORE: Keys = (DOOR, "not_done_before")
-DOOR_DENIES = (ARGUMENTS_VALID, WITHIN_BUDGET, NOT_DENIED_IN_RUN)
+DOOR_DENIES = (ARGUMENTS_VALID, VALUES_FIT, WITHIN_BUDGET, NOT_DENIED_IN_RUN)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

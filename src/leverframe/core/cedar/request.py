@@ -3,7 +3,8 @@
 Knows: how each value becomes one of Cedar's.  Never: rounds, and never passes on an object that an agent wrote: only
 scalars and lists of scalars reach the context, each under a name that the export chose, so that no argument can pose
 as an entity or an extension of Cedar.
-A value that Cedar cannot hold is left out and named in `withheld`; what is left out is unknown, and so never allows.
+A value that Cedar cannot hold is left out and named in `withheld`, and the call is denied: unknown would not be enough,
+since where no allow rule is true, a hold rule that is unknown makes a person's call of what is denied.
 """
 
 from collections.abc import Iterable, Mapping
@@ -16,6 +17,7 @@ from leverframe.core.cedar.export import (
     NOT_DENIED_BEFORE,
     NOT_DENIED_IN_RUN,
     NOT_DONE_BEFORE,
+    VALUES_FIT,
     WITHIN_BUDGET,
     CedarExport,
 )
@@ -33,7 +35,7 @@ from leverframe.domain.labels import Confidentiality, Integrity
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CedarRequest:
-    """A request in the form that Cedar engines take; `withheld` names what did not fit and was left out."""
+    """A request in the form that Cedar engines take; `withheld` names what did not fit, for which it is denied."""
 
     principal: Mapping[str, str]
     action: Mapping[str, str]
@@ -92,6 +94,7 @@ def request_of(question: Question, policy: CompiledPolicy, export: CedarExport) 
             found = _value(reading, env, layout.scales.get(reading.scale_key, 0), withheld)
             if found is not None:
                 _put(context, keys, found)
+    _put(context, VALUES_FIT, not withheld)
     return CedarRequest(
         principal={"type": "Principal", "id": question.run.initiator},
         action={"type": "Action", "id": question.tool},

@@ -2,8 +2,8 @@
 
 Knows: an amount of money is counted in its currency's minor unit (ISO 4217), so that 49.99 dollars are 4999; any other
 number is counted in the finest unit that the literals beside it need.  What is compared or added shares one scale.
-Never: rounds.  A literal with more places than its currency has is refused; a value of a call that does not fit is left
-out of the request, and what is left out is unknown.
+Never: rounds.  A literal with more places than its currency has is refused; a call with a value that
+does not fit is denied (`core.cedar.request`).
 """
 
 from collections.abc import Iterable, Iterator, Mapping
