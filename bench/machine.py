@@ -10,6 +10,7 @@ from pathlib import Path
 from bench.report import Machine
 
 _PROBES = 40
+_LOOPS = 15
 _BLOCK = b"\x5a" * 4096
 
 
@@ -30,6 +31,17 @@ def flush_ms(folder: Path) -> float:
     finally:
         os.close(file)
         path.unlink()
+
+
+def loop_ms() -> float:
+    """The median of a fixed piece of Python: where it takes twice as long, so does all that is measured beside it."""
+    return statistics.median(_one_loop() for _ in range(_LOOPS))
+
+
+def _one_loop() -> float:
+    begun = time.thread_time()
+    sum(number * number for number in range(200_000))
+    return (time.thread_time() - begun) * 1000
 
 
 def _one_flush(file: int) -> float:

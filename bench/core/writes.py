@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.machine import flush_ms
+from bench.machine import flush_ms, loop_ms
 from bench.report import Row, at_least, at_most
 from leverframe.signing.ed25519 import Ed25519FileSigner
 
@@ -30,6 +30,7 @@ class _Taken:
     cpu_us: list[float] = field(default_factory=list)
     worst_ms: list[float] = field(default_factory=list)
     flush_ms: list[float] = field(default_factory=list)
+    loop_ms: list[float] = field(default_factory=list)
 
 
 class _Group:
@@ -81,8 +82,9 @@ def _rows(folder: Path, processes: int, callers: int) -> list[Row]:
         rows.append(at_least(f"of the floor, {name}", ratio, "ratio", 0.7))
     elif callers == _MANY and processes == 1:
         rows = [at_least(f"guarded writes, {name}", value, unit, 4_000, floor=bare)]
+    cpu_unit = f"us, where a fixed loop of Python takes {statistics.median(subject.loop_ms):.1f} ms"
     cpu_row = at_most if callers >= _MANY and flush < _SLOW_FLUSH_MS else _plain  # a batch of one shares nothing
-    rows.append(cpu_row(f"CPU of a write, {name}", cpu, "us", 250, floor=statistics.median(floor.cpu_us)))
+    rows.append(cpu_row(f"CPU of a write, {name}", cpu, cpu_unit, 250, floor=statistics.median(floor.cpu_us)))
     if processes > 1:
         rows.append(at_most(f"worst wait, {name}", max(subject.worst_ms), "ms", 1_000, floor=max(floor.worst_ms)))
     return rows
@@ -102,6 +104,7 @@ def _in_turns(folder: Path, processes: int, callers: int) -> tuple[_Taken, _Take
         for _ in range(_TURNS):
             for group, taken in ((ours, subject), (bare, floor)):
                 taken.flush_ms.append(flush_ms(folder))
+                taken.loop_ms.append(loop_ms())
                 group.turn(taken)
     return subject, floor
 

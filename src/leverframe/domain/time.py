@@ -1,6 +1,7 @@
 """Instants and durations: aware UTC `datetime` in Python, integer microseconds in SQL, RFC 3339 with `Z` in JSON."""
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -23,6 +24,8 @@ def from_us(time_us: int) -> datetime:
     return _EPOCH + timedelta(microseconds=time_us)
 
 
+# The entries of one call carry the same instant.
+@lru_cache(maxsize=256)
 def rfc3339(at: datetime) -> str:
     """`2026-01-02T03:04:05.000006Z`; always six decimals, so that text order is time order."""
     # isoformat leaves the decimals out of a whole second unless it is asked for them, and ends in "+00:00".

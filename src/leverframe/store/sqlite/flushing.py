@@ -25,7 +25,7 @@ from leverframe.store.sqlite.filelock import FileLock
 from leverframe.store.sqlite.heads import HeadKeeper
 
 FLUSH_WITHIN_S = 0.01
-SIGN_EVERY_S = 0.025
+SIGN_EVERY_S = 0.1
 # A signer that does not answer is asked again after this long; what it has not signed is in the log all the same.
 _RETRY_SIGN_S = 1.0
 
@@ -91,7 +91,7 @@ class Flusher:
         self._pending = _Pending()
         self._unsigned: Grown = {}
         self._sign_at = 0.0
-        self._is_closing = False
+        self._is_closing = self._is_flushing = False
         self.broken: Exception | None = None
         self._thread = threading.Thread(target=self._serve, name="leverframe-store-flusher", daemon=True)
         self._thread.start()
@@ -105,6 +105,11 @@ class Flusher:
             self._pending.is_urgent |= commit.tell is not None
             if self._pending.is_urgent or len(self._pending.commits) == 1:
                 self._wake.notify()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is being flushed, nor waits for it."""
+        return not self._is_flushing and not self._pending.commits
 
     def flush(self) -> Exception | None:
         """Flush all that is committed, from any thread; returns why it failed."""
@@ -142,7 +147,9 @@ class Flusher:
                 self._wait()
                 commits, self._pending = self._pending.commits, _Pending()
                 is_last = self._is_closing
+                self._is_flushing = bool(commits)
             failed = self.flush() if commits else None
+            self._is_flushing = False
             if failed is None:
                 for commit in commits:
                     self._unsigned.update(commit.grown)

@@ -8,7 +8,7 @@ Rules: docs/adr/0007-visible-and-durable.md.
 """
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -116,6 +116,7 @@ _CLOSE = """
 UPDATE reservations SET state = :state WHERE reservation_id = :reservation_id AND state = 'open'
 """
 
+_Place = tuple[TenantId, str, str]  # tenant, window id, unit
 _Amounts = list[tuple[str, str, int]]
 _encode_amounts = msgspec.json.Encoder().encode
 _decode_amounts = msgspec.json.Decoder(_Amounts).decode
@@ -217,11 +218,10 @@ def settle(tx: sqlite3.Connection, leases: Leases, tenant: TenantId, change: Set
     if found is not None:
         for window_id, unit, amount in found.amounts:
             spent = actual.pop((window_id, unit), amount)
-            place = {"window_id": window_id, "unit": unit, "tenant": tenant}
-            _move(tx, leases, {**place, "actual": spent, "amount": amount})
+            _move(tx, leases, (tenant, window_id, unit), actual=spent, amount=amount)
         _close(tx, change.reservation_id, "settled")
     for (window_id, unit), spent in sorted(actual.items()):
-        _move(tx, leases, {"window_id": window_id, "unit": unit, "tenant": tenant, "actual": spent, "amount": 0})
+        _move(tx, leases, (tenant, window_id, unit), actual=spent, amount=0)
     return None
 
 
@@ -237,14 +237,13 @@ def void(tx: sqlite3.Connection, leases: Leases, tenant: TenantId, reservation_i
     if found is None or found.state != "open":
         return
     for window_id, unit, amount in found.amounts:
-        _move(tx, leases, {"window_id": window_id, "unit": unit, "tenant": tenant, "actual": 0, "amount": amount})
+        _move(tx, leases, (tenant, window_id, unit), actual=0, amount=amount)
     _close(tx, reservation_id, "voided")
 
 
 def settle_direct(tx: sqlite3.Connection, leases: Leases, tenant: TenantId, change: SettleDirect) -> None:
     """Spend without a reservation and without asking for room."""
-    place = {"window_id": change.window_id, "unit": change.unit.value, "tenant": tenant}
-    _move(tx, leases, {**place, "actual": change.amount, "amount": 0})
+    _move(tx, leases, (tenant, change.window_id, change.unit.value), actual=change.amount, amount=0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -258,15 +257,15 @@ def _reservation(tx: sqlite3.Connection, reservation_id: ReservationId) -> _Rese
     return None if row is None else _Reservation(amounts=_decode_amounts(row[0]), state=row[1])
 
 
-def _move(tx: sqlite3.Connection, leases: Leases, params: Mapping[str, Any]) -> None:
-    if params["actual"] < 0:
-        raise ValueError(
-            f"Spending is zero or more, got {params['actual']!r} for {params['window_id']!r} of {params['unit']!r}"
-        )
+def _move(tx: sqlite3.Connection, leases: Leases, place: _Place, *, actual: int, amount: int) -> None:
+    tenant, window_id, unit = place
+    if actual < 0:
+        raise ValueError(f"Spending is zero or more, got {actual!r} for {window_id!r} of {unit!r}")
+    params = {"window_id": window_id, "unit": unit, "tenant": tenant, "actual": actual, "amount": amount}
     if tx.execute(_SETTLE, params).rowcount == 1:
         return
     if tx.execute(_SETTLE_AND_RAISE, params).rowcount != 1:
-        raise _no_window(params["tenant"], params["window_id"], params["unit"])
+        raise _no_window(tenant, window_id, unit)
     leases.is_raised = True
 
 

@@ -30,6 +30,7 @@ from leverframe.store.sqlite.windows import Leases
 
 MAX_BATCH = 256
 MAX_WAITING = 8_192
+_WHOLE_UP_TO = 16  # a smaller batch is not split: a transaction has costs of its own
 
 
 _Outcome = CommitResult | Exception
@@ -162,8 +163,12 @@ class SqliteWriter:
     def _take(self, first: _Ticket) -> tuple[list[_Ticket], bool]:
         """What waits now, in order, without those whose caller left; and whether nothing comes after it."""
         found: list[_Ticket | None] = [first]
+        most = MAX_BATCH
+        if self._flusher.is_idle:
+            # The disk has nothing to do: give it half, and commit the other half while it flushes the first.
+            most = max(_WHOLE_UP_TO, min(MAX_BATCH, self._waiting.qsize() // 2 + 1))
         with suppress(Empty):
-            while len(found) < MAX_BATCH and found[-1] is not None:
+            while len(found) < most and found[-1] is not None:
                 found.append(self._waiting.get_nowait())
         batch = []
         with self._mutex:
