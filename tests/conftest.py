@@ -1,5 +1,7 @@
 """What every test gets: property profiles, samples of long matrices, and the `needs` marker."""
 
+import signal
+
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -12,6 +14,9 @@ settings.register_profile(
     "long", deadline=None, print_blob=True, max_examples=2_000, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("long" if IS_LONG else "quick")
+
+# A suite in the background of a shell inherits an ignored SIGINT, and so would every child that a test interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_configure(config: pytest.Config) -> None:
