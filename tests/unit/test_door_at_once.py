@@ -9,7 +9,7 @@ import pytest
 
 from leverframe.domain.errors import Contended
 from leverframe.domain.json import JsonObject
-from leverframe.runtime.outcomes import Answered, Lost
+from leverframe.runtime.outcomes import Answered, HeldBack, Lost
 from tests.door_desk import Desk, open_desk, sent, write_desk
 
 ORDER: JsonObject = {"order_id": "W00001"}
@@ -100,3 +100,19 @@ def test_a_call_that_somebody_holds_for_too_long_is_contended(desk: Desk, monkey
     run = desk.open()
     with desk.runner.services.claims.claim(type(run.run_id)(f"{run.run_id}/0")), pytest.raises(Contended):
         desk.call(run, "peek", ORDER)
+
+
+def test_a_call_whose_asker_left_while_it_was_recorded_is_found_when_it_is_asked_for_again(desk: Desk) -> None:
+    """A cancelled caller does not undo a decision that was on its way to the disk."""
+    run = desk.open()
+    args: JsonObject = {**ORDER, "amount_usd": 60}
+    other = desk.do(desk.runner.reopen_outside(run.run_id))
+    elsewhere = desk.call(other, "issue_refund", args)
+
+    with pytest.raises(Contended, match="PutStep"):
+        desk.call(run, "issue_refund", args)
+    again = desk.call(run, "issue_refund", args)
+
+    assert isinstance(elsewhere, HeldBack)
+    assert isinstance(again, HeldBack)
+    assert again.approval_id == elsewhere.approval_id

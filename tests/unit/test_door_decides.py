@@ -55,6 +55,7 @@ def test_an_unknown_tool_is_denied_and_its_name_stands_nowhere_in_clear(desk: De
         ('{"order_id": "\\ud800", "amount_usd": 1}', "half of a surrogate pair"),
         ('{"order_id": "W00001", "amount_usd": 1e99999999999999999999}', "to be held exactly"),
         ("", "not JSON"),
+        ('{"order_id": "\ud800"}', "half of a surrogate pair"),
     ],
 )
 def test_arguments_off_schema_are_denied_with_the_place(

@@ -1,12 +1,15 @@
 """Every limit of a run stops it by its declared fallback, with the limit's name, and never before it is used up."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from leverframe.domain.approvals import ApprovalState
 from leverframe.domain.budgets import BudgetUnit
 from leverframe.domain.json import JsonObject
-from leverframe.domain.runs import RunOutcome
+from leverframe.domain.proposals import Proposal, PutStep
+from leverframe.domain.runs import RunOutcome, StepState
 from leverframe.runtime.loops.ending import Ended, Parked
 from leverframe.runtime.outcomes import Answered, Stopped
 from leverframe.testing import ScriptedModel, say, use_tool
@@ -144,11 +147,31 @@ def test_the_total_time_counts_waiting_for_people(tmp_path: Path) -> None:
 
             ended = desk.do(desk.runner.resume(parked.run.run_id))
 
-            # What was granted in time is done; the loop asks for nothing more.
             assert isinstance(ended, Ended)
             assert (ended.run.outcome, ended.run.stop_reason) == (RunOutcome.HANDOFF, "max_total_s 600")
-            assert desk.effects() == {"issue_refund": 1}
+            assert desk.effects() == {}
+            assert desk.approval(parked.approval_id).state is ApprovalState.REVOKED
             assert len(model.requests) == 1
+
+
+def test_a_write_that_a_dead_process_left_is_settled_before_the_total_time_ends_the_run(tmp_path: Path) -> None:
+    refund = use_tool("issue_refund", {"order_id": "W00001", "amount_usd": 60})
+    with ScriptedModel(refund, say("Done.")) as model:
+        write_desk(tmp_path, contract("max_total_s: 600"), project=project(model.url))
+        with open_desk(tmp_path) as desk:
+            parked = desk.start()
+            assert isinstance(parked, Parked)
+            step = replace(desk.steps(parked.run.run_id)["0.0"], state=StepState.INTENDED)
+            change = PutStep(step=step, expect=frozenset(StepState))
+            desk.do(desk.runner.services.writer.commit(Proposal(tenant=parked.run.tenant, changes=(change,))))
+            desk.clock.advance(601)
+
+            ended = desk.do(desk.runner.resume(parked.run.run_id))
+
+            assert isinstance(ended, Ended)
+            assert ended.run.stop_reason == "max_total_s 600"
+            assert desk.effects() == {"issue_refund": 1}
+            assert desk.steps(parked.run.run_id)["0.0"].state is StepState.OK
 
 
 def test_a_refusal_for_want_of_budget_is_told_again_as_it_was(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ from leverframe.runtime.outcomes import (
 )
 from leverframe.runtime.refusals import refused, refused_again
 from leverframe.runtime.schemas import schema_error
-from leverframe.runtime.sessions import current
+from leverframe.runtime.sessions import catch_up, current
 
 _TRIES = 3
 _PATIENCE_S = 30.0  # beyond the tool's own time: facts, commits, a busy machine
@@ -75,7 +75,7 @@ class Door:
             Contended: others changed what the decision rests on, three times in a row, or have this step in hand.
         """
         args, complaint = parsed(arguments)
-        digest = request_digest(ctx, tool, arguments if complaint else args)
+        digest = request_digest(ctx, tool, str(arguments).encode("utf-8", "replace").hex() if complaint else args)
         async with in_hand(ctx, path, patience_s=_patience_s(ctx, tool)):
             recorded = await current(ctx, path)
             if recorded is None:
@@ -135,7 +135,7 @@ class Door:
                     return await self._settle_own_read(ctx, made.step, ask.spec, loaded.own_read)
                 if made.step.state is StepState.INTENDED:
                     crash_point("after_intended")
-                return await self._act(ctx, made.step, ask.spec, ask.args)
+                return await self._act(ctx, made.step, ask.spec, ask.args, wall_s=await _wall_s(ctx, made.step))
 
     async def _decide(self, ctx: RunContext, ask: Ask, expect: frozenset[StepState] | None) -> tuple[Decided, Loaded]:
         """Rooms 2 to 4, again as long as a guard fails, three times at most."""
@@ -162,15 +162,21 @@ class Door:
                     )
                 case GuardFailed() as failed:
                     lost = f"{failed.guard}: {failed.detail}"
+                    if failed.guard == "PutStep":
+                        # Someone was here before: what they did is what is told when this is asked for again.
+                        await catch_up(ctx)
+                        break
         raise Contended(
-            f"The call {ask.tool!r} at step {ask.path} of {ctx.run.run_id} lost against others {_TRIES} times"
-            f" (last: {lost}); it was not done.",
+            f"The call {ask.tool!r} at step {ask.path} of {ctx.run.run_id} lost against others (last: {lost});"
+            " it was not done.",
             next_move="Ask again.",
         )
 
-    async def _act(self, ctx: RunContext, step: Step, spec: ToolSpec, args: JsonObject) -> ToolOutcome:
+    async def _act(
+        self, ctx: RunContext, step: Step, spec: ToolSpec, args: JsonObject, *, wall_s: float
+    ) -> ToolOutcome:
         """Rooms 5 and 6."""
-        attempted = await attempt(self._tools, ctx, spec, step, args, wall_s=await _wall_s(ctx, step))
+        attempted = await attempt(self._tools, ctx, spec, step, args, wall_s=wall_s)
         outcome = judge(ctx, spec, step, attempted)
         if outcome.state is StepState.UNKNOWN and spec.reconcile is not None:
             outcome = await recovering.reconciled(self._read_tool, ctx, spec, step, args) or outcome
@@ -220,7 +226,8 @@ class Door:
             return await self.settle(ctx, step, spec, verdict)
         if spec.effect.is_write:
             step = await recovering.sending_again(ctx, step)
-        return await self._act(ctx, step, spec, args)
+        # It was decided within the run's time; cut short now, it would only be unknown once more.
+        return await self._act(ctx, step, spec, args, wall_s=math.inf)
 
     async def _is_denied_today(self, ctx: RunContext, step: Step, args: JsonObject) -> bool:
         if ctx.today is None:

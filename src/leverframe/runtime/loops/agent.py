@@ -5,6 +5,7 @@ from leverframe.domain.calls import Message, OfferedTool, Role, ToolUse
 from leverframe.domain.errors import JsonInvalid
 from leverframe.domain.ids import StepPath, child_path
 from leverframe.domain.json import Json
+from leverframe.domain.runs import StepState
 from leverframe.runtime.context import RunContext
 from leverframe.runtime.door import Door
 from leverframe.runtime.loops.ending import Advanced, fall_back, model_stopped, succeed, wait_for_person
@@ -23,7 +24,7 @@ async def run_agent(door: Door, ctx: RunContext) -> Advanced:
     turn = 0
     while True:
         path = StepPath(str(turn))
-        limit = over_total_time(ctx, path)
+        limit = over_total_time(ctx)
         if limit:
             return await fall_back(ctx, limit, "The run took longer than its contract allows.")
         said = await door.model_call(ctx, path, tuple(messages), tools=tools)
@@ -56,13 +57,14 @@ def offered_tools(ctx: RunContext) -> tuple[OfferedTool, ...]:
     )
 
 
-def over_total_time(ctx: RunContext, path: StepPath) -> str:
+def over_total_time(ctx: RunContext) -> str:
     """`max_total_s 600` when the run is older than that, waits included; else empty.
 
-    Only a step that the run never began is held back: one that a dead process left is settled first.
+    A write that a dead process left is settled first, by asking its receiver or sending it again, whatever the time.
     """
     limit_s = ctx.contract.budget.max_total_s
-    if limit_s is None or path in ctx.steps or ctx.total_seconds(ctx.services.mint.now()) <= limit_s:
+    is_left = any(step.state is StepState.INTENDED for step in ctx.steps.values())
+    if limit_s is None or is_left or ctx.total_seconds(ctx.services.mint.now()) <= limit_s:
         return ""
     return f"max_total_s {limit_s}"
 

@@ -31,7 +31,7 @@ async def run_chain(door: Door, ctx: RunContext) -> Advanced:
     last: Json = None
     for number, step in enumerate(ctx.contract.steps):
         path = StepPath(str(number))
-        limit = over_total_time(ctx, path)
+        limit = over_total_time(ctx)
         if limit:
             return await fall_back(ctx, limit, "The run took longer than its contract allows.")
         done = await _one(door, ctx, path, step, names)
