@@ -26,14 +26,21 @@ _Rows = dict[str, list[tuple[object, ...]]]
 
 _STATEMENTS = {
     "windows": "UPDATE windows SET reserved = reserved + ?3 WHERE window_id = ?1 AND unit = ?2",
-    "reservations": "INSERT INTO reservations VALUES (?1, ?2, ?3, ?4, 'open')",
+    "reservations": """
+        INSERT INTO reservations (reservation_id, run_id, path, amounts, state) VALUES (?1, ?2, ?3, ?4, 'open')
+    """,
     "values": """
         INSERT INTO call_values (step_id, arg, amount, value_digest)
         SELECT step_id, ?3, ?4, ?5 FROM steps WHERE run_id = ?1 AND path = ?2
     """,
     "once": "UPDATE steps SET once_digest = ?3 WHERE run_id = ?1 AND path = ?2",
-    "leaves": "INSERT INTO leaves VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-    "disclosures": "INSERT INTO disclosures VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+    "leaves": """
+        INSERT INTO leaves (tenant, leaf_index, entry_id, run_id, run_seq, type, at_us, leaf, leaf_hash)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+    """,
+    "disclosures": """
+        INSERT INTO disclosures (tenant, digest, entry_id, key_id, sealed, created_us) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+    """,
 }
 
 
@@ -68,7 +75,8 @@ def rows_of(proposal: Proposal, place: int, tenant: str) -> BareRows:
             (tenant, index, draft.entry_id, draft.run_id, index + 1, draft.type.value, at_us, leaf, leaf_hash(leaf))
         )
         rows["disclosures"] += [
-            (tenant, one.digest, draft.run_id, draft.entry_id, one.name, one.salt, one.value_bytes, 0, "", at_us)
+            # As large as a sealed one: all of it, a nonce and a tag.
+            (tenant, one.digest, draft.entry_id, b"key", one.value_bytes + bytes(len(one.salt) + 36), at_us)
             for one in draft.disclosures
         ]
     return BareRows(step=step, others=rows)
@@ -100,13 +108,16 @@ class BareWriter:
 
     def _serve(self) -> None:
         while (first := self._waiting.get()) is not None:
-            batch = [first]
+            batch, failed = [first], None
             with self._lock:
                 with suppress(Empty):
                     while len(batch) < MAX_BATCH and (more := self._waiting.get_nowait()) is not None:
                         batch.append(more)
-                self._write([rows for rows, _ in batch])
-            self._loop.call_soon_threadsafe(_settle, [future for _, future in batch])
+                try:
+                    self._write([rows for rows, _ in batch])
+                except sqlite3.Error as err:
+                    failed = err
+            self._loop.call_soon_threadsafe(_settle, [future for _, future in batch], failed)
 
     def _write(self, batch: Sequence[BareRows]) -> None:
         tx: sqlite3.Connection = self._connection
@@ -117,6 +128,9 @@ class BareWriter:
         tx.execute("COMMIT")
 
 
-def _settle(futures: list[asyncio.Future[None]]) -> None:
+def _settle(futures: list[asyncio.Future[None]], failed: Exception | None) -> None:
     for future in futures:
-        future.set_result(None)
+        if failed is None:
+            future.set_result(None)
+        else:
+            future.set_exception(failed)

@@ -58,7 +58,10 @@ class _Group:
     @staticmethod
     def _answer(child: "subprocess.Popen[str]") -> str:
         assert child.stdout is not None  # noqa: S101 a pipe was asked for
-        return child.stdout.readline()
+        line = child.stdout.readline()
+        if not line:
+            raise RuntimeError("A process of the measurement ended; what it said is above")
+        return line
 
 
 def measure(folder: Path) -> list[Row]:
