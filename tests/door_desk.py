@@ -103,20 +103,84 @@ def write_desk(folder: Path, contract: str = CONTRACT, *, project: str = PROJECT
 
 
 @dataclass(slots=True, kw_only=True)
-class Desk:
-    """An open project.  Every method that asks the runtime runs the test's one event loop."""
+class Shop:
+    """What happened behind the tools."""
 
     folder: Path
+
+    def effects(self) -> Counter[str]:
+        """How often each tool changed the shop."""
+        return Counter(dict(self.shop("SELECT tool, count(*) FROM effects GROUP BY tool")))
+
+    def reads(self) -> Counter[str]:
+        """How often each tool was asked to read."""
+        return Counter(dict(self.shop("SELECT tool, count(*) FROM reads GROUP BY tool")))
+
+    def mood(self, tool: str, mood: str, times: int = 1) -> None:
+        """`before:refuse`, `before:raise`, `after:raise`, `before:hang`, `after:hang`, `garbage`."""
+        self.shop("INSERT INTO moods VALUES (?, ?, ?)", tool, mood, times)
+
+    # Any: rows of SQLite.
+    def shop(self, sql: str, *values: object) -> list[Any]:
+        """Ask or change the shop behind the door's back."""
+        with closing(sqlite3.connect(self.folder / "shop.db", timeout=30)) as shop, shop:
+            return shop.execute(sql, values).fetchall()
+
+
+@dataclass(slots=True, kw_only=True)
+class Record(Shop):
+    """What the journal and the log say.  Every method that asks the runtime runs the test's one event loop."""
+
     loop: asyncio.Runner
-    clock: FakeClock
-    assembly: Assembly
     runner: Runner
-    opened: AbstractAsyncContextManager[Assembly]
 
     # Any: a coroutine's first two parameters say nothing here.
     def do(self, work: Coroutine[Any, Any, T]) -> T:
         """Run to the end."""
         return self.loop.run(work)
+
+    def run_row(self, run_id: RunId) -> Run:
+        found = self.do(self.runner.services.journal.run(run_id))
+        assert found is not None
+        return found
+
+    def approval(self, held: ToolOutcome | ApprovalId) -> Approval:
+        approval_id = held.approval_id if isinstance(held, HeldBack) else held
+        assert isinstance(approval_id, str)
+        found = self.do(self.runner.services.approvals.approval(ApprovalId(approval_id)))
+        assert found is not None
+        return found
+
+    def state(self, held: ToolOutcome) -> ApprovalState:
+        return self.approval(held).state
+
+    def steps(self, run_id: RunId) -> Mapping[str, Step]:
+        return {step.path: step for step in self.do(self.runner.services.journal.steps(run_id))}
+
+    def windows(self, run_id: RunId) -> Mapping[BudgetUnit, Window]:
+        return {one.unit: one for one in self.do(self.runner.services.journal.windows(run_id))}
+
+    # Any: a leaf is JSON whose shape each test knows.
+    def leaves(self, run_id: RunId, *types: str) -> Sequence[Mapping[str, Any]]:
+        """What the log says of a run, in order; of these types where some are named."""
+        stored = self.do(self.runner.services.evidence.leaves_of_run(TENANT, run_id))
+        # Any: a leaf is JSON whose shape each test knows.
+        leaves: list[Any] = [decode(one.leaf) for one in stored]
+        return [leaf for leaf in leaves if not types or leaf["type"] in types]
+
+    # Any: JSON of the shape that the test knows.
+    def disclosed(self, run_id: RunId, digest: str) -> Any:
+        kept = {one.digest: one for one in self.do(self.runner.services.evidence.disclosures_of_run(TENANT, run_id))}
+        return open_(kept[digest], kept, {})
+
+
+@dataclass(slots=True, kw_only=True)
+class Desk(Record):
+    """An open project: its runs, and the people who answer."""
+
+    clock: FakeClock
+    assembly: Assembly
+    opened: AbstractAsyncContextManager[Assembly]
 
     def contract(self, workflow: str = "desk") -> Contract:
         return self.assembly.project.contracts[WorkflowName(workflow)]
@@ -155,56 +219,6 @@ class Desk:
 
     def person(self, who: str) -> Person:
         return self.assembly.project.people[PrincipalId(f"person:{who}")]
-
-    def approval(self, held: ToolOutcome | ApprovalId) -> Approval:
-        approval_id = held.approval_id if isinstance(held, HeldBack) else held
-        assert isinstance(approval_id, str)
-        found = self.do(self.runner.services.approvals.approval(ApprovalId(approval_id)))
-        assert found is not None
-        return found
-
-    def state(self, held: ToolOutcome) -> ApprovalState:
-        return self.approval(held).state
-
-    def run_row(self, run_id: RunId) -> Run:
-        found = self.do(self.runner.services.journal.run(run_id))
-        assert found is not None
-        return found
-
-    def steps(self, run_id: RunId) -> Mapping[str, Step]:
-        return {step.path: step for step in self.do(self.runner.services.journal.steps(run_id))}
-
-    def windows(self, run_id: RunId) -> Mapping[BudgetUnit, Window]:
-        return {one.unit: one for one in self.do(self.runner.services.journal.windows(run_id))}
-
-    def leaves(self, run_id: RunId, *types: str) -> Sequence[Mapping[str, Any]]:
-        """What the log says of a run, in order; of these types where some are named."""
-        stored = self.do(self.runner.services.evidence.leaves_of_run(TENANT, run_id))
-        # Any: a leaf is JSON whose shape each test knows.
-        leaves: list[Any] = [decode(one.leaf) for one in stored]
-        return [leaf for leaf in leaves if not types or leaf["type"] in types]
-
-    def disclosed(self, run_id: RunId, digest: str) -> Any:  # any JSON, of the shape that the test knows
-        kept = {one.digest: one for one in self.do(self.runner.services.evidence.disclosures_of_run(TENANT, run_id))}
-        return open_(kept[digest], kept, {})
-
-    def effects(self) -> Counter[str]:
-        """How often each tool changed the shop."""
-        return Counter(dict(self.shop("SELECT tool, count(*) FROM effects GROUP BY tool")))
-
-    def reads(self) -> Counter[str]:
-        """How often each tool was asked to read."""
-        return Counter(dict(self.shop("SELECT tool, count(*) FROM reads GROUP BY tool")))
-
-    def mood(self, tool: str, mood: str, times: int = 1) -> None:
-        """`before:refuse`, `before:raise`, `after:raise`, `before:hang`, `after:hang`, `garbage`."""
-        self.shop("INSERT INTO moods VALUES (?, ?, ?)", tool, mood, times)
-
-    # Any: rows of SQLite.
-    def shop(self, sql: str, *values: object) -> list[Any]:
-        """Ask or change the shop behind the door's back."""
-        with closing(sqlite3.connect(self.folder / "shop.db", timeout=30)) as shop, shop:
-            return shop.execute(sql, values).fetchall()
 
     def close(self) -> None:
         self.do(self.opened.__aexit__(None, None, None))
