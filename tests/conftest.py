@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, settings
 
 from tests.capabilities import MARKER, lack, skip_or_fail
 from tests.sampling import IS_LONG, SEED
+from tests.shop_runs import ShopRuns
 
 # No deadline: two shared cores make any single example slow now and then, which says nothing about the code.
 settings.register_profile("quick", deadline=None, print_blob=True, max_examples=60)
@@ -34,3 +35,11 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     drawn = "long matrices run whole" if IS_LONG else f"long matrices sampled by LEVERFRAME_SEED={SEED}"
     terminalreporter.write_line(f"{drawn}; LONG=1 runs them whole")
+
+
+@pytest.fixture(scope="session")
+def shop_runs(tmp_path_factory: pytest.TempPathFactory) -> ShopRuns:
+    """A project in which one run of each kind has really happened.  Copy it before you tamper with it."""
+    made = ShopRuns(tmp_path_factory.mktemp("shop-runs") / "desk")
+    made.make()
+    return made

@@ -321,3 +321,25 @@ def test_an_entry_left_out_of_a_run_breaks_its_sequence() -> None:
     report = verify(rehashed({**files, **cut}), log.trust())
 
     assert failed(report)["S6"][0].startswith("entry 8 (approval.requested): is number 7 of 'run_1', expected 6")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda note: note[:-1],
+        lambda note: note[:-1] + b"\x0b",
+        lambda note: note + b"\n",
+        lambda note: note.replace("\u2014 ".encode(), b""),
+        lambda note: note.replace("\u2014 ".encode(), b"- "),
+        lambda note: note + "\u2014 other AAAA\n".encode(),
+        lambda note: note + "\u2014 other not base64\n".encode(),
+    ],
+    ids=["no line feed", "another line end", "an empty line", "no dash", "another dash", "too short", "no base64"],
+)
+def test_a_note_that_other_tools_refuse_is_refused_here_too(change: Callable[[bytes], bytes]) -> None:
+    log = honest()
+    files = log.bundle()
+
+    report = verify(rehashed({**files, "checkpoint": change(files["checkpoint"])}), log.trust())
+
+    assert "signature" in failed(report)

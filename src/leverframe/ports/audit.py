@@ -7,7 +7,6 @@ the leaves, and the leaves against a signed head.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Protocol
 
 from leverframe.domain.approvals import Approval
@@ -18,9 +17,13 @@ from leverframe.domain.runs import Run
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredLeaf:
-    """A leaf with the columns that stand beside it; `run_id` and `run_seq` are None where the entry has no run."""
+    """A leaf with the columns that stand beside it; `run_id` and `run_seq` are None where the entry has no run.
+
+    `written` grows with the order in which rows were written, as far as nobody changed that too.
+    """
 
     index: int
+    written: int
     entry_id: str
     run_id: str | None
     run_seq: int | None
@@ -40,7 +43,15 @@ class StoredDisclosure:
     digest: str
     entry_id: str
     disclosure: Disclosure | None
-    created_at: datetime
+    created_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unreadable:
+    """A row that holds what is never written there.  `key` is its id, as it is stored."""
+
+    key: str
+    why: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,13 +64,20 @@ class StoredApproval:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredStep:
-    """What the journal says of one step."""
+    """What the journal says of one step, in the words of its columns; `refs` are the digests of its values."""
 
     run_id: str
     path: str
     kind: str
+    name: str
     state: str
     action_digest: Sha256
+    decision: str
+    rule: str
+    rule_source: str
+    approval_id: str
+    idempotency_key: str
+    refs: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,8 +104,8 @@ class EvidenceAudit(Protocol):
         """The stored head of the tree."""
         ...
 
-    def note(self, tenant: TenantId) -> bytes | None:
-        """The stored signed head."""
+    def note(self, tenant: TenantId) -> tuple[int, bytes] | None:
+        """The stored signed head, after the size that it is stored under."""
         ...
 
     def kept_head(self, tenant: TenantId) -> StoredHead | None:
@@ -102,11 +120,11 @@ class EvidenceAudit(Protocol):
         """The kept texts of policies and manifests, by the digest that they are stored under."""
         ...
 
-    def approvals(self, tenant: TenantId) -> Sequence[StoredApproval]:
+    def approvals(self, tenant: TenantId) -> Sequence[StoredApproval | Unreadable]:
         """All approvals as the journal has them, newest first."""
         ...
 
-    def runs(self, tenant: TenantId) -> Sequence[Run]:
+    def runs(self, tenant: TenantId) -> Sequence[Run | Unreadable]:
         """All runs as the journal has them."""
         ...
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 
 from leverframe.domain.approvals import AnswerWord, ApprovalState
 from leverframe.domain.ids import TenantId
-from leverframe.domain.runs import Run, RunState, StepState
+from leverframe.domain.runs import Run, RunState, StepKind, StepState
 from leverframe.domain.time import rfc3339
-from leverframe.ports.audit import EvidenceAudit, StoredApproval, StoredStep
+from leverframe.ports.audit import EvidenceAudit, StoredApproval, StoredStep, Unreadable
 from leverframe.sdk.report import Check, Leaf
 
 _MOVES: Mapping[str, ApprovalState] = {
@@ -30,6 +30,10 @@ _OUTCOMES: Mapping[str, frozenset[StepState]] = {
 }
 
 
+# The key is in the log from the announcement on.
+_UNANNOUNCED = (StepState.HELD, StepState.DENIED)
+
+
 @dataclass(slots=True, kw_only=True)
 class _Told:
     """What the log says of one approval."""
@@ -42,8 +46,14 @@ class _Told:
 
 def check_journal(audit: EvidenceAudit, tenant: TenantId, entries: Sequence[Leaf], checks: Mapping[str, Check]) -> None:
     """Hold every row of a tenant's journal against the entries of its log."""
-    _check_approvals(audit.approvals(tenant), _approvals(entries), checks["S3"])
-    _check_runs(audit.runs(tenant), entries, checks["S6"])
+    approvals, runs, told = audit.approvals(tenant), audit.runs(tenant), _approvals(entries)
+    for row in (one for one in approvals if isinstance(one, Unreadable)):
+        checks["S3"].fail(f"the row of {row.key} in the journal cannot be read: {row.why}")
+        told.pop(row.key, None)
+    for row in (one for one in runs if isinstance(one, Unreadable)):
+        checks["S6"].fail(f"the row of {row.key} in the journal cannot be read: {row.why}")
+    _check_approvals([one for one in approvals if not isinstance(one, Unreadable)], told, checks["S3"])
+    _check_runs([one for one in runs if not isinstance(one, Unreadable)], entries, checks["S6"])
     _check_steps(audit.steps(tenant), entries, checks["S1"])
 
 
@@ -109,6 +119,9 @@ def _check_approvals(stored: Sequence[StoredApproval], told: Mapping[str, _Told]
 def _check_runs(rows: Sequence[Run], entries: Iterable[Leaf], check: Check) -> None:
     started = {str(one.get("run_id")): one for one in entries if one.get("type") == "run.started"}
     ended = {str(one.get("run_id")): one for one in entries if one.get("type") == "run.ended"}
+    committed: dict[str, set[str]] = {}
+    for entry in entries:
+        committed.setdefault(str(entry.get("run_id")), set()).update(entry.get("_sd", ()))
     for row in rows:
         first, last = started.get(row.run_id), ended.get(row.run_id)
         if first is None:
@@ -120,6 +133,12 @@ def _check_runs(rows: Sequence[Run], entries: Iterable[Leaf], check: Check) -> N
             "initiator": (row.initiator, first.get("actor")),
             "launcher": (row.launcher, _detail(first).get("launcher")),
             "workflow": (row.workflow, _detail(first).get("workflow")),
+            "kind": (row.kind, _detail(first).get("kind")),
+            "environment": (row.environment, first.get("environment")),
+            "beginning": (rfc3339(row.opened_at), first.get("at")),
+            "input": (row.input_ref in first.get("_sd", ()), bool(row.input_ref)),
+            "output": (row.output_ref in committed[row.run_id], bool(row.output_ref)),
+            "time of its end": (rfc3339(row.ended_at) if row.ended_at else None, last.get("at") if last else None),
             "end": (row.state is RunState.ENDED, last is not None),
             "outcome": (row.outcome.value if row.outcome else None, last.get("outcome") if last else None),
         }
@@ -130,23 +149,55 @@ def _check_runs(rows: Sequence[Run], entries: Iterable[Leaf], check: Check) -> N
         check.fail(f"{run_id} began in the log and is not in the journal")
 
 
+@dataclass(slots=True, kw_only=True)
+class _ToldStep:
+    """What the log says of one step: all that its entries ever said of each, and what the last of them means."""
+
+    states: frozenset[StepState] = frozenset()
+    said: dict[str, set[object]] = field(default_factory=dict)
+    last: dict[str, object] = field(default_factory=dict)
+
+    def tell(self, entry: Leaf) -> None:
+        """Take in its next entry."""
+        self.states = _states(entry) or self.states
+        self.last |= entry
+        facts = entry | {"rule_source": _detail(entry).get("rule_source")}
+        for key in ("decision", "rule", "rule_source"):
+            self.said.setdefault(key, set()).add(facts.get(key))
+        self.said.setdefault("_sd", set()).update(entry.get("_sd", ()))
+
+    def differences(self, row: StoredStep) -> list[str]:
+        """What the journal says otherwise."""
+        last, said = self.last, self.said
+        same = {
+            "action": row.action_digest == last.get("action_digest", ""),
+            "tool": row.kind == StepKind.MODEL or row.name == last.get("tool", row.name),
+            "approval": row.approval_id == last.get("approval_id", ""),
+            "idempotency key": row.state in _UNANNOUNCED or row.idempotency_key == last.get("idempotency_key", ""),
+            "values": said["_sd"].issuperset(row.refs),
+            "decision": row.decision in said["decision"],
+            "rule": row.rule in said["rule"],
+            "place of the rule": row.rule_source in said["rule_source"],
+        }
+        return [name for name, is_same in same.items() if not is_same]
+
+
 def _check_steps(rows: Sequence[StoredStep], entries: Iterable[Leaf], check: Check) -> None:
-    told: dict[tuple[str, str], tuple[frozenset[StepState], str]] = {}
+    told: dict[tuple[str, str], _ToldStep] = {}
     for entry in entries:
         key = str(entry.get("run_id", "")), str(entry.get("step", ""))
-        states = _states(entry)
-        if states:
-            told[key] = states, str(entry.get("action_digest", told.get(key, ("", ""))[1]))
+        if key in told or _states(entry):
+            told.setdefault(key, _ToldStep()).tell(entry)
     for row in rows:
-        states, digest = told.pop((row.run_id, row.path), (frozenset(), ""))
+        one = told.pop((row.run_id, row.path), None)
         where = f"step {row.path} of {row.run_id}"
-        if not states:
+        if one is None:
             check.fail(f"{where} is in the journal, and no entry is of it")
-        elif StepState(row.state) not in states:
-            said = " or ".join(sorted(state.value for state in states))
+        elif row.state not in one.states:
+            said = " or ".join(sorted(one.states))
             check.fail(f"{where} is {row.state} in the journal, the log says {said}")
-        elif row.action_digest != digest:
-            check.fail(f"{where} is of another action in the journal than in the log")
+        elif wrong := one.differences(row):
+            check.fail(f"{where} has another {', '.join(wrong)} in the journal than in the log")
     for run_id, path in told:
         check.fail(f"step {path} of {run_id} is in the log and not in the journal")
 

@@ -7,7 +7,8 @@ Never: repairs anything.
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 
 from leverframe.core import merkle
 from leverframe.core.bundles import FORMAT
@@ -21,9 +22,10 @@ from leverframe.ports.audit import EvidenceAudit, StoredDisclosure, StoredLeaf
 from leverframe.runtime.agreeing import check_journal
 from leverframe.runtime.exporting import Gone, places_in
 from leverframe.sdk.heads import HASH_BYTES
-from leverframe.sdk.report import Check, Leaf, Report
+from leverframe.sdk.report import Check, Leaf, Report, new_checks
 from leverframe.sdk.seen import epoch_of, key_for
-from leverframe.sdk.verify import verify
+from leverframe.sdk.story import Story
+from leverframe.sdk.verify import UNFORMED, verify
 
 _PAGE = 5_000
 _COLUMNS = ("entry_id", "run_id", "run_seq", "type")
@@ -42,7 +44,8 @@ def verify_database(
         remembered: the newest head that a signer remembers; None without one.
     """
     rows = tuple(_rows(audit, tenant))
-    note = audit.note(tenant) or b""
+    noted = audit.note(tenant)
+    note = b"" if noted is None else noted[1]
     size = min(_signed_size(note), len(rows))
     parsed = [_parsed(row) for row in rows]
     stored = audit.disclosures(tenant)
@@ -58,9 +61,15 @@ def verify_database(
     report.about += "" if size == len(rows) else f"; {len(rows) - size} after it are not signed yet"
     if size < len(rows):
         report.checks["signature"].notes.append(f"entries {size} to {len(rows) - 1} are not signed yet")
+        _check_tail(parsed, size, report.checks)
     if not vkey and trust is None:
         report.checks["signature"].fail("the key of the log is not here, so its head cannot be held against it")
-    _check_sealed(stored, report.checks["disclosures"])
+    if noted is not None and noted[0] != _signed_size(note):
+        report.checks["signature"].fail(f"the head of {_signed_size(note)} entries is stored as one of {noted[0]}")
+    if missing := report.checks["policy"].not_here:
+        report.checks["policy"].not_here = ""
+        report.checks["policy"].fail(missing.replace("bundle", "database"))
+    _check_sealed(stored, parsed, report.checks["disclosures"])
     _check_columns(rows, parsed, tenant, report.checks["entries"])
     _check_stored_tree(audit, tenant, rows, report.checks["tree"])
     _check_known_heads(audit, tenant, vkey, rows, report.checks["head"], remembered=remembered)
@@ -94,6 +103,22 @@ def _signed_size(note: bytes) -> int:
     return int(lines[1]) if len(lines) > 1 and lines[1].isdigit() else 2**62
 
 
+def _check_tail(parsed: Sequence[Leaf | None], size: int, checks: Mapping[str, Check]) -> None:
+    """What the entries say that are not signed yet: no head shows them to be others, but they go on with the story."""
+    story = Story(new_checks(), is_whole=True)
+    for index, entry in enumerate(parsed):
+        if index == size:
+            story.checks = new_checks()  # what is wrong before is said already
+        try:
+            story.tell(index, entry or {})
+        except UNFORMED as err:
+            story.checks["entries"].fail(f"cannot be judged: {err!r}"[:200], index, story.kind)
+    for name, found in story.checks.items():
+        if name in checks:
+            checks[name].failed += found.failed
+            checks[name].places += found.places
+
+
 def _as_bundle(files: dict[str, bytes], tenant: TenantId, vkey: str) -> dict[str, bytes]:
     """The stored data in the form of a bundle, redacted values and all; it never leaves this process."""
     manifest = {
@@ -115,12 +140,12 @@ def _disclosed(stored: Sequence[StoredDisclosure], parsed: Sequence[Leaf | None]
         gone.note(entry)
         if entry.get("type") == "run.started":
             workflows[str(entry.get("run_id"))] = str(entry.get("detail", {}).get("workflow", ""))
-    opened = [(one.disclosure, one.created_at) for one in stored if one.disclosure is not None]
+    opened = [(one.disclosure, _at(one.created_us)) for one in stored if one.disclosure is not None]
     places = {place for one, _ in opened for place in places_in(one.value_bytes)}
-    for one, created_at in opened:
+    for one, at in opened:
         # A redacted part whose whole was deleted before it stands in nothing any more; the next start deletes it too.
         is_left_over = one.is_redacted and one.digest not in places
-        if not (is_left_over and gone.is_before(rfc3339(created_at))):
+        if not (is_left_over and gone.is_before(at)):
             yield {"disclosure": encoded(one)}
     digests = {one.digest for one in stored}
     for entry in known:
@@ -130,11 +155,22 @@ def _disclosed(stored: Sequence[StoredDisclosure], parsed: Sequence[Leaf | None]
                 yield {"digest": str(digest), "name": "", "withheld": reason.value}
 
 
-def _check_sealed(stored: Sequence[StoredDisclosure], check: Check) -> None:
+def _check_sealed(stored: Sequence[StoredDisclosure], parsed: Sequence[Leaf | None], check: Check) -> None:
     """What does not open is named by its digest, since nobody can say any more what it was."""
+    times = {str(entry.get("entry_id")): entry.get("at") for entry in parsed if entry is not None}
     for one in stored:
         if one.disclosure is None:
             check.fail(f"{one.digest} of {one.entry_id} does not open: it was changed, or its key is not here")
+        elif times.get(one.entry_id) != _at(one.created_us):
+            check.fail(f"{one.digest} is stored under another time than its entry, {one.entry_id}")
+
+
+def _at(time_us: int) -> str:
+    """A stored time as entries write it; empty for one that no clock ever showed."""
+    try:
+        return rfc3339(from_us(time_us))
+    except OverflowError:
+        return ""
 
 
 def _line(item: dict[str, str]) -> bytes:
@@ -151,7 +187,7 @@ def _check_columns(rows: Sequence[StoredLeaf], parsed: Sequence[Leaf | None], te
             continue
         stored = {"entry_id": row.entry_id, "run_id": row.run_id, "run_seq": row.run_seq, "type": row.type}
         wrong = [name for name in _COLUMNS if stored[name] != entry.get(name)]
-        wrong += ["at_us"] * (rfc3339(from_us(row.at_us)) != entry.get("at"))
+        wrong += ["at_us"] * (_at(row.at_us) != entry.get("at"))
         wrong += ["tenant"] * (entry.get("tenant") != tenant)
         if wrong:
             check.fail(f"is stored under another {', '.join(wrong)} than it says", row.index, row.type)
@@ -168,6 +204,10 @@ def _check_stored_tree(audit: EvidenceAudit, tenant: TenantId, rows: Sequence[St
         if nodes.get((level, index)) != digest:
             last = (index + 1 << level) - 1
             check.fail(f"the stored hash over entries {index << level} to {last} is not theirs")
+    if check.failed:
+        # A head says that something was changed, not what; this finds rows that only changed places.
+        for row in (one for one, after in pairwise(rows) if one.written > after.written):
+            check.fail("stands before an entry that was written before it", row.index, row.type)
     if audit.tree(tenant) != growth.state:
         check.fail(f"the stored head of the tree is not that of the {len(rows)} entries that are here")
 

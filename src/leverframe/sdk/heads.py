@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from leverframe.sdk.report import Check
 
-HASH_BYTES = 32
+HASH_BYTES, KEY_ID_BYTES = 32, 4
 _sha256 = hashlib.sha256
 
 
@@ -100,6 +100,17 @@ def read_hash(text: str) -> bytes:
     return digest
 
 
+def _signatures(lines: str) -> list[tuple[str, bytes]]:
+    """Signer, and key id with signature, of each line below the blank one.  Raises ValueError where one is no such."""
+    found = []
+    for line in lines.removesuffix("\n").split("\n"):
+        dash, signer, signature = line.split(" ")
+        found.append((signer, base64.b64decode(signature, validate=True)))
+        if dash != "\u2014" or len(found[-1][1]) <= KEY_ID_BYTES or not lines.endswith("\n"):
+            raise ValueError(f"{line[:80]!r} is no signature line")
+    return found
+
+
 def check_signature(note: bytes, vkey: str, check: Check) -> Head | None:
     """The head that a note states; whether `vkey` signed it goes into the check."""
     # Only this function needs it, so that `--help` and the reading of bundles work without.
@@ -116,11 +127,9 @@ def check_signature(note: bytes, vkey: str, check: Check) -> Head | None:
             check.fail(f"{vkey!r} is not an Ed25519 key of that name")
         if name != head.origin:
             check.fail(f"the head is of the log {head.origin!r}, the key of {name!r}")
-        for line in lines.splitlines():
-            signer, _, signature = line.removeprefix("\u2014 ").partition(" ")
-            raw = base64.b64decode(signature, validate=True)
-            if signer == name and raw[:4].hex() == key_id:
-                Ed25519PublicKey.from_public_bytes(key[1:]).verify(raw[4:], f"{body}\n".encode())
+        for signer, raw in _signatures(lines):
+            if signer == name and raw[:KEY_ID_BYTES].hex() == key_id:
+                Ed25519PublicKey.from_public_bytes(key[1:]).verify(raw[KEY_ID_BYTES:], f"{body}\n".encode())
                 check.checked += 1
         if not check.checked:
             check.fail(f"no signature of the key {vkey!r} is on the head")

@@ -34,7 +34,7 @@ MAX_LEAF_BYTES, MAX_TRUST_BYTES = 65_535, 65_536
 EXIT_OK, EXIT_BROKEN, EXIT_USAGE, EXIT_UNAVAILABLE = 0, 1, 2, 3
 _NAME = re.compile(r"(?:policy/)?[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _PLACE = re.compile(rb'"\.\.\.":"([A-Za-z0-9_-]{43})"')
-_UNFORMED = (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
+UNFORMED = (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
 _sha256 = hashlib.sha256
 _decode = json.JSONDecoder().decode  # of a str, which spares it to guess an encoding
 
@@ -108,7 +108,7 @@ class Sealed:
                     self.given.add(digest)
                 else:
                     self.withheld[item["digest"]] = item["withheld"]
-            except _UNFORMED as err:
+            except UNFORMED as err:
                 self.check.fail(f"line {number} of disclosures.jsonl cannot be read: {err!r}")
 
     def match(self, index: int, leaf: Leaf) -> None:
@@ -192,7 +192,7 @@ def _tell(lines: list[bytes], indexes: list[int], story: Story, sealed: Sealed |
                 recoveries.append(Recovery.read(index, leaf))
             if sealed is not None:
                 sealed.match(index, leaf)
-        except _UNFORMED as err:
+        except UNFORMED as err:
             check.fail(f"cannot be judged: {err!r}"[:200], index, story.kind)
     story.finish()
     if sealed is not None:
@@ -242,7 +242,7 @@ def _check_proofs(lines: list[bytes], files: dict[str, bytes], head: Head, check
             if index <= max(indexes):
                 check.fail("does not come after the entry on the line above", index, f"line {number + 1}")
             indexes[-1] = index
-        except (IndexError, *_UNFORMED) as err:
+        except (IndexError, *UNFORMED) as err:
             check.fail(f"line {number + 1} of leaves.jsonl has no readable proof: {err!r}")
     return indexes
 
@@ -296,7 +296,7 @@ def read_trust(path: Path) -> Leaf:
         is_headed = head is None or (
             isinstance(head["size"], int) and head["size"] >= 0 and bool(read_hash(head["root"]))
         )
-    except (OSError, *_UNFORMED) as err:
+    except (OSError, *UNFORMED) as err:
         raise Unreadable(f"the trust file {str(path)!r} cannot be read: {err!r}") from err
     if (
         trust.get("format") != TRUST_FORMAT

@@ -21,6 +21,7 @@ from leverframe.domain.ids import ApprovalId, PrincipalId, RuleId, RunId, Sha256
 from leverframe.domain.policy import ApprovalRequirement, SourceRef
 from leverframe.domain.proposals import AnswerApproval, ApprovalUsable, GuardFailed, MoveApproval
 from leverframe.domain.time import from_us, to_us
+from leverframe.ports.audit import StoredApproval, Unreadable
 from leverframe.ports.vault import DataKey, Vault
 from leverframe.store.sqlite.data_keys import Keys
 
@@ -230,10 +231,18 @@ def newest(tx: sqlite3.Connection, vault: Vault, state: ApprovalState | None, li
     return [_believed(tx, vault, row) for row in tx.execute(_NEWEST, params).fetchall()]
 
 
-def stored(tx: sqlite3.Connection, vault: Vault, tenant: TenantId) -> Sequence[tuple[Approval, bool]]:
+def stored(tx: sqlite3.Connection, vault: Vault, tenant: TenantId) -> Sequence[StoredApproval | Unreadable]:
     """All approvals of a tenant as they are stored, newest first, and whether each carries its tag."""
-    rows = [(row, _answers(tx, row)) for row in tx.execute(_ALL, {"tenant": tenant}).fetchall()]
-    return [(_approval(vault, row, answers), _is_genuine(vault, row, answers)) for row, answers in rows]
+    found: list[StoredApproval | Unreadable] = []
+    for row in tx.execute(_ALL, {"tenant": tenant}).fetchall():
+        answers = _answers(tx, row)
+        try:
+            approval = _approval(vault, row, answers)
+        except (ValueError, KeyError, TypeError, OverflowError, msgspec.MsgspecError) as err:
+            found.append(Unreadable(key=row[0], why=str(err)))
+        else:
+            found.append(StoredApproval(approval=approval, is_tagged=_is_genuine(vault, row, answers)))
+    return found
 
 
 def denied_like(

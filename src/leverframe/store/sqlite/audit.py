@@ -13,18 +13,14 @@ from leverframe.domain.errors import StoreUnavailable
 from leverframe.domain.evidence import TreeState
 from leverframe.domain.ids import Sha256, TenantId
 from leverframe.domain.runs import Run
-from leverframe.domain.time import from_us
-from leverframe.ports.audit import StoredApproval, StoredDisclosure, StoredHead, StoredLeaf, StoredStep
-from leverframe.ports.store import RunFilter
+from leverframe.ports.audit import StoredApproval, StoredDisclosure, StoredHead, StoredLeaf, StoredStep, Unreadable
 from leverframe.ports.vault import Vault
 from leverframe.store.sqlite import approvals, disclosures, evidence, known_heads, runs
 from leverframe.store.sqlite.connection import check_file, open_reader, said_plainly
 from leverframe.store.sqlite.heads import read_kept
 
-_NO_LIMIT = -1  # as SQLite spells it
-
 _LEAVES = """
-SELECT leaf_index, entry_id, run_id, run_seq, type, at_us, leaf, leaf_hash
+SELECT leaf_index, entry_id, run_id, run_seq, type, at_us, leaf, leaf_hash, rowid
   FROM leaves
  WHERE tenant = :tenant AND leaf_index >= :first
  ORDER BY leaf_index
@@ -43,7 +39,8 @@ SELECT DISTINCT f.sha256, a.content
 """
 
 _STEPS = """
-SELECT s.run_id, s.path, s.kind, s.state, s.action_digest
+SELECT s.run_id, s.path, s.kind, s.name, s.state, s.action_digest, s.decision, s.rule, s.rule_source, s.approval_id,
+       s.idempotency_key, s.args_ref, s.result_ref, s.detail_ref
   FROM steps AS s
   JOIN runs AS r ON r.run_id = s.run_id
  WHERE r.tenant = :tenant
@@ -72,6 +69,7 @@ class SqliteAudit:
                 at_us=row[5],
                 leaf=row[6],
                 leaf_hash=row[7],
+                written=row[8],
             )
             for row in rows
         ]
@@ -85,11 +83,10 @@ class SqliteAudit:
         with said_plainly(self._path):
             return evidence.tree_of(self._tx, tenant)
 
-    def note(self, tenant: TenantId) -> bytes | None:
-        """The stored signed head."""
+    def note(self, tenant: TenantId) -> tuple[int, bytes] | None:
+        """The stored signed head, after the size that it is stored under."""
         with said_plainly(self._path):
-            found = evidence.note_of(self._tx, tenant)
-        return None if found is None else found[1]
+            return evidence.note_of(self._tx, tenant)
 
     def kept_head(self, tenant: TenantId) -> StoredHead | None:
         """The head in the file beside the database."""
@@ -109,7 +106,7 @@ class SqliteAudit:
                     digest=one.digest,
                     entry_id=one.entry_id,
                     disclosure=one.disclosure,
-                    created_at=from_us(one.created_us),
+                    created_us=one.created_us,
                 )
                 for one in disclosures.of_tenant(self._tx, self._vault, tenant)
                 if not one.is_erased
@@ -119,21 +116,33 @@ class SqliteAudit:
         """The kept policies and manifests of a tenant's runs."""
         return [(Sha256(digest), content) for digest, content in self._rows(_POLICIES, tenant=tenant)]
 
-    def approvals(self, tenant: TenantId) -> Sequence[StoredApproval]:
+    def approvals(self, tenant: TenantId) -> Sequence[StoredApproval | Unreadable]:
         """All approvals, newest first."""
         with said_plainly(self._path):
-            found = approvals.stored(self._tx, self._vault, tenant)
-        return [StoredApproval(approval=one, is_tagged=is_tagged) for one, is_tagged in found]
+            return approvals.stored(self._tx, self._vault, tenant)
 
-    def runs(self, tenant: TenantId) -> Sequence[Run]:
+    def runs(self, tenant: TenantId) -> Sequence[Run | Unreadable]:
         """All runs, newest first."""
         with said_plainly(self._path):
-            return [one for one in runs.newest(self._tx, RunFilter(limit=_NO_LIMIT)) if one.tenant == tenant]
+            return runs.stored(self._tx, tenant)
 
     def steps(self, tenant: TenantId) -> Sequence[StoredStep]:
         """All steps in the order in which they were first written."""
         return [
-            StoredStep(run_id=row[0], path=row[1], kind=row[2], state=row[3], action_digest=Sha256(row[4]))
+            StoredStep(
+                run_id=row[0],
+                path=row[1],
+                kind=row[2],
+                name=row[3],
+                state=row[4],
+                action_digest=Sha256(row[5]),
+                decision=row[6],
+                rule=row[7],
+                rule_source=row[8],
+                approval_id=row[9],
+                idempotency_key=row[10],
+                refs=tuple(ref for ref in row[11:14] if ref),
+            )
             for row in self._rows(_STEPS, tenant=tenant)
         ]
 

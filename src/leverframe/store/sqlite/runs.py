@@ -12,6 +12,7 @@ from leverframe.domain.ids import EnvironmentName, PrincipalId, RunId, Sha256, T
 from leverframe.domain.proposals import GuardFailed, PutRun, RunIs
 from leverframe.domain.runs import Run, RunOutcome, RunState
 from leverframe.domain.time import from_us, to_us
+from leverframe.ports.audit import Unreadable
 from leverframe.ports.store import RunFilter
 
 _INSERT = """
@@ -94,6 +95,19 @@ def newest(tx: sqlite3.Connection, wanted: RunFilter) -> Sequence[Run]:
         "limit": wanted.limit,
     }
     return [_run(row) for row in tx.execute(_NEWEST, params)]
+
+
+def stored(tx: sqlite3.Connection, tenant: TenantId) -> Sequence[Run | Unreadable]:
+    """All runs of a tenant, newest first, those included whose rows hold what is never written there."""
+    found: list[Run | Unreadable] = []
+    everything = {"workflow": None, "state": None, "item_prefix": "", "limit": -1}
+    for row in tx.execute(_NEWEST, everything):
+        if row[1] == tenant:
+            try:
+                found.append(_run(row))
+            except (ValueError, OverflowError) as err:
+                found.append(Unreadable(key=row[0], why=str(err)))
+    return found
 
 
 def _found(tx: sqlite3.Connection, run_id: RunId, expected: RunState) -> str:
