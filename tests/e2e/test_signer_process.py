@@ -139,6 +139,9 @@ def test_without_its_signer_a_process_writes_nothing_and_reads_all(signer: Runni
     assert "leverframe signer" in move
 
 
+_MOST = 400
+
+
 def test_a_signer_that_went_away_is_waited_for_within_bounds(
     signer: RunningSigner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -159,10 +162,11 @@ def test_a_signer_that_went_away_is_waited_for_within_bounds(
             await attempt("e0")
             await asyncio.to_thread(until, lambda: _has_signed(signer, 1), what="the first head")
             signer.stop()
-            for number in range(1, 8):
-                await attempt(f"e{number}")
+            # A head is signed after its entries are answered, so a few more than the bound get through.
+            while said[-1] == "written" and len(said) < _MOST:
+                await attempt(f"e{len(said)}")
             signer.start()
-            await attempt("e8")
+            await attempt(f"e{len(said)}")
         finally:
             await store.close()
         return said, len([one for one in said if one == "written"])
@@ -171,7 +175,7 @@ def test_a_signer_that_went_away_is_waited_for_within_bounds(
     remembered = signer.signer(LOG).head()
 
     assert said[0] == said[-1] == "written"
-    assert "signer-unavailable" in said[1:-1]
+    assert said[-2] == "signer-unavailable"
     assert remembered is not None
     assert remembered.size == written
 
