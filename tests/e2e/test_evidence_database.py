@@ -15,7 +15,6 @@ from leverframe.signing.trust import load_trust
 from tests.evidence_project import (
     asked,
     database,
-    digests,
     edit_leaf,
     finished,
     granted,

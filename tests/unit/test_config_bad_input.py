@@ -112,7 +112,7 @@ PROJECT_CASES = [
     ("an empty command", 'servers: {shop: {mcp: [], trusted_process: {because: "x"}}}\n', "1:23 empty-list", "1 or more"),
     ("a pattern that can stall", 'types: {a: {pattern: "(a)\\\\1"}}\n', "1:22 bad-pattern", "back-references"),
     ("another database", "storage: {url: postgres://x}\n", "1:16 bad-value", "sqlite:PATH"),
-    ("grouped", "storage: {durability: grouped}\n", "1:23 not-in-this-version", "strict"),
+    ("lazy flushing", "storage: {durability: lazy}\n", "1:23 bad-value", "strict"),
     ("a budget of a team", "budgets: [{team: a, window: day, tenant: default, max_usd: 1}]\n", "1:12 not-in-this-version", "refused"),
     ("an unknown tenant", "tenants: {acme: {}}\npeople: {lena: {tenants: [acm]}}\n", "2:27 unknown-tenant", "'acme'"),
     ("an unknown role", "people: {lena: {roles: [aprover]}}\n", "1:25 bad-value", "the word approver"),

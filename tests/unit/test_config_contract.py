@@ -132,7 +132,7 @@ def test_without_words_the_defaults_are_the_safe_ones(tmp_path: Path) -> None:
     assert contract.budget.limits == {BudgetUnit.STEPS: 50}
     assert contract.environments == ("default",)
     assert contract.tier == "fast"
-    assert (project.tenants, project.durability) == (("default",), "strict")
+    assert (project.tenants, project.durability) == (("default",), "grouped")
 
 
 def test_the_artifacts_are_every_file_that_the_contract_was_made_of(tmp_path: Path) -> None:

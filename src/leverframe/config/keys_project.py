@@ -69,7 +69,7 @@ PROJECT_KEYS: tuple[Key, ...] = (
     _key("types.*.pattern", Text(form="a linear-time regular expression (RE2)", max_chars=1000), "What a token of the type looks like.", '"#W\\\\d{7}"', "core.token_types"),
     _key("storage", Group(), "Where state is kept.", '{url: "sqlite:.leverframe/leverframe.db"}', "store"),
     _key("storage.url", Text(form="sqlite:PATH", pattern=r"sqlite:[^\s?#]+", max_chars=500), "The database; a path is relative to the project.", "sqlite:.leverframe/leverframe.db", "store", default="sqlite:.leverframe/leverframe.db"),
-    _key("storage.durability", Words(known=("strict",), later=("grouped",)), "When a commit is flushed.", "strict", "store", default="strict"),
+    _key("storage.durability", Words(known=("grouped", "strict")), "When a commit is flushed: `grouped` answers reads, model calls and outcomes at once and flushes them within 10 ms; `strict` flushes each before its answer. What announces a write is always flushed first.", "strict", "store", default="grouped"),
     _key("budgets", ListOf(item=Group(needs=("window",))), "Limits over all runs of a tenant or a workflow. All that apply to a call must have room for it; a call is reserved in all of them or in none.", "[{tenant: acme, window: month, max_usd: 200}]", "core.shared_budgets", default="[]"),
     _key("budgets[].tenant", registry.NAME, "The tenant whose runs it counts. Without it each tenant has a budget of its own, of this size.", "acme", "core.shared_budgets", default="each tenant by itself"),
     _key("budgets[].workflow", registry.NAME, "The workflow whose runs it counts, within one tenant.", "refund_request", "core.shared_budgets", default="all workflows of the tenant"),

@@ -53,7 +53,7 @@ def read_project_file(files: ProjectFiles, findings: Findings) -> ProjectFile | 
         servers=_servers(section, findings),
         types=_types(section, findings),
         storage_url=storage.text("url", "sqlite:.leverframe/leverframe.db"),
-        durability=storage.text("durability", "strict"),
+        durability=storage.text("durability", "grouped"),
         signer=section.section("evidence").text("signer"),
         budgets=read_budgets(section, tenants, findings),
         zones=read_zones(section, findings),

@@ -215,7 +215,7 @@ class Project:
     servers: Mapping[str, McpServer]
     types: Mapping[str, str]  # semantic type -> linear-time pattern
     storage_url: str = "sqlite:.leverframe/leverframe.db"
-    durability: str = "strict"
+    durability: str = "grouped"
     signer: str = ""  # "unix:/path" of the process that holds the log's key; empty: a file beside the database
     subject_keys: Mapping[TenantId, bool] = field(default_factory=dict)
     budgets: tuple[SharedBudget, ...] = ()
