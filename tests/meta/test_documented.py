@@ -7,6 +7,7 @@ from argparse import ArgumentParser
 
 import pytest
 
+from leverframe.cli.main import build_parser
 from leverframe.config.keys import KEYS
 from leverframe.domain import errors
 from leverframe.domain.evidence import EVENT_DOCS, EventType
@@ -154,3 +155,7 @@ def test_a_command_or_flag_without_a_sentence_is_found() -> None:
     inner.add_argument("--by", metavar="CM")
 
     assert cli.undocumented(parser) == ["lever pull", "lever pull --by CM"]
+
+
+def test_every_command_and_flag_says_what_it_is_for() -> None:
+    assert cli.undocumented(build_parser()) == []
