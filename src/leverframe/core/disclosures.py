@@ -75,11 +75,11 @@ def open_(top: Disclosure, parts: Mapping[str, Disclosure], shown: Mapping[str, 
 
 def redaction_from(redaction: Redaction, parts: Iterable[Disclosure]) -> Redaction:
     """What a run has learned to redact, out of its stored redacted disclosures."""
-    for part in parts:
-        if part.is_redacted:
-            keyed = redaction_of([*redaction.keys, part.name], redaction.values)
-            redaction = learn(keyed, {part.name: decode(part.value_bytes)})
-    return redaction
+    redacted = [part for part in parts if part.is_redacted]
+    if not redacted:
+        return redaction
+    keyed = redaction_of([*redaction.keys, *(part.name for part in redacted)], redaction.values)
+    return learn(keyed, [{part.name: decode(part.value_bytes)} for part in redacted])
 
 
 def placeholders(withheld: Iterable[Disclosure | Withheld]) -> dict[str, str]:

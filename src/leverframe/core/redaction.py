@@ -26,6 +26,7 @@ from leverframe.domain.json import Json
 MIN_CHARS = 3
 MIN_CHARS_CASELESS = 2
 
+_WORD = re.compile(r"\w+")
 _SCALAR = re.compile(r"[^\s,}\])]*")
 _decode_at = json.JSONDecoder().raw_decode
 
@@ -36,6 +37,8 @@ class Redaction:
 
     keys: frozenset[str] = frozenset()
     values: Mapping[str, str] = field(default_factory=dict)  # folded value -> the key it was met under
+    # Filled at the first search, so that a text is searched once for all values and not once for each.
+    _needles: list["_Needles"] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def __bool__(self) -> bool:
         return bool(self.keys or self.values)
@@ -48,6 +51,33 @@ class Span:
     start: int
     end: int
     key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Needles:
+    """Values by the first word in them, which must stand in a text as a whole word; `others` are always tried."""
+
+    by_word: Mapping[str, Sequence[str]]
+    others: Sequence[str]
+
+    @classmethod
+    def of(cls, values: Iterable[str]) -> "_Needles":
+        by_word: dict[str, list[str]] = {}
+        others: list[str] = []
+        for needle in values:
+            word = _WORD.search(needle)
+            # Scripts without case have no word boundaries, and a value may stand in the middle of a run of theirs.
+            if word is None or any(_is_caseless(char) for char in word[0]):
+                others.append(needle)
+            else:
+                by_word.setdefault(word[0], []).append(needle)
+        return cls(by_word=by_word, others=others)
+
+    def candidates(self, folded: str) -> Iterator[str]:
+        """The values that may stand in a folded text, each once."""
+        yield from (needle for needle in self.others if needle.partition(" ")[0] in folded)
+        for word in set(_WORD.findall(folded)) & self.by_word.keys():
+            yield from self.by_word[word]
 
 
 class Rewriter(Protocol):
@@ -220,9 +250,10 @@ def _value_spans(text: str, offset: int, redaction: Redaction) -> Iterator[Span]
     if not redaction.values or not text:
         return
     folded, origin = _fold(text)
-    for needle, key in redaction.values.items():
-        if needle.partition(" ")[0] not in folded:
-            continue
+    if not redaction._needles:  # noqa: SLF001 - a cache of this module's own
+        redaction._needles.append(_Needles.of(redaction.values))  # noqa: SLF001 - as above
+    for needle in redaction._needles[0].candidates(folded):  # noqa: SLF001 - as above
+        key = redaction.values[needle]
         for match in _token(needle).finditer(folded):
             start, end = match.span()
             if origin is not None:
