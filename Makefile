@@ -16,7 +16,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 # Twice quiet: errors only, so that a first `make demo` shows the demo and not the installer.
 PIP_INSTALL := $(PY) -m pip install -qq --no-input --disable-pip-version-check --no-warn-conflicts
-CODE := $(wildcard src tests examples scripts bench)
+CODE := $(wildcard src tests examples scripts bench fuzz)
 UV_COMPILE := $(VENV)/bin/uv pip compile --quiet --generate-hashes --no-emit-index-url --universal \
 	--python-version 3.11 --custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
 
@@ -35,6 +35,10 @@ demo: $(VENV)/.demo ## Watch real work, a weak model and a hostile agent go thro
 test: export LEVERFRAME_LONG := $(LONG)
 test: $(VENV)/.stamp ## Run every test; LONG=1 runs the long matrices whole, ARGS="-k words" selects
 	@$(PY) -m pytest --hypothesis-seed=$(SEED) $(ARGS)
+
+.PHONY: fuzz
+fuzz: $(VENV)/.stamp ## Fuzz every parser for SECONDS (20); TARGET="vkey" names some of them
+	@$(PY) -m fuzz --seconds $(or $(SECONDS),20) $(TARGET)
 
 .PHONY: check
 check: lint types layers test ## Run all that CI runs: lint, types, layers, tests

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent
-FOLDERS = ("src", "tests", "examples", "bench", "scripts")
+FOLDERS = ("src", "tests", "examples", "bench", "scripts", "fuzz")
 TEXT_SUFFIXES = {"", ".cfg", ".css", ".html", ".in", ".ini", ".json", ".jsonl", ".md", ".py", ".sql", ".svg", ".toml"}
 TEXT_SUFFIXES |= {".txt", ".yaml", ".yml"}
 

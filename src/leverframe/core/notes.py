@@ -6,7 +6,6 @@ Never: holds a private key; `leverframe.signing` does.
 """
 
 import base64
-import binascii
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -68,7 +67,7 @@ def parse_vkey(text: str) -> VerifierKey:
     key_hash, _, encoded = rest.partition("+")
     try:
         raw = base64.b64decode(encoded, validate=True)
-    except binascii.Error:
+    except ValueError:  # of which binascii.Error is one
         raw = b""
     vkey = VerifierKey(name=name, public_key=raw[1:])
     if not is_key_name(name) or raw[:1] != _ED25519 or len(raw) != _KEY_BYTES + 1 or vkey.key_id.hex() != key_hash:
@@ -140,7 +139,7 @@ def _signatures(tail: str, vkey: VerifierKey) -> list[bytes]:
         name, _, encoded = line.removeprefix(_SIGNATURE_START).partition(" ")
         try:
             raw = base64.b64decode(encoded, validate=True)
-        except (binascii.Error, ValueError):
+        except ValueError:
             raw = b""
         if not line.startswith(_SIGNATURE_START) or not is_key_name(name) or len(raw) <= _KEY_ID_BYTES:
             raise EvidenceBroken(f"A signature line is '\u2014 <name> <base64>', got {line[:80]!r}")
@@ -160,7 +159,7 @@ def _parse_body(body: str) -> SignedHead:
     )
     try:
         root = base64.b64decode(lines[2], validate=True) if is_size else b""
-    except (binascii.Error, ValueError):
+    except ValueError:
         root = b""
     if not lines[0] or len(root) != _HASH_BYTES:
         raise EvidenceBroken(f"A checkpoint is origin, size and base64 root, each on a line; got {body[:120]!r}")

@@ -5,7 +5,6 @@ The file is the text `PRIVATE+KEY+<name>+<hash>+<base64>` of Go's `sumdb/note`, 
 """
 
 import base64
-import binascii
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -118,6 +117,6 @@ def _parts(text: str) -> tuple[str, str, bytes]:
         case [name, key_hash, encoded] if text.startswith(_PREFIX):
             try:
                 return name, key_hash, base64.b64decode(encoded, validate=True)
-            except binascii.Error:
+            except ValueError:  # of which binascii.Error is one
                 pass
     return "", "", b""

@@ -194,12 +194,15 @@ def read_kept(database: Path) -> Mapping[str, KeptHead]:
         OSError: it is there and cannot be read.
     """
     try:
-        return _decode(head_file(database).read_bytes())
+        kept = _decode(head_file(database).read_bytes())
+        for one in kept.values():
+            base64.b64decode(one.root, validate=True)
     except FileNotFoundError:
         return {}
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, ValueError):
         # A power cut may leave it empty, since it is not flushed; the next head replaces it.
         return {}
+    return kept
 
 
 def known_head(file: Path, kept: KeptHead) -> KnownHead:
