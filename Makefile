@@ -40,6 +40,10 @@ test: $(VENV)/.stamp ## Run every test; LONG=1 runs the long matrices whole, ARG
 fuzz: $(VENV)/.stamp ## Fuzz every parser for SECONDS (20); TARGET="vkey" names some of them
 	@$(PY) -m fuzz --seconds $(or $(SECONDS),20) $(TARGET)
 
+.PHONY: mutants
+mutants: $(VENV)/.stamp ## Change MODULE="core/budgets" in small ways and list what no test notices; docs/mutants.md judges
+	@$(PY) -m scripts.mutants --seconds $(or $(SECONDS),600) $(or $(MODULE),core/budgets)
+
 .PHONY: check
 check: lint types layers test ## Run all that CI runs: lint, types, layers, tests
 

@@ -18,6 +18,8 @@ FOUND = [
     ("log key", b"PRIVATE+KEY+leverframe/a+00000000+AQAA\xffAAA"),
     ("head file", b'{"acme":{"size":1,"root":"\xce","note":"x"}}'),
     ("head file", b'{"acme":{"size":1,"root":"not base64","note":"x"}}'),
+    ("head file", b"[" * 4_000),
+    ("trust file", b'{"a":' * 4_000),
     ("bundle checkpoint", base64.b64decode("YQoxCkFBPT0KCuKAlCBhIEFB")),
 ]
 

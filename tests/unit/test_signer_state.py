@@ -132,7 +132,9 @@ def test_a_key_or_a_memory_that_others_can_read_is_used_no_more(state: SignerSta
         state.answer(Tree().asks(20, 21))
 
 
-@pytest.mark.parametrize("left", [b"", b"{}", b"{", b'{"log":"another","format":"leverframe-signer/1"}'])
+@pytest.mark.parametrize(
+    "left", [b"", b"{}", b"{", b"\xff", b"[" * 5_000, b'{"log":"another","format":"leverframe-signer/1"}']
+)
 def test_a_damaged_memory_signs_nothing(state: SignerState, tmp_path: Path, left: bytes) -> None:
     signed(state, Tree().asks(0, 20))
     memory = next((tmp_path / "signer").glob("*.head"))

@@ -52,7 +52,7 @@ class SignerLine:
             with self._connected() as connection:
                 connection.sendall(frame(request))
                 answer = decode_answer(_read(connection, body_bytes(_read(connection, LENGTH_BYTES))))
-        except (OSError, EOFError, ValueError, msgspec.DecodeError) as err:
+        except (OSError, EOFError, ValueError, RecursionError, msgspec.DecodeError) as err:
             raise self._away(err) from err
         match answer.problem:
             case "" | "stale" | "not-found":

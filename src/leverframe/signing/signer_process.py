@@ -74,7 +74,7 @@ class SignerProcess:
         self._callers += 1
         try:
             await self._converse(reader, writer)
-        except (ValueError, OSError, EOFError, TimeoutError, msgspec.DecodeError):
+        except (ValueError, OSError, EOFError, TimeoutError, RecursionError, msgspec.DecodeError):
             # A caller that breaks the protocol, or went away, is hung up on: it is owed no explanation.
             pass
         finally:

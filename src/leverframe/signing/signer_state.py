@@ -140,7 +140,7 @@ class SignerState:
             return _Memory(log=log)
         try:
             memory = _decode_memory(read_secret(path))
-        except msgspec.DecodeError as err:
+        except (msgspec.DecodeError, ValueError, RecursionError) as err:
             raise _damaged(path) from err
         if memory.format != _FORMAT or memory.log != log:
             raise _damaged(path)

@@ -55,7 +55,7 @@ def load_trust(path: Path) -> Trust:
         vkey, head = parse_vkey(data["vkey"]), data.get("head")
         if data["format"] == FORMAT and data["origin"] == vkey.name:
             return Trust(vkey=vkey, head=None if head is None else _head(vkey.name, head["size"], head["root"]))
-    except (ValueError, KeyError, TypeError, AttributeError) as err:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as err:
         raise _not_trust(path) from err
     raise _not_trust(path)
 

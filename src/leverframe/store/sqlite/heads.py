@@ -199,7 +199,7 @@ def read_kept(database: Path) -> Mapping[str, KeptHead]:
             base64.b64decode(one.root, validate=True)
     except FileNotFoundError:
         return {}
-    except (msgspec.DecodeError, ValueError):
+    except (msgspec.DecodeError, ValueError, RecursionError):
         # A power cut may leave it empty, since it is not flushed; the next head replaces it.
         return {}
     return kept
