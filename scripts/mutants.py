@@ -34,7 +34,7 @@ BESIDE = {
     "core/policy/decide": (
         *("unit/test_policy_decide", "unit/test_policy_approvals", "unit/test_policy_matching"),
         *("unit/test_policy_meaning", "unit/test_policy_requirements", "property/test_policy_fast_equals_slow"),
-        *("unit/test_labels_at_the_door", "unit/test_door_decides"),
+        *("unit/test_budgets_edges", "unit/test_policy_explain"),
     ),
     "core/disclosures": ("property/test_redaction_total", "unit/test_redaction"),
     "core/approvals": ("unit/test_door_approvals", "unit/test_answers_clocks_and_people"),

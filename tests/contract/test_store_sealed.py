@@ -106,7 +106,9 @@ def test_tenants_never_share_a_key(bench: Bench, tmp_path: Path) -> None:
 
     assert holders(tmp_path) == {("acme", "tenant"), ("globex", "tenant")}
     assert bench.do(bench.store.evidence.disclosures(GLOBEX, [one.digest])) == {one.digest: one}
-    assert sorted(file.name for file in (tmp_path / "keys").iterdir()) == ["acme.vault.key", "globex.vault.key"]
+    kinds = ("mac", "vault")
+    names = [f"{tenant}.{kind}.key" for tenant in ("acme", "globex") for kind in kinds]
+    assert sorted(file.name for file in (tmp_path / "keys").iterdir()) == names
 
 
 def test_a_destroyed_key_takes_its_values_and_no_others_and_the_log_still_verifies(bench: Bench) -> None:

@@ -362,3 +362,34 @@ def test_a_log_written_anew_with_its_own_key_is_seen_with_a_trust_file_and_said_
         alone.out.split()
     )
     assert "signature: no signature of the key" in " ".join(against.out.split())
+
+
+def test_entries_that_the_store_never_wrote_are_named_and_never_signed(copy: Copy, shell: Shell) -> None:
+    """Between two heads anybody with SQL could put entries at the end; the next process would sign them."""
+    leaves, (noted,) = copy.leaves(), copy.execute("SELECT note FROM checkpoints")
+    forged = leaves[-1].replace(b'"log.closed"', b'"heartbeat"').replace(b'"ent_', b'"ent_X')
+    copy.put([*leaves, forged])
+
+    report, told = copy.verified(), shell.type("evidence", "trust", "--out", str(copy.root.parent / "trust.json"))
+
+    assert "does not carry its MAC" in places(report)
+    assert told.code == 1
+    assert "was changed outside of Leverframe" in told.err
+    assert copy.execute("SELECT note FROM checkpoints") == [noted]
+
+
+def test_what_a_crash_left_unsigned_is_signed_by_the_next_process(copy: Copy, shell: Shell) -> None:
+    """The same place, and entries that the store did write."""
+    shell.type("evidence", "trust", "--out", str(copy.root.parent / "trust.json"))
+    older = copy.execute("SELECT size, note FROM checkpoints")
+    open_run(shell)
+    size, note = older[0]
+    copy.execute("UPDATE checkpoints SET size = :size, note = :note", size=size, note=note)
+    Path(f"{database(copy.root)}.head").unlink()
+    unsigned = copy.verified()
+
+    told = shell.type("evidence", "trust", "--out", str(copy.root.parent / "trust.json"))
+
+    assert (unsigned.verdict, "are not signed yet" in unsigned.about) == (SELF_CONSISTENT, True)
+    assert told.code == 0, told.err
+    assert copy.verified(load_trust(copy.root.parent / "trust.json")).verdict == OK

@@ -104,6 +104,10 @@ class EvidenceAudit(Protocol):
         """The stored head of the tree."""
         ...
 
+    def is_tree_tagged(self, tenant: TenantId) -> bool:
+        """Whether the stored head of the tree carries the MAC of whoever wrote it; True where there is no tree."""
+        ...
+
     def note(self, tenant: TenantId) -> tuple[int, bytes] | None:
         """The stored signed head, after the size that it is stored under."""
         ...

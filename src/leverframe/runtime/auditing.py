@@ -49,11 +49,13 @@ def verify_database(
     size = min(_signed_size(note), len(rows))
     parsed = [_parsed(row) for row in rows]
     stored = audit.disclosures(tenant)
+    later = {str(entry.get("entry_id")) for entry in parsed[size:] if entry is not None}
+    signed = [one for one in stored if one.entry_id not in later]
     files = {
         "checkpoint": note,
         "leaves.jsonl": b"".join(row.leaf + b"\n" for row in rows[:size]),
         "hashes.bin": b"".join(row.leaf_hash[:HASH_BYTES] for row in rows[:size]),
-        "disclosures.jsonl": b"".join(_line(item) for item in _disclosed(stored, parsed[:size])),
+        "disclosures.jsonl": b"".join(_line(item) for item in _disclosed(signed, parsed[:size])),
         **{f"policy/{digest}": content for digest, content in audit.policies(tenant)},
     }
     report = verify(_as_bundle(files, tenant, vkey), trust)
@@ -61,7 +63,7 @@ def verify_database(
     report.about += "" if size == len(rows) else f"; {len(rows) - size} after it are not signed yet"
     if size < len(rows):
         report.checks["signature"].notes.append(f"entries {size} to {len(rows) - 1} are not signed yet")
-        _check_tail(parsed, size, report.checks)
+        _check_tail(parsed, size, frozenset(one.digest for one in stored), report.checks)
     if not vkey and trust is None:
         report.checks["signature"].fail("the key of the log is not here, so its head cannot be held against it")
     if noted is not None and noted[0] != _signed_size(note):
@@ -103,7 +105,7 @@ def _signed_size(note: bytes) -> int:
     return int(lines[1]) if len(lines) > 1 and lines[1].isdigit() else 2**62
 
 
-def _check_tail(parsed: Sequence[Leaf | None], size: int, checks: Mapping[str, Check]) -> None:
+def _check_tail(parsed: Sequence[Leaf | None], size: int, kept: frozenset[str], checks: Mapping[str, Check]) -> None:
     """What the entries say that are not signed yet: no head shows them to be others, but they go on with the story."""
     story = Story(new_checks(), is_whole=True)
     for index, entry in enumerate(parsed):
@@ -113,6 +115,9 @@ def _check_tail(parsed: Sequence[Leaf | None], size: int, checks: Mapping[str, C
             story.tell(index, entry or {})
         except UNFORMED as err:
             story.checks["entries"].fail(f"cannot be judged: {err!r}"[:200], index, story.kind)
+    for index, entry in enumerate(parsed[size:], start=size):
+        for digest in set((entry or {}).get("_sd", ())) - kept:
+            checks["disclosures"].fail(f"the value of {digest} is neither given nor explained", index)
     for name, found in story.checks.items():
         if name in checks:
             checks[name].failed += found.failed
@@ -208,6 +213,8 @@ def _check_stored_tree(audit: EvidenceAudit, tenant: TenantId, rows: Sequence[St
         # A head says that something was changed, not what; this finds rows that only changed places.
         for row in (one for one, after in pairwise(rows) if one.written > after.written):
             check.fail("stands before an entry that was written before it", row.index, row.type)
+    if not audit.is_tree_tagged(tenant):
+        check.fail("the stored head of the tree does not carry its MAC: something else than Leverframe wrote it")
     if audit.tree(tenant) != growth.state:
         check.fail(f"the stored head of the tree is not that of the {len(rows)} entries that are here")
 

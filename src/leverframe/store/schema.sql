@@ -177,7 +177,7 @@ CREATE TABLE trees (
     tenant TEXT NOT NULL PRIMARY KEY,
     size INTEGER NOT NULL,
     frontier BLOB NOT NULL
-) STRICT;
+, tag BLOB) STRICT;
 
 -- Complete subtrees of 2**8, 2**16 and 2**24 leaves, so that no proof reads more than 256 hashes a level.
 CREATE TABLE tree_nodes (
@@ -216,4 +216,4 @@ CREATE TABLE data_keys (
 ) STRICT;
 CREATE UNIQUE INDEX data_keys_live ON data_keys (tenant, holder) WHERE wrapped IS NOT NULL;
 
-PRAGMA user_version = 5;
+PRAGMA user_version = 6;

@@ -15,7 +15,7 @@ from leverframe.domain.ids import Sha256, TenantId
 from leverframe.domain.runs import Run
 from leverframe.ports.audit import StoredApproval, StoredDisclosure, StoredHead, StoredLeaf, StoredStep, Unreadable
 from leverframe.ports.vault import Vault
-from leverframe.store.sqlite import approvals, disclosures, evidence, known_heads, runs
+from leverframe.store.sqlite import approvals, disclosures, evidence, known_heads, runs, tree_tags
 from leverframe.store.sqlite.connection import check_file, open_reader, said_plainly
 from leverframe.store.sqlite.heads import read_kept
 
@@ -82,6 +82,11 @@ class SqliteAudit:
         """The stored head of the tree."""
         with said_plainly(self._path):
             return evidence.tree_of(self._tx, tenant)
+
+    def is_tree_tagged(self, tenant: TenantId) -> bool:
+        """Whether the stored head of the tree carries its MAC."""
+        with said_plainly(self._path):
+            return tree_tags.is_genuine(self._tx, self._vault, tenant, evidence.tree_of(self._tx, tenant))
 
     def note(self, tenant: TenantId) -> tuple[int, bytes] | None:
         """The stored signed head, after the size that it is stored under."""

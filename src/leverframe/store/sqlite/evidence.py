@@ -1,7 +1,8 @@
 """SQL of `leaves`, `trees`, `tree_nodes` and `checkpoints`: the log and its tree.
 
 Owner: evidence.  Writer: the store's writer.  Trust: untrusted; against a head that is kept elsewhere an editor can
-only make verification fail.
+only make verification fail.  The row of `trees` is tagged: entries after the newest signed head are signed, by the next
+head, only where the store wrote them (leverframe.store.sqlite.tree_tags).
 Invariant: the frontier in `trees` is that of the leaves, and `run_seq` of a run is 1, 2, 3 ... in commit order
 (tests/crash/test_store_kill.py).
 """
@@ -16,7 +17,7 @@ from leverframe.domain.evidence import EntryDraft, TreeState
 from leverframe.domain.ids import EntryId, RunId, TenantId
 from leverframe.domain.time import to_us
 from leverframe.ports.store import LoggedLeaf
-from leverframe.store.sqlite import disclosures
+from leverframe.store.sqlite import disclosures, tree_tags
 from leverframe.store.sqlite.data_keys import Keyring, Keys
 
 _HASH_BYTES = 32
@@ -26,8 +27,8 @@ _KEPT_LEVELS = (24, 16, 8)
 _TREE = "SELECT size, frontier FROM trees WHERE tenant = :tenant"
 
 _PUT_TREE = """
-INSERT INTO trees (tenant, size, frontier) VALUES (:tenant, :size, :frontier)
-ON CONFLICT (tenant) DO UPDATE SET size = excluded.size, frontier = excluded.frontier
+INSERT INTO trees (tenant, size, frontier, tag) VALUES (:tenant, :size, :frontier, :tag)
+ON CONFLICT (tenant) DO UPDATE SET size = excluded.size, frontier = excluded.frontier, tag = excluded.tag
 """
 
 _LAST_SEQ = "SELECT max(run_seq) FROM leaves WHERE tenant = :tenant AND run_id = :run_id"
@@ -124,7 +125,9 @@ class Appender:
         """Take one entry with its disclosures; returns its index in the tenant's tree."""
         tree = self._trees.get(draft.tenant)
         if tree is None:
-            tree = self._trees[draft.tenant] = tree_of(self._tx, draft.tenant)
+            tree = tree_of(self._tx, draft.tenant)
+            tree_tags.refuse_foreign(self._tx, self.keys.vault, draft.tenant, tree)
+            self._trees[draft.tenant] = tree
         run_seq = None if draft.run_id is None else self._next_seq(draft.tenant, draft.run_id)
         if draft.disclosures:
             # Now rather than at the end: a key that cannot be used fails this proposal and none beside it.
@@ -169,7 +172,9 @@ class Appender:
             self._tx.executemany(_PUT_NODE, kept)
         disclosures.put(self._tx, self.keys, [one.draft for one in entries if one.draft.disclosures])
         state = growth.state
-        self._tx.execute(_PUT_TREE, {"tenant": tenant, "size": state.size, "frontier": b"".join(state.frontier)})
+        tag = tree_tags.tag_of(self.keys.vault, tenant, state)
+        params = {"tenant": tenant, "size": state.size, "frontier": b"".join(state.frontier), "tag": tag}
+        self._tx.execute(_PUT_TREE, params)
         return state
 
     def _next_seq(self, tenant: TenantId, run_id: RunId) -> int:

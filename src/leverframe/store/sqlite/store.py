@@ -12,7 +12,7 @@ from leverframe.domain.ids import TenantId
 from leverframe.ports.signing import Signer
 from leverframe.ports.store import ApprovalBook, EvidenceLog, ForfeitEntry, Journal, Writer
 from leverframe.ports.vault import Vault
-from leverframe.store.sqlite import clean_mark
+from leverframe.store.sqlite import clean_mark, tree_heads
 from leverframe.store.sqlite.connection import (
     BUSY_MS,
     cannot_write,
@@ -96,6 +96,7 @@ def open_sqlite(
         with said_plainly(path):
             migrate(connection, path, create=create, vault=vault)
             check_vault(connection, vault)
+            tree_heads.check(connection, vault, signers)
             _recover(connection, path, boot, ring=ring, entry_of=entry_of)
             head_connection = open_writer(path)
             undo.callback(head_connection.close)
