@@ -79,6 +79,7 @@ def test_a_grant_of_the_quorum_starts_the_second_clock() -> None:
     given = after_answer(PENDING, answer(at_s=10))
 
     assert (given.state, given.execute_by) == (ApprovalState.GRANTED, NOW + timedelta(seconds=70))
+    assert given.missing == 0
 
 
 def test_a_quorum_is_of_different_people() -> None:
@@ -96,7 +97,9 @@ def test_a_quorum_is_of_different_people() -> None:
 def test_one_denial_denies_whatever_was_granted_before() -> None:
     two = replace(require(quorum=2), answers=(answer(LENA),))
 
-    assert after_answer(two, answer(OMAR, AnswerWord.DENY)).state is ApprovalState.DENIED
+    denied = after_answer(two, answer(OMAR, AnswerWord.DENY))
+
+    assert (denied.state, denied.missing, denied.execute_by) == (ApprovalState.DENIED, 0, None)
 
 
 @pytest.mark.parametrize("word", AnswerWord)
@@ -105,6 +108,7 @@ def test_an_answer_after_the_first_clock_finds_it_expired(word: AnswerWord, at_s
     given = after_answer(PENDING, answer(word=word, at_s=at_s))
 
     assert (given.state is ApprovalState.EXPIRED) is is_late
+    assert given.missing == 0
 
 
 @pytest.mark.parametrize("state", [state for state in ApprovalState if state is not ApprovalState.PENDING])

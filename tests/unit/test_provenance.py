@@ -252,3 +252,18 @@ def test_equal_values_have_one_spelling(value: Json, expected: Json) -> None:
     normal = normal_value("order_id", value)
 
     assert (normal, type(normal)) == (expected, type(expected))
+
+
+def test_a_starred_pointer_labels_whole_objects_and_all_that_is_in_them() -> None:
+    result: Json = {"rows": [{"id": "#W7654321", "by": {"name": "Ann"}}, "plain"], "rest": "#W1111111"}
+    spec = tool(LOOKUP, output_trust={"": Integrity.THIRD_PARTY, "/rows/*": Integrity.TENANT_RECORD})
+
+    labels = label_output(result, spec, step="2")
+    index = index_result(user_index(), result, labels, step="2")
+
+    assert {place: label.integrity for place, label in labels.items() if place} == {
+        "/rows/0": Integrity.TENANT_RECORD,
+        "/rows/1": Integrity.TENANT_RECORD,
+    }
+    assert integrity(index, order_id="#W7654321") is Integrity.TENANT_RECORD
+    assert integrity(index, order_id="#W1111111") is Integrity.THIRD_PARTY
