@@ -42,7 +42,15 @@ BESIDE = {
     "core/merkle": ("conformance/test_rfc6962_vectors",),
 }
 # These build whole logs first, and hold what the others hold.
-SLOW = {"test_verifiers_agree", "test_fuzz", "test_cedar_equal", "test_cedar_engines", "test_verify_never_crashes"}
+SLOW = {
+    "test_overlays",
+    "test_recorded_questions",
+    "test_verifiers_agree",
+    "test_fuzz",
+    "test_cedar_equal",
+    "test_cedar_engines",
+    "test_verify_never_crashes",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
