@@ -10,6 +10,8 @@
     │   └── AlreadyExists               it would overwrite what is there
     ├── RefusedError                    asked for something that may not be
     │   ├── CallDenied                  policy, contract or budget said no
+    │   ├── AuthRefused                 a credential that is no live key
+    │   ├── Killed                      a kill switch stops the call
     │   ├── BudgetExhausted             a budget that spans runs has no room before it resets
     │   ├── ApprovalRefused             this person may not answer, or not in this way
     │   ├── ApprovalAlreadyDecided      the first answer stands
@@ -35,6 +37,8 @@ point tells a caller of it.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
+
+from leverframe.domain.ids import KeyId, TenantId
 
 EXIT_OK, EXIT_REFUSED, EXIT_USAGE, EXIT_UNAVAILABLE = 0, 1, 2, 3
 
@@ -140,6 +144,28 @@ class CallDenied(RefusedError):
     """Policy, contract or budget refused a call; the rule and its place are in the message."""
 
     slug = "call-denied"
+
+
+class AuthRefused(RefusedError):
+    """A request carries no API key of this project, or one that has expired or was revoked."""
+
+    slug, status = "auth-refused", 401
+
+    def __init__(self, *, why: str, key_id: KeyId | None = None, tenant: TenantId | None = None) -> None:
+        """Which of these it was is for the log alone: `why` and whose key it is never reach whoever asked."""
+        super().__init__(
+            "The API key is not one that this project takes.",
+            next_move="Make one with: leverframe keys create NAME --workflow WORKFLOW",
+        )
+        self.why = why  # malformed | unknown | wrong-secret | expired | revoked
+        self.key_id = key_id  # of a key that is known, also where its secret was wrong
+        self.tenant = tenant
+
+
+class Killed(RefusedError):
+    """A person has thrown a kill switch that stops this call; nothing was sent."""
+
+    slug = "killed"
 
 
 class BudgetExhausted(RefusedError):

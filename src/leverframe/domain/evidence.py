@@ -59,6 +59,11 @@ class EventType(StrEnum):
     BUDGET_FORFEITED = "budget.forfeited"
     LABEL_ENDORSED = "label.endorsed"
     TOOL_DRIFTED = "tool.drifted"
+    BUDGET_RAISED = "budget.raised"
+    KEY_CREATED = "key.created"
+    KEY_ROTATED = "key.rotated"
+    KEY_REVOKED = "key.revoked"
+    KILLSWITCH_SET = "killswitch.set"
     AUTH_REFUSED = "auth.refused"
     EXPORT_CREATED = "export.created"
     RETENTION_PRUNED = "retention.pruned"
@@ -95,7 +100,12 @@ EVENT_DOCS: Mapping[EventType, str] = MappingProxyType(
         EventType.BUDGET_FORFEITED: "After a crash a window counts as used up to its last flushed bound.",
         EventType.LABEL_ENDORSED: "A person or a declared validator eased the label of a value.",
         EventType.TOOL_DRIFTED: "A tool answered or describes itself in another way than its specification says.",
-        EventType.AUTH_REFUSED: "Someone tried what they may not do.",
+        EventType.BUDGET_RAISED: "A person raised a budget for a while: by how much and until when.",
+        EventType.KEY_CREATED: "An API key was made: for which workflows and environments, until when, by whom.",
+        EventType.KEY_ROTATED: "An API key was replaced by another of its name; both work until the overlap ends.",
+        EventType.KEY_REVOKED: "An API key was taken back; no call is made with it from here on.",
+        EventType.KILLSWITCH_SET: "A kill switch was thrown or cleared: what it stops, where, and by whom.",
+        EventType.AUTH_REFUSED: "Someone tried what they may not do, or with a key that is not good any more.",
         EventType.EXPORT_CREATED: "A bundle was made: of what, and its sha256.",
         EventType.RETENTION_PRUNED: "Disclosures older than their retention were deleted; every proof still holds.",
         EventType.DISCLOSURE_ERASED: "Single disclosures were deleted on request; every proof still holds.",

@@ -20,6 +20,8 @@ ApprovalId = NewType("ApprovalId", str)
 EntryId = NewType("EntryId", str)
 WindowId = NewType("WindowId", str)  # "run/run_01J…", "tenant/acme/month/2026-11": the budget, then the period
 BudgetId = NewType("BudgetId", str)  # of a budget that spans runs: "tenant/acme/month"
+KeyId = NewType("KeyId", str)  # of an API key: "key_" and 22 letters and digits
+TeamName = NewType("TeamName", str)  # a named set of keys in a tenant
 BlobId = NewType("BlobId", str)
 Sha256 = NewType("Sha256", str)  # 64 lowercase hexadecimal digits
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from leverframe.domain.approvals import Answer, Approval, ApprovalState
+from leverframe.domain.authority import ApiKey, BudgetRaise, KillSwitch
 from leverframe.domain.budgets import BudgetUnit, Window
 from leverframe.domain.conditions import HistoryQuery
 from leverframe.domain.evidence import EntryDraft
@@ -88,7 +89,17 @@ class OnceFree:
     path: StepPath
 
 
-Guard = HistoryStill | RunIs | ApprovalUsable | OnceFree
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthorityIs:
+    """Guard: nobody changed a key, a kill switch or a raised budget since this generation of `Authority` was read.
+
+    It costs one comparison: the store reads the number once for all proposals of a transaction.
+    """
+
+    generation: int
+
+
+Guard = HistoryStill | RunIs | ApprovalUsable | OnceFree | AuthorityIs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -261,6 +272,28 @@ class DestroyKey:
     run_id: RunId = RunId("")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PutKey:
+    """Write an API key, or replace the one of its id.  Bumps the authority's generation by one."""
+
+    key: ApiKey
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PutKill:
+    """Throw a kill switch (`is_on`), or clear the one of its scope, name and tenant.  Bumps the generation by one."""
+
+    kill: KillSwitch
+    is_on: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PutRaise:
+    """Raise a budget for a while.  Bumps the authority's generation by one."""
+
+    budget_raise: BudgetRaise
+
+
 Change = (
     OpenRun
     | PutRun
@@ -279,6 +312,9 @@ Change = (
     | PutArtifact
     | PruneDisclosures
     | DestroyKey
+    | PutKey
+    | PutKill
+    | PutRaise
 )
 
 

@@ -18,6 +18,7 @@ from typing import Protocol
 
 from leverframe.core.notes import SignedHead
 from leverframe.domain.approvals import Approval, ApprovalState
+from leverframe.domain.authority import Authority
 from leverframe.domain.budgets import BudgetUnit, Window
 from leverframe.domain.evidence import Disclosure, EntryDraft, TreeState
 from leverframe.domain.ids import ApprovalId, CallId, EntryId, RunId, Sha256, TenantId, WindowId, WorkflowName
@@ -141,6 +142,22 @@ class ApprovalBook(Protocol):
 
         The latest in this run, however old; else the latest since then in another run of this subject.
         """
+        ...
+
+
+class AuthorityBook(Protocol):
+    """Reads of keys, kill switches and raised budgets.  Any process may change them, each time by one generation."""
+
+    async def authority(self) -> Authority:
+        """All of it.
+
+        Raises:
+            AuthorityForged: a row was written, changed or taken away by something else than Leverframe.
+        """
+        ...
+
+    async def generation(self) -> int:
+        """The number of the newest change; cheap, for whoever asks often."""
         ...
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
+from leverframe.core.api_keys import ID_BYTES, SECRET_BYTES, KeyText, spell
 from leverframe.domain.ids import ApprovalId, CallId, EntryId, ReservationId, RunId, ulid
 from leverframe.domain.time import to_us
 from leverframe.ports.clock import Clock, Entropy
@@ -41,6 +42,10 @@ class Mint:
     def approval_id(self) -> ApprovalId:
         """`apr_…`."""
         return ApprovalId(f"apr_{self._ulid()}")
+
+    def key_text(self) -> KeyText:
+        """A new API key, its id and its secret."""
+        return spell(self.entropy.token(ID_BYTES), self.entropy.token(SECRET_BYTES))
 
     def nonce(self) -> str:
         """128 random bits in hexadecimal, for the envelope."""

@@ -12,6 +12,7 @@ from leverframe.ports.fingerprints import Fingerprints
 from leverframe.ports.functions import ProjectFunctions
 from leverframe.ports.signing import Signer
 from leverframe.ports.store import ApprovalBook, EvidenceLog, Journal, Writer
+from leverframe.runtime.authority import AuthorityCache
 from leverframe.runtime.mint import Mint
 
 
@@ -32,3 +33,4 @@ class Services:
     claims: Claims
     signers: Mapping[TenantId, Signer]
     types: TokenTypes
+    authority: AuthorityCache

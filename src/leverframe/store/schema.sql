@@ -216,4 +216,58 @@ CREATE TABLE data_keys (
 ) STRICT;
 CREATE UNIQUE INDEX data_keys_live ON data_keys (tenant, holder) WHERE wrapped IS NOT NULL;
 
-PRAGMA user_version = 6;
+-- API keys, kill switches and raised budgets: tag is the MAC of a row, and in `authority` of all of them with their
+-- generation; holder is the tenant under whose key it was made.  tenant of a kill switch is empty where it is of all.
+CREATE TABLE authority (
+    one INTEGER NOT NULL PRIMARY KEY CHECK (one = 1),
+    generation INTEGER NOT NULL,
+    holder TEXT NOT NULL,
+    tag BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE api_keys (
+    key_id TEXT NOT NULL PRIMARY KEY,
+    tenant TEXT NOT NULL,
+    team TEXT NOT NULL,
+    name TEXT NOT NULL,
+    secret_sha256 TEXT NOT NULL,
+    workflows TEXT NOT NULL,
+    environments TEXT NOT NULL,
+    scopes TEXT NOT NULL,
+    owner TEXT NOT NULL,
+    created_us INTEGER NOT NULL,
+    expires_us INTEGER,
+    revoked_us INTEGER,
+    replaces TEXT,
+    tag BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE kill_switches (
+    scope TEXT NOT NULL,
+    name TEXT NOT NULL,
+    tenant TEXT NOT NULL,
+    holder TEXT NOT NULL,
+    set_by TEXT NOT NULL,
+    at_us INTEGER NOT NULL,
+    reason_ref TEXT NOT NULL,
+    tag BLOB NOT NULL,
+    PRIMARY KEY (scope, name, tenant)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE budget_raises (
+    raise_id INTEGER PRIMARY KEY,
+    budget TEXT NOT NULL,
+    tenant TEXT NOT NULL,
+    unit TEXT NOT NULL,
+    amount INTEGER NOT NULL CHECK (amount > 0),
+    until_us INTEGER NOT NULL,
+    raised_by TEXT NOT NULL,
+    at_us INTEGER NOT NULL,
+    reason_ref TEXT NOT NULL,
+    tag BLOB NOT NULL
+) STRICT;
+
+CREATE INDEX leaves_of_authority ON leaves (tenant, leaf_index)
+ WHERE type IN ('key.created', 'key.rotated', 'key.revoked', 'killswitch.set', 'budget.raised');
+
+PRAGMA user_version = 7;

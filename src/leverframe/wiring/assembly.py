@@ -16,7 +16,10 @@ from leverframe.identity.keys import TenantKeys
 from leverframe.identity.secrets import ProjectSecrets
 from leverframe.identity.vault import FileVault
 from leverframe.ports.acting import ToolExecutor
+from leverframe.ports.functions import ProjectFunctions
+from leverframe.ports.store import Writer
 from leverframe.runtime.advance import Runner
+from leverframe.runtime.authority import AuthorityCache
 from leverframe.runtime.door import Door
 from leverframe.runtime.forfeits import forfeited_entry
 from leverframe.runtime.logbook import Logbook
@@ -82,24 +85,12 @@ async def open_assembly(project: Project, *, create: bool, prunes: bool = False)
     tools = build_tools(project, functions, secrets)
     door = Door(tools, build_models(project, secrets, clock))
     logbook = Logbook(store.writer, mint)
-    services = Services(
-        project=project,
-        people=people_of(project),
-        writer=logbook,
-        journal=store.journal,
-        approvals=store.approvals,
-        evidence=store.evidence,
-        clock=clock,
-        mint=mint,
-        fingerprints=TenantKeys(state / KEYS_FOLDER),
-        functions=functions,
-        claims=FileClaims(state / "claims.lock"),
-        signers=store.signers,
-        types=compile_types(project.types),
-    )
+    services = _services(project, store, logbook, mint, functions)
     runner = Runner(services=services, door=door, releases=ReleaseFiles(root))
     heartbeat = asyncio.create_task(logbook.keep_time(), name="leverframe-heartbeat")
+    freshness = asyncio.create_task(services.authority.keep_fresh(), name="leverframe-authority-refresh")
     try:
+        await services.authority.reload()
         if create or prunes:
             await prune(services)
         yield Assembly(
@@ -107,9 +98,30 @@ async def open_assembly(project: Project, *, create: bool, prunes: bool = False)
         )
     finally:
         heartbeat.cancel()
+        freshness.cancel()
         await door.close()
         await logbook.close()
         await store.close()
+
+
+def _services(project: Project, store: Store, writer: Writer, mint: Mint, functions: ProjectFunctions) -> Services:
+    state = Path(project.root) / STATE_FOLDER
+    return Services(
+        project=project,
+        people=people_of(project),
+        writer=writer,
+        journal=store.journal,
+        approvals=store.approvals,
+        evidence=store.evidence,
+        clock=mint.clock,
+        mint=mint,
+        fingerprints=TenantKeys(state / KEYS_FOLDER),
+        functions=functions,
+        claims=FileClaims(state / "claims.lock"),
+        signers=store.signers,
+        types=compile_types(project.types),
+        authority=AuthorityCache(store.authority, mint.clock),
+    )
 
 
 def database_path(project: Project) -> Path:

@@ -24,6 +24,7 @@ from leverframe.identity.keys import TenantKeys
 from leverframe.identity.vault import FileVault
 from leverframe.ports.store import LoggedLeaf
 from leverframe.runtime.answers import answer
+from leverframe.runtime.authority import AuthorityCache
 from leverframe.runtime.door import Door
 from leverframe.runtime.mint import Mint
 from leverframe.runtime.outcomes import HeldBack
@@ -155,6 +156,7 @@ def _services(project: Project, folder: Path, store: Store, people: Sequence[Per
         claims=FileClaims(folder / "claims.lock"),
         signers={},
         types=compile_types(project.types),
+        authority=AuthorityCache(store.authority, clock),
     )
 
 

@@ -10,6 +10,7 @@ from leverframe.domain.ids import TenantId
 from leverframe.domain.proposals import (
     AnswerApproval,
     ApprovalUsable,
+    AuthorityIs,
     Change,
     CommitResult,
     Committed,
@@ -25,7 +26,10 @@ from leverframe.domain.proposals import (
     PruneDisclosures,
     PutApproval,
     PutArtifact,
+    PutKey,
+    PutKill,
     PutOnceKey,
+    PutRaise,
     PutRun,
     PutStep,
     PutValue,
@@ -36,7 +40,7 @@ from leverframe.domain.proposals import (
     TakeReserves,
     VoidReserves,
 )
-from leverframe.store.sqlite import approvals, artifacts, disclosures, history, runs, steps, windows
+from leverframe.store.sqlite import approvals, artifacts, authority, disclosures, history, runs, steps, windows
 from leverframe.store.sqlite.data_keys import Keys
 from leverframe.store.sqlite.evidence import Appender
 from leverframe.store.sqlite.windows import Leases
@@ -57,7 +61,7 @@ def carry_out(tx: sqlite3.Connection, log: Appender, leases: Leases, proposal: P
 
 def _carry_out(tx: sqlite3.Connection, log: Appender, leases: Leases, proposal: Proposal) -> CommitResult:
     for guard in proposal.guards:
-        failed = _check(tx, log.keys, guard)
+        failed = _check(tx, log.keys, leases, guard)
         if failed is not None:
             return failed
     for change in proposal.changes:
@@ -73,7 +77,7 @@ def _carry_out(tx: sqlite3.Connection, log: Appender, leases: Leases, proposal: 
     return Committed(first_index=first_index)
 
 
-def _check(tx: sqlite3.Connection, keys: Keys, guard: Guard) -> GuardFailed | None:
+def _check(tx: sqlite3.Connection, keys: Keys, leases: Leases, guard: Guard) -> GuardFailed | None:
     match guard:
         case HistoryStill():
             return history.still(tx, guard)
@@ -83,6 +87,10 @@ def _check(tx: sqlite3.Connection, keys: Keys, guard: Guard) -> GuardFailed | No
             return approvals.usable(tx, keys.vault, guard)
         case OnceFree():
             return history.free(tx, guard)
+        case AuthorityIs():
+            if leases.generation is None:
+                leases.generation = authority.generation(tx)
+            return authority.still(leases.generation, guard)
         case _:
             assert_never(guard)
 
@@ -101,6 +109,11 @@ def _do(tx: sqlite3.Connection, keys: Keys, leases: Leases, tenant: TenantId, ch
             return approvals.move(tx, keys.vault, change)
         case DestroyKey():
             return disclosures.destroy(tx, keys, change)
+        case PutKey() | PutKill() | PutRaise():
+            # Read again by whoever asks next, also where this proposal is rolled back.
+            leases.generation = None
+            authority.put(tx, keys.vault, tenant, change)
+            return None
         case _:
             _write(tx, keys, change)
             return None

@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 
 from leverframe.domain.approvals import Approval, ApprovalState
+from leverframe.domain.authority import Authority
 from leverframe.domain.budgets import Window
 from leverframe.domain.evidence import Disclosure, TreeState
 from leverframe.domain.ids import ApprovalId, CallId, RunId, Sha256, TenantId, WindowId, WorkflowName
@@ -20,7 +21,17 @@ from leverframe.domain.proposals import HistoryLookup, HistoryValues, OnceFree
 from leverframe.domain.runs import Run, Step
 from leverframe.ports.store import LoggedLeaf, RunFilter
 from leverframe.ports.vault import Vault
-from leverframe.store.sqlite import approvals, artifacts, disclosures, evidence, history, runs, steps, windows
+from leverframe.store.sqlite import (
+    approvals,
+    artifacts,
+    authority,
+    disclosures,
+    evidence,
+    history,
+    runs,
+    steps,
+    windows,
+)
 from leverframe.store.sqlite.connection import open_reader, said_plainly
 
 
@@ -134,6 +145,24 @@ class SqliteApprovalBook:
             return approvals.denied_like(
                 tx, self._vault, tenant, selector_digest, run_id=run_id, subject_digest=subject_digest, since=since
             )
+
+
+class SqliteAuthorityBook:
+    """The authority book of `ports.store`."""
+
+    def __init__(self, readers: Readers, vault: Vault) -> None:
+        self._readers = readers
+        self._vault = vault
+
+    async def authority(self) -> Authority:
+        """All keys, kill switches and raised budgets, checked."""
+        with self._readers.snapshot() as tx:
+            return authority.read(tx, self._vault)
+
+    async def generation(self) -> int:
+        """The number of the newest change."""
+        with self._readers.snapshot() as tx:
+            return authority.generation(tx)
 
 
 class SqliteEvidenceLog:

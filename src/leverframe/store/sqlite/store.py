@@ -10,7 +10,7 @@ from types import MappingProxyType
 from leverframe.domain.errors import StoreUnavailable
 from leverframe.domain.ids import TenantId
 from leverframe.ports.signing import Signer
-from leverframe.ports.store import ApprovalBook, EvidenceLog, ForfeitEntry, Journal, Writer
+from leverframe.ports.store import ApprovalBook, AuthorityBook, EvidenceLog, ForfeitEntry, Journal, Writer
 from leverframe.ports.vault import Vault
 from leverframe.store.sqlite import clean_mark, tree_heads
 from leverframe.store.sqlite.connection import (
@@ -27,7 +27,13 @@ from leverframe.store.sqlite.filelock import FileLock
 from leverframe.store.sqlite.flushing import Flusher, WalFile
 from leverframe.store.sqlite.heads import HeadKeeper
 from leverframe.store.sqlite.migrate import migrate
-from leverframe.store.sqlite.reads import Readers, SqliteApprovalBook, SqliteEvidenceLog, SqliteJournal
+from leverframe.store.sqlite.reads import (
+    Readers,
+    SqliteApprovalBook,
+    SqliteAuthorityBook,
+    SqliteEvidenceLog,
+    SqliteJournal,
+)
 from leverframe.store.sqlite.sealing import check_vault
 from leverframe.store.sqlite.writer import SqliteWriter
 
@@ -41,6 +47,7 @@ class Store:
     writer: Writer
     journal: Journal
     approvals: ApprovalBook
+    authority: AuthorityBook
     evidence: EvidenceLog
     signers: Mapping[TenantId, Signer]  # those it was opened with, each in the epoch of its log
     _connection: sqlite3.Connection
@@ -141,6 +148,7 @@ def _opened(
         writer=writer,
         journal=SqliteJournal(readers),
         approvals=SqliteApprovalBook(readers, vault),
+        authority=SqliteAuthorityBook(readers, vault),
         evidence=SqliteEvidenceLog(readers, vault),
         signers=signers,
         _connection=held[0],

@@ -124,9 +124,14 @@ _decode_amounts = msgspec.json.Decoder(_Amounts).decode
 
 @dataclass(slots=True, kw_only=True)
 class Leases:
-    """Whether a batch raised a ceiling: then it is flushed before anyone in it is answered."""
+    """What a batch did and found once for all of its proposals.
+
+    `is_raised`: a ceiling was raised, so the batch is flushed before anyone in it is answered.  `generation` is the
+    authority's, as this transaction found it; None until somebody asks.
+    """
 
     is_raised: bool = False
+    generation: int | None = None
 
 
 def insert(tx: sqlite3.Connection, run: Run, window: Window) -> None:
