@@ -6,6 +6,7 @@
     │   ├── ConditionError              a `when:` does not parse (offset inside)
     │   ├── CedarUnsupported            a policy has no form on the other side of an export or import
     │   ├── JsonInvalid                 bytes or a value that is not the JSON we accept
+    │   ├── WireRefused                 a relayed model call that cannot be read or may not be passed on
     │   ├── NotFound                    a run, approval, workflow or file that is not there
     │   └── AlreadyExists               it would overwrite what is there
     ├── RefusedError                    asked for something that may not be
@@ -120,6 +121,23 @@ class JsonInvalid(UsageError):
     """Bytes are not JSON, or a value cannot be written as JSON, in the strict form that digests rest on."""
 
     slug, status, exit_code = "json-invalid", 422, EXIT_REFUSED
+
+
+class WireRefused(UsageError):
+    """A model call in a vendor's format cannot be read, or asks for what may not be passed on; nothing was sent.
+
+    `param` is the path of the field (`messages[0].content[1].image_url`), empty where it is the whole body.  `code` is
+    a word for programs: malformed_json, duplicate_key, unknown_field, wrong_type, vendor_tool, vendor_state,
+    remote_url, unpriced, too_large.
+    """
+
+    slug, status = "wire-refused", 400
+
+    def __init__(self, message: str, *, code: str, param: str = "", next_move: str = "", status: int = 400) -> None:
+        super().__init__(message, next_move=next_move)
+        self.code = code
+        self.param = param
+        self.http_status = status
 
 
 class NotFound(UsageError):

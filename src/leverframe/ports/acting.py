@@ -1,8 +1,12 @@
 """The ports that act: a tool's receiver and a model's vendor.  Only the door holds them."""
 
+from collections.abc import Mapping
 from typing import Protocol
 
-from leverframe.domain.calls import ModelAnswer, ModelBound, ModelRequest, ToolAnswer, ToolRequest
+from leverframe.domain.calls import ModelAnswer, ModelBound, ModelLost, ModelRequest, ToolAnswer, ToolRequest
+from leverframe.domain.contracts import ModelRef
+from leverframe.domain.money import MicroUsd
+from leverframe.domain.relays import RelayCall, RelayRefusal, Usage
 from leverframe.domain.tools import ToolSpec
 
 
@@ -45,4 +49,78 @@ class ModelCaller(Protocol):
 
     async def close(self) -> None:
         """Let go of connections and models.  Safe to call twice."""
+        ...
+
+
+class RelayStream(Protocol):
+    """An answer that has begun, with status 200.
+
+    `headers` are those that may go to the client.  `is_stream` says how the body is to be read: a vendor may answer
+    plainly where a stream was asked for.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    is_stream: bool
+
+    async def read(self) -> bytes:
+        """The next piece, as it came; empty at the proper end.
+
+        Raises:
+            RelayBroken: there is no proper end.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of the connection, in mid-answer too.  Safe to call twice."""
+        ...
+
+
+class ModelRelay(Protocol):
+    """Room 5 for calls that come in a vendor's own format.
+
+    Contract: `bound` and `cost` are made without the network and without waiting; `send` sends at most one request
+    and never raises for what a vendor does.  The vendor's key is set inside and appears in no answer.
+    """
+
+    def bound(self, call: RelayCall, model: ModelRef, *, max_output_tokens: int) -> ModelBound:
+        """The most this call can take, with as many output tokens for each choice.
+
+        Raises:
+            ProviderUnavailable: no such provider, it does not speak the call's format, or a part has no price.
+        """
+        ...
+
+    async def send(
+        self,
+        call: RelayCall,
+        model: ModelRef,
+        *,
+        max_output_tokens: int | None,
+        deadline_s: float,
+        headers: Mapping[str, str],
+        is_observed: bool = False,
+    ) -> RelayStream | RelayRefusal | ModelLost:
+        """Send it, and come back with the first byte of the answer.
+
+        Args:
+            call: as it was read.
+            model: whom to ask.
+            max_output_tokens: what the budget affords for each choice; None sets no limit.
+            deadline_s: for the whole exchange, the stream included.
+            headers: of the client, in lower case; only those pass that `core.wires.passed_headers` admits.
+            is_observed: the body goes as it came but for the model's name.
+        """
+        ...
+
+    def cost(self, model: ModelRef, usage: Usage) -> tuple[MicroUsd, str]:
+        """What it cost, and the version of the prices that say so.
+
+        Raises:
+            ProviderUnavailable: a part of it has no price.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections.  Safe to call twice."""
         ...

@@ -1,0 +1,11 @@
+"""The wire formats of model vendors, read and written without any I/O.
+
+What passes, passes as the bytes that came; what is not known is refused by name.
+"""
+
+from leverframe.core.wires.calls import read_call
+from leverframe.core.wires.problems import error_body, error_frame
+from leverframe.core.wires.shaping import upstream_body
+from leverframe.core.wires.usage import UsageReader
+
+__all__ = ["UsageReader", "error_body", "error_frame", "read_call", "upstream_body"]

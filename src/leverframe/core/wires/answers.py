@@ -1,0 +1,284 @@
+"""Answers of the OpenAI formats and of Anthropic, plain and streamed: usage, text, end.
+
+Knows: which of several counts is the truth.  Later ones replace earlier ones and nothing is added up, so that a frame
+that comes twice changes nothing; an explicit zero is a count.
+Source: API references of OpenAI (chat, responses, embeddings) and Anthropic (messages, streaming), 2025-11.
+"""
+
+from typing import Protocol
+
+from leverframe.core.wires.said import Said, count, counted, error_text
+from leverframe.core.wires.strict import encoded
+from leverframe.domain.relays import Usage
+
+
+class Reading(Protocol):
+    """Reads the values of one answer in one format."""
+
+    usage: Usage | None
+    error: str
+    is_ended: bool  # by a word of the format, so that nothing more is to come
+    said: Said
+
+    def whole(self, body: dict[str, object]) -> None:
+        """A plain answer."""
+        ...
+
+    def frame(self, value: dict[str, object]) -> bool:
+        """The value of one frame; False where it only tells usage."""
+        ...
+
+
+class ChatReading:
+    """Chat Completions, and Embeddings, which have the same usage without an answer."""
+
+    __slots__ = ("error", "is_ended", "said", "usage")
+
+    def __init__(self) -> None:
+        self.usage: Usage | None = None
+        self.error = ""
+        self.is_ended = False
+        self.said = Said()
+
+    def whole(self, body: dict[str, object]) -> None:
+        """A plain answer."""
+        self.error = error_text(body.get("error"))
+        self.usage = openai_usage(body.get("usage"), "prompt_tokens", "completion_tokens")
+        choices = body.get("choices")
+        for index, choice in enumerate(choices if isinstance(choices, list) else ()):
+            if isinstance(choice, dict):
+                self._message(index, choice.get("message"))
+                self.said.finish(choice.get("finish_reason"))
+        self.is_ended = not self.error
+
+    def frame(self, value: dict[str, object]) -> bool:
+        """One chunk; False for the one that only tells usage."""
+        choices = value.get("choices")
+        if choices and isinstance(choices, list):
+            for choice in choices:
+                if isinstance(choice, dict):
+                    self._choice(choice)
+        found = value.get("usage")
+        if found is not None:
+            usage = openai_usage(found, "prompt_tokens", "completion_tokens")
+            self.usage = usage or self.usage
+        failed = value.get("error")
+        if failed is not None:
+            self.error = error_text(failed)
+        return found is None or bool(choices) or failed is not None or not isinstance(choices, list)
+
+    def _choice(self, choice: dict[str, object]) -> None:
+        delta = choice.get("delta")
+        if isinstance(delta, dict):
+            content = delta.get("content")
+            if content is not None:
+                self.said.text(choice.get("index"), content)
+            if len(delta) > 1 or content is None:
+                self._rest(choice.get("index"), delta)
+        reason = choice.get("finish_reason")
+        if reason is not None:
+            self.said.finish(reason)
+
+    def _rest(self, index: object, delta: dict[str, object]) -> None:
+        self.said.text(index, delta.get("refusal"))
+        calls = delta.get("tool_calls")
+        for position, call in enumerate(calls if isinstance(calls, list) else ()):
+            if isinstance(call, dict):
+                function = call.get("function") or call.get("custom")
+                inner = function if isinstance(function, dict) else {}
+                self.said.tool_use(
+                    (_key(index), _key(call.get("index", position))),
+                    id_=call.get("id"),
+                    name=inner.get("name"),
+                    arguments=inner.get("arguments") or inner.get("input"),
+                )
+
+    def _message(self, index: int, message: object) -> None:
+        if isinstance(message, dict):
+            content = message.get("content")
+            for part in content if isinstance(content, list) else ():
+                self.said.text(index, part.get("text") if isinstance(part, dict) else None)
+            self.said.text(index, content)
+            self._rest(index, message)
+
+
+class ResponsesReading:
+    """The Responses format; the last event holds the whole answer with its usage."""
+
+    __slots__ = ("error", "is_ended", "said", "usage")
+    _ENDS = frozenset({"response.completed", "response.incomplete", "response.failed"})
+
+    def __init__(self) -> None:
+        self.usage: Usage | None = None
+        self.error = ""
+        self.is_ended = False
+        self.said = Said()
+
+    def whole(self, body: dict[str, object]) -> None:
+        """A plain answer."""
+        self.error = error_text(body.get("error"))
+        self.usage = openai_usage(body.get("usage"), "input_tokens", "output_tokens")
+        self.said = Said()
+        output = body.get("output")
+        for index, item in enumerate(output if isinstance(output, list) else ()):
+            if isinstance(item, dict):
+                self._item(index, item)
+        self.said.finish(body.get("status"))
+        self.is_ended = body.get("status") not in {"in_progress", "queued"} and not self.error
+
+    def frame(self, value: dict[str, object]) -> bool:
+        """One event."""
+        kind = value.get("type")
+        if kind == "response.output_text.delta":
+            self.said.text((_key(value.get("output_index")), _key(value.get("content_index"))), value.get("delta"))
+        elif kind in self._ENDS:
+            response = value.get("response")
+            usage = self.usage
+            if isinstance(response, dict):
+                self.whole(response)
+            # Each word of the end is an end, whatever it says; and a later one without usage takes none away.
+            self.usage, self.is_ended = self.usage or usage, True
+        elif kind == "error":
+            self.error = error_text(value.get("error") or value)
+        return True
+
+    def _item(self, index: int, item: dict[str, object]) -> None:
+        if item.get("type") in {"function_call", "custom_tool_call"}:
+            self.said.tool_use(
+                index,
+                id_=item.get("call_id"),
+                name=item.get("name"),
+                arguments=item.get("arguments") or item.get("input"),
+            )
+            return
+        content = item.get("content")
+        for part in content if isinstance(content, list) else ():
+            if isinstance(part, dict):
+                self.said.text(index, part.get("text") or part.get("refusal"))
+
+
+class MessagesReading:
+    """Anthropic Messages.  `message_delta` is the truth; it and `message_start` do not add up."""
+
+    __slots__ = ("_counts", "error", "is_ended", "said", "usage")
+
+    def __init__(self) -> None:
+        self.usage: Usage | None = None
+        self.error = ""
+        self.is_ended = False
+        self.said = Said()
+        self._counts: dict[str, object] = {}
+
+    def whole(self, body: dict[str, object]) -> None:
+        """A plain answer; of count_tokens too, which has no usage."""
+        self.error = error_text(body.get("error"))
+        self.usage = anthropic_usage(body.get("usage"))
+        content = body.get("content")
+        for index, block in enumerate(content if isinstance(content, list) else ()):
+            if isinstance(block, dict):
+                self._block(index, block)
+                if block.get("type") == "tool_use" and block.get("input") is not None:
+                    self.said.tool_use(index, arguments=_compact(block["input"]))
+        self.said.finish(body.get("stop_reason"))
+        self.is_ended = not self.error
+
+    def frame(self, value: dict[str, object]) -> bool:
+        """One event."""
+        match value.get("type"):
+            case "content_block_delta":
+                self._delta(_key(value.get("index")), value.get("delta"))
+            case "content_block_start":
+                block = value.get("content_block")
+                if isinstance(block, dict):
+                    self._block(_key(value.get("index")), block)
+            case "message_start":
+                message = value.get("message")
+                self._count(message.get("usage") if isinstance(message, dict) else None)
+            case "message_delta":
+                self._count(value.get("usage"))
+                delta = value.get("delta")
+                self.said.finish(delta.get("stop_reason") if isinstance(delta, dict) else None)
+            case "message_stop":
+                self.is_ended = True
+            case "error":
+                self.error = error_text(value.get("error") or value)
+        return True
+
+    def _count(self, usage: object) -> None:
+        if not isinstance(usage, dict):
+            return
+        for name, value in usage.items():
+            # Input is counted once, at the start; servers that do not count again write a zero in the delta.
+            is_silent = value is None or (value == 0 and name != "output_tokens" and self._counts.get(name))
+            if not is_silent:
+                self._counts[name] = value
+        self.usage = anthropic_usage(self._counts) or self.usage
+
+    def _delta(self, index: object, delta: object) -> None:
+        if isinstance(delta, dict):
+            if delta.get("type") == "text_delta":
+                self.said.text(index, delta.get("text"))
+            elif delta.get("type") == "input_json_delta":
+                self.said.tool_use(index, arguments=delta.get("partial_json"))
+
+    def _block(self, index: object, block: dict[str, object]) -> None:
+        if block.get("type") in {"tool_use", "server_tool_use"}:
+            self.said.tool_use(index, id_=block.get("id"), name=block.get("name"))
+        else:
+            self.said.text(index, block.get("text"))
+
+
+def openai_usage(value: object, input_name: str, output_name: str) -> Usage | None:
+    """The usage of an OpenAI format; None where input or output is not told and cannot be worked out."""
+    if not isinstance(value, dict):
+        return None
+    given, made, total = count(value.get(input_name)), count(value.get(output_name)), count(value.get("total_tokens"))
+    if given is None:
+        given = total - made if total is not None and made is not None and total >= made else None
+    if given is None or (made is None and total is None):
+        return None
+    # Some servers leave reasoning out of the output and put it into the total.
+    made = max(made or 0, (total or 0) - given)
+    inputs = value.get(f"{input_name}_details")
+    outputs = value.get(f"{output_name}_details")
+    cached = counted(inputs, "cached_tokens") or counted(value, "prompt_cache_hit_tokens")
+    return Usage(
+        input_tokens=given,
+        output_tokens=made,
+        cached_input_tokens=min(cached, given),
+        cache_write_tokens=min(counted(inputs, "cache_write_tokens"), given) if isinstance(inputs, dict) else 0,
+        audio_input_tokens=min(counted(inputs, "audio_tokens"), given),
+        reasoning_tokens=min(counted(outputs, "reasoning_tokens"), made),
+        audio_output_tokens=min(counted(outputs, "audio_tokens"), made),
+    )
+
+
+def anthropic_usage(value: object) -> Usage | None:
+    """The usage of an Anthropic answer, whose `input_tokens` leave out what was cached or written to the cache."""
+    if not isinstance(value, dict):
+        return None
+    fresh, made = count(value.get("input_tokens")), count(value.get("output_tokens"))
+    if fresh is None or made is None:
+        return None
+    read, created = counted(value, "cache_read_input_tokens"), value.get("cache_creation")
+    hour = counted(created, "ephemeral_1h_input_tokens")
+    written = max(counted(value, "cache_creation_input_tokens"), hour + counted(created, "ephemeral_5m_input_tokens"))
+    details = value.get("output_tokens_details")
+    return Usage(
+        input_tokens=fresh + read + written,
+        output_tokens=made,
+        cached_input_tokens=read,
+        cache_write_tokens=written,
+        cache_write_1h_tokens=hour,
+        reasoning_tokens=min(counted(details, "thinking_tokens"), made),
+        vendor_tool_uses=counted(value.get("server_tool_use"), "web_search_requests"),
+    )
+
+
+def _key(value: object) -> object:
+    """Something that a dict takes as a key; what a vendor sends as an index may be anything."""
+    return value if isinstance(value, int | str | None) else None
+
+
+def _compact(value: object) -> str:
+    return encoded(value).decode()

@@ -1,0 +1,80 @@
+"""What an answer says, gathered for the record while it passes, and the numbers that vendors write beside it.
+
+Knows: that a count is a whole number, zero included, and that anything else is no count.  Never: makes one up.
+"""
+
+from typing import Final
+
+from leverframe.domain.relays import RelayedAnswer, RelayedToolUse
+
+MAX_RECORDED_CHARS: Final = 1 << 20
+_MAX_COUNT: Final = 1 << 50
+
+
+class Said:
+    """The texts and tool uses of one answer, piece by piece, cut at `MAX_RECORDED_CHARS`."""
+
+    __slots__ = ("_left", "_texts", "_uses", "finish_reason")
+
+    def __init__(self) -> None:
+        self.finish_reason = ""
+        self._left = MAX_RECORDED_CHARS
+        self._texts: dict[object, list[str]] = {}
+        self._uses: dict[object, list[str]] = {}
+
+    def text(self, choice: object, piece: object) -> None:
+        """More text of a choice."""
+        if isinstance(piece, str) and piece:
+            self._left -= len(piece)
+            if self._left >= 0:
+                self._texts.setdefault(choice, []).append(piece)
+
+    def tool_use(self, place: object, *, id_: object = None, name: object = None, arguments: object = None) -> None:
+        """More of a tool use; the id and the name come once, the arguments in pieces."""
+        use = self._uses.setdefault(place, ["", "", ""]) if len(self._uses) < _MAX_USES else ["", "", ""]
+        for index, piece in enumerate((id_, name, arguments)):
+            if isinstance(piece, str) and piece:
+                self._left -= len(piece)
+                if self._left >= 0:
+                    use[index] += piece
+
+    def finish(self, reason: object) -> None:
+        """Why it ended; the last word counts."""
+        if isinstance(reason, str) and reason:
+            self.finish_reason = reason[:64]
+
+    def answer(self) -> RelayedAnswer:
+        """All of it."""
+        return RelayedAnswer(
+            text="\n\n".join("".join(pieces) for pieces in self._texts.values()),
+            tool_uses=tuple(
+                RelayedToolUse(id=id_, name=name, arguments=arguments) for id_, name, arguments in self._uses.values()
+            ),
+            finish_reason=self.finish_reason,
+            is_cut=self._left < 0,
+        )
+
+
+_MAX_USES: Final = 1024
+
+
+def count(value: object) -> int | None:
+    """A count of a vendor; None where it is none."""
+    is_whole = isinstance(value, int) and not isinstance(value, bool)
+    # The bound keeps sums and prices within what a database holds.
+    return value if is_whole and isinstance(value, int) and 0 <= value < _MAX_COUNT else None
+
+
+def counted(fields: object, name: str) -> int:
+    """A count inside an object; zero where either is not there."""
+    return (count(fields.get(name)) or 0) if isinstance(fields, dict) else 0
+
+
+def error_text(value: object) -> str:
+    """What an error in an answer says; empty where there is none."""
+    if value is None or value is False or value == "":
+        return ""
+    if isinstance(value, dict):
+        message = value.get("message")
+        return message[:500] if isinstance(message, str) and message else "an error without a message"
+    return value[:500] if isinstance(value, str) else "an error without a message"
