@@ -19,7 +19,7 @@ from leverframe.domain.time import to_us
 from leverframe.store.sqlite.connection import open_writer
 from leverframe.store.sqlite.filelock import FileLock
 from leverframe.store.sqlite.steps import _INSERT as PUT_STEP
-from leverframe.store.sqlite.steps import _params as step_params
+from leverframe.store.sqlite.steps import row_of
 from leverframe.store.sqlite.writer import MAX_BATCH
 
 _Rows = dict[str, list[tuple[object, ...]]]
@@ -33,7 +33,6 @@ _STATEMENTS = {
         INSERT INTO call_values (step_id, arg, amount, value_digest)
         SELECT step_id, ?3, ?4, ?5 FROM steps WHERE run_id = ?1 AND path = ?2
     """,
-    "once": "UPDATE steps SET once_digest = ?3 WHERE run_id = ?1 AND path = ?2",
     "leaves": """
         INSERT INTO leaves (tenant, leaf_index, entry_id, run_id, run_seq, type, at_us, leaf, leaf_hash)
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
@@ -48,14 +47,15 @@ _STATEMENTS = {
 class BareRows:
     """The rows of one write."""
 
-    step: dict[str, object]
+    step: tuple[object, ...]
     others: _Rows
 
 
 def rows_of(proposal: Proposal, place: int, tenant: str) -> BareRows:
     """What the store would write for this proposal; its leaves stand at `2 * place` of a log of their own."""
     rows: _Rows = {name: [] for name in _STATEMENTS}
-    step: dict[str, object] = {}
+    step: tuple[object, ...] = ()
+    once: bytes | None = None
     for change in proposal.changes:
         match change:
             case TakeReserves():
@@ -63,11 +63,11 @@ def rows_of(proposal: Proposal, place: int, tenant: str) -> BareRows:
                 rows["windows"] += parts
                 rows["reservations"].append((change.reservation_id, change.run_id, change.path, repr(parts)))
             case PutStep():
-                step = dict(step_params(change.step))
+                step = row_of(change.step)
             case PutValue():
                 rows["values"].append((change.run_id, change.path, change.arg, change.amount, change.value_digest))
             case PutOnceKey():
-                rows["once"].append((change.run_id, change.path, change.key_digest))
+                once = change.key_digest
     for number, draft in enumerate(proposal.entries):
         index = 2 * place + number
         leaf, at_us = encode_leaf(draft, index + 1), to_us(draft.at)
@@ -79,7 +79,7 @@ def rows_of(proposal: Proposal, place: int, tenant: str) -> BareRows:
             (tenant, one.digest, draft.entry_id, b"key", one.value_bytes + bytes(len(one.salt) + 36), at_us)
             for one in draft.disclosures
         ]
-    return BareRows(step=step, others=rows)
+    return BareRows(step=(*step, None, once), others=rows)
 
 
 class BareWriter:

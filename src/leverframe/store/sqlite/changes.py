@@ -40,13 +40,11 @@ from leverframe.domain.proposals import (
     TakeReserves,
     VoidReserves,
 )
-from leverframe.store.sqlite import approvals, artifacts, authority, disclosures, history, runs, steps, windows
-from leverframe.store.sqlite.data_keys import Keys
-from leverframe.store.sqlite.evidence import Appender
-from leverframe.store.sqlite.windows import Leases
+from leverframe.store.sqlite import approvals, artifacts, authority, disclosures, history, runs, windows
+from leverframe.store.sqlite.batches import Batch
 
 
-def carry_out(tx: sqlite3.Connection, log: Appender, leases: Leases, proposal: Proposal) -> CommitResult:
+def carry_out(batch: Batch, proposal: Proposal) -> CommitResult:
     """Do all of a proposal, or say which guard failed; the caller then rolls its savepoint back.
 
     Raises:
@@ -54,118 +52,124 @@ def carry_out(tx: sqlite3.Connection, log: Appender, leases: Leases, proposal: P
         sqlite3.Error: the database failed.
     """
     try:
-        return _carry_out(tx, log, leases, proposal)
+        return _carry_out(batch, proposal)
     except sqlite3.IntegrityError as err:
         raise ValueError("A row of a proposal is there already, or refers to one that is not there") from err
 
 
-def _carry_out(tx: sqlite3.Connection, log: Appender, leases: Leases, proposal: Proposal) -> CommitResult:
+def _carry_out(batch: Batch, proposal: Proposal) -> CommitResult:
     for guard in proposal.guards:
-        failed = _check(tx, log.keys, leases, guard)
+        failed = _check(batch, guard)
         if failed is not None:
             return failed
     for change in proposal.changes:
-        failed = _do(tx, log.keys, leases, proposal.tenant, change)
+        failed = _do(batch, proposal.tenant, change)
         if failed is not None:
             return failed
+    if batch.is_careful:
+        batch.books.write()
     first_index = -1
     for draft in proposal.entries:
         if draft.tenant != proposal.tenant:
             raise ValueError(f"Entry {draft.entry_id!r} is of tenant {draft.tenant!r}, not {proposal.tenant!r}")
-        index = log.append(draft)
+        index = batch.log.append(draft)
         first_index = index if first_index < 0 else first_index
     return Committed(first_index=first_index)
 
 
-def _check(tx: sqlite3.Connection, keys: Keys, leases: Leases, guard: Guard) -> GuardFailed | None:
+def _check(batch: Batch, guard: Guard) -> GuardFailed | None:
     match guard:
-        case HistoryStill():
-            return history.still(tx, guard)
         case RunIs():
-            return runs.still(tx, guard)
-        case ApprovalUsable():
-            return approvals.usable(tx, keys.vault, guard)
+            return batch.run_is(guard)
+        case HistoryStill():
+            batch.steps.settle_for(guard.lookups)
+            return history.still(batch.tx, guard)
         case OnceFree():
-            return history.free(tx, guard)
+            batch.steps.settle_for_act(guard)
+            return history.free(batch.tx, guard)
+        case ApprovalUsable():
+            return approvals.usable(batch.tx, batch.keys.vault, guard)
         case AuthorityIs():
-            if leases.generation is None:
-                leases.generation = authority.generation(tx)
-            return authority.still(leases.generation, guard)
+            return batch.authority_is(guard)
         case _:
             assert_never(guard)
 
 
-def _do(tx: sqlite3.Connection, keys: Keys, leases: Leases, tenant: TenantId, change: Change) -> GuardFailed | None:
+def _do(batch: Batch, tenant: TenantId, change: Change) -> GuardFailed | None:
     match change:
-        case PutRun():
-            return runs.replace(tx, change)
         case PutStep():
-            return steps.put(tx, change)
+            return batch.steps.put(change)
+        case PutValue():
+            batch.steps.put_value(change)
+        case PutOnceKey():
+            batch.steps.put_once_key(change)
         case TakeReserves() | SettleReserves() | SettleRun() | VoidReserves() | SettleDirect() | EnsureWindow():
-            return _book(tx, leases, tenant, change)
-        case AnswerApproval():
-            return approvals.answer(tx, keys, change)
-        case MoveApproval():
-            return approvals.move(tx, keys.vault, change)
-        case DestroyKey():
-            return disclosures.destroy(tx, keys, change)
+            return _book(batch, tenant, change)
+        case PutApproval() | AnswerApproval() | MoveApproval():
+            return _ask(batch, change)
         case PutKey() | PutKill() | PutRaise():
-            # Read again by whoever asks next, also where this proposal is rolled back.
-            leases.generation = None
-            authority.put(tx, keys.vault, tenant, change)
-            return None
+            batch.authority_moved()
+            authority.put(batch.tx, batch.keys.vault, tenant, change)
         case _:
-            _write(tx, keys, change)
-            return None
+            return _write(batch, change)
+    return None
 
 
 def _book(
-    tx: sqlite3.Connection,
-    leases: Leases,
+    batch: Batch,
     tenant: TenantId,
     change: TakeReserves | SettleReserves | SettleRun | VoidReserves | SettleDirect | EnsureWindow,
 ) -> GuardFailed | None:
     """The moves on budget windows."""
     match change:
         case TakeReserves():
-            return windows.take(tx, leases, tenant, change)
+            return batch.books.take(tenant, change)
         case SettleReserves():
-            return windows.settle(tx, leases, tenant, change)
+            return batch.books.settle(tenant, change)
         case SettleRun():
-            windows.settle_run(tx, leases, tenant, change)
+            batch.books.settle_run(tenant, change)
         case VoidReserves():
-            windows.void(tx, leases, tenant, change.reservation_id)
+            batch.books.void(tenant, change.reservation_id)
         case SettleDirect():
-            windows.settle_direct(tx, leases, tenant, change)
+            batch.books.settle_direct(tenant, change)
         case EnsureWindow():
-            if change.tenant != tenant:
-                raise ValueError(f"Window {change.window.window_id!r} is of {change.tenant!r}, not of {tenant!r}")
-            windows.ensure(tx, change)
+            batch.books.ensure(tenant, change)
         case _:
             assert_never(change)
     return None
 
 
-def _write(
-    tx: sqlite3.Connection,
-    keys: Keys,
-    change: OpenRun | PutValue | PutOnceKey | PutApproval | PutArtifact | PruneDisclosures,
-) -> None:
-    """The changes that have no guard of their own."""
+def _ask(batch: Batch, change: PutApproval | AnswerApproval | MoveApproval) -> GuardFailed | None:
+    """What becomes of held calls."""
     match change:
-        case OpenRun():
-            runs.insert(tx, change.run)
-            for window in change.windows:
-                windows.insert(tx, change.run, window)
-        case PutValue():
-            steps.put_value(tx, change)
-        case PutOnceKey():
-            steps.put_once_key(tx, change)
         case PutApproval():
-            approvals.insert(tx, keys, change.approval)
-        case PutArtifact():
-            artifacts.put(tx, change)
-        case PruneDisclosures():
-            disclosures.prune(tx, change)
+            approvals.insert(batch.tx, batch.keys, change.approval)
+        case AnswerApproval():
+            return approvals.answer(batch.tx, batch.keys, change)
+        case MoveApproval():
+            return approvals.move(batch.tx, batch.keys.vault, change)
         case _:
             assert_never(change)
+    return None
+
+
+def _write(batch: Batch, change: OpenRun | PutRun | PutArtifact | PruneDisclosures | DestroyKey) -> GuardFailed | None:
+    """Runs, releases, and what is deleted."""
+    match change:
+        case OpenRun():
+            runs.insert(batch.tx, change.run)
+            for window in change.windows:
+                windows.insert(batch.tx, change.run, window)
+            batch.books.opened(change)
+        case PutRun():
+            batch.run_moved(change.run.run_id)
+            return runs.replace(batch.tx, change)
+        case PutArtifact():
+            artifacts.put(batch.tx, change)
+        case PruneDisclosures():
+            disclosures.prune(batch.tx, change)
+        case DestroyKey():
+            return disclosures.destroy(batch.tx, batch.keys, change)
+        case _:
+            assert_never(change)
+    return None

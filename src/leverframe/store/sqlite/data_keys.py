@@ -7,6 +7,7 @@ again gets a new one.  Rules: docs/adr/0010-sealed-values-and-tagged-rows.md.
 """
 
 import sqlite3
+from collections.abc import Collection
 
 from leverframe.domain.errors import KeyUnsafe
 from leverframe.domain.ids import RunId, TenantId
@@ -19,6 +20,14 @@ _MAX_RUNS = 8_192
 _SUBJECT = "SELECT subject_digest FROM runs WHERE run_id = ?1"
 
 _LIVE = "SELECT key_id, wrapped FROM data_keys WHERE tenant = ?1 AND holder = ?2 AND wrapped IS NOT NULL"
+
+# As many slots as are asked for at once: the text of the statement never depends on its values.
+_SOME = """
+SELECT holder, key_id, wrapped FROM data_keys
+ WHERE tenant = ?1 AND wrapped IS NOT NULL
+   AND holder IN (?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)
+"""
+_SLOTS = 16
 
 _PUT = "INSERT INTO data_keys (tenant, key_id, holder, wrapped) VALUES (?1, ?2, ?3, ?4)"
 
@@ -43,10 +52,15 @@ class Keyring:
             row = tx.execute(_SUBJECT, (run_id,)).fetchone()
             known = holder_of(row[0] if row is not None else b"", run_id)
             if row is not None:
-                if len(self._holders) >= _MAX_RUNS:
-                    self._holders.clear()
-                self._holders[run_id] = known
+                self.know(run_id, row[0])
         return known
+
+    def know(self, run_id: RunId, subject_digest: bytes) -> None:
+        """Remember whose a run is; the run is there."""
+        if run_id not in self._holders:
+            if len(self._holders) >= _MAX_RUNS:
+                self._holders.clear()
+            self._holders[run_id] = holder_of(subject_digest, run_id)
 
 
 class Keys:
@@ -61,6 +75,21 @@ class Keys:
     def vault(self) -> Vault:
         """The vault that the keys are of."""
         return self._ring.vault
+
+    def know(self, run_id: RunId, subject_digest: bytes) -> None:
+        """Remember whose a run is."""
+        self._ring.know(run_id, subject_digest)
+
+    def prefetch(self, tenant: TenantId, run_ids: Collection[RunId]) -> None:
+        """Look for the keys of these runs at once; one that cannot be opened is left to `of_run`."""
+        holders = list({self._ring.holder(self._tx, run_id) for run_id in run_ids})
+        for first in range(0, len(holders), _SLOTS):
+            slots = holders[first : first + _SLOTS]
+            slots += slots[-1:] * (_SLOTS - len(slots))
+            for holder, key_id, wrapped in self._tx.execute(_SOME, (tenant, *slots)):
+                key = DataKey(tenant=tenant, key_id=key_id, wrapped=wrapped)
+                if self.vault.can_open(key):
+                    self._found[tenant, holder] = key
 
     def of_run(self, tenant: TenantId, run_id: RunId | None) -> DataKey:
         """The key for what is said in a run, or outside any; made where there is none yet.

@@ -116,6 +116,10 @@ class Appender:
         for tenant, entries in self._entries.items():
             del entries[mark.counts.get(tenant, 0) :]
 
+    def know(self, tenant: TenantId, run_id: RunId, last_seq: int | None) -> None:
+        """Remember how many entries a run has, as this transaction found it."""
+        self._seqs[tenant, run_id] = last_seq or 0
+
     @property
     def size(self) -> int:
         """How many entries wait."""

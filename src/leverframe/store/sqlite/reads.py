@@ -28,6 +28,7 @@ from leverframe.store.sqlite import (
     disclosures,
     evidence,
     history,
+    reservations,
     runs,
     steps,
     windows,
@@ -102,7 +103,7 @@ class SqliteJournal:
     async def unsettled_runs(self, limit: int) -> Sequence[RunId]:
         """Runs with an open reservation, by id."""
         with self._readers.snapshot() as tx:
-            return windows.unsettled(tx, limit)
+            return reservations.unsettled(tx, limit)
 
     async def history(self, lookups: Sequence[HistoryLookup]) -> HistoryValues:
         """Answer history queries."""

@@ -5,8 +5,10 @@ only the evidence log would contradict it.
 """
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
+
+import msgspec
 
 from leverframe.domain.ids import EnvironmentName, PrincipalId, RunId, Sha256, TenantId, WorkflowName
 from leverframe.domain.proposals import GuardFailed, PutRun, RunIs
@@ -58,6 +60,24 @@ SELECT run_id, tenant, environment, workflow, kind, release_digest, policy_diges
  ORDER BY opened_us DESC, run_id DESC
  LIMIT :limit
 """
+
+_HEADS = """
+SELECT r.run_id, r.tenant, r.state, r.subject_digest,
+       (SELECT max(l.run_seq) FROM leaves AS l WHERE l.tenant = r.tenant AND l.run_id = r.run_id)
+  FROM json_each(?1) AS j
+ CROSS JOIN runs AS r
+ WHERE r.run_id = j.value
+"""
+
+# Run, tenant, state, subject, and the place of its newest entry, None before the first.
+Head = tuple[RunId, TenantId, str, bytes, int | None]
+
+
+def heads(tx: sqlite3.Connection, run_ids: Collection[RunId]) -> Sequence[Head]:
+    """What a batch asks of its runs; those that are not there are left out."""
+    if not run_ids:
+        return []
+    return tx.execute(_HEADS, (msgspec.json.encode(list(run_ids)).decode(),)).fetchall()
 
 
 def insert(tx: sqlite3.Connection, run: Run) -> None:

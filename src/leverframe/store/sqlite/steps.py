@@ -5,12 +5,13 @@ or skip a call, or hide a call from history rules; the evidence log would contra
 """
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from leverframe.domain.ids import ApprovalId, CallId, RuleId, RunId, Sha256, StepPath
 from leverframe.domain.money import MicroUsd
-from leverframe.domain.proposals import GuardFailed, PutOnceKey, PutStep, PutValue
+from leverframe.domain.proposals import GuardFailed, PutStep, PutValue
 from leverframe.domain.runs import Step, StepKind, StepState
 from leverframe.domain.time import from_us, to_us
 
@@ -18,13 +19,12 @@ _LARGEST = 2**63 - 1
 
 _INSERT = """
 INSERT INTO steps (
-    run_id, path, kind, name, request_digest, state, started_us, call_id, attempts, finished_us, action_digest,
+    step_id, run_id, path, kind, name, request_digest, started_us, state, call_id, attempts, finished_us, action_digest,
     decision, rule, rule_source, args_ref, result_ref, detail_ref, approval_id, idempotency_key, cost_microusd,
-    input_tokens, output_tokens, error, is_counted
+    input_tokens, output_tokens, error, is_counted, once_digest
 ) VALUES (
-    :run_id, :path, :kind, :name, :request_digest, :state, :started_us, :call_id, :attempts, :finished_us,
-    :action_digest, :decision, :rule, :rule_source, :args_ref, :result_ref, :detail_ref, :approval_id,
-    :idempotency_key, :cost_microusd, :input_tokens, :output_tokens, :error, :is_counted
+    ?25, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24,
+    ?26
 )
 ON CONFLICT (run_id, path) DO NOTHING
 """
@@ -32,14 +32,22 @@ ON CONFLICT (run_id, path) DO NOTHING
 # As many slots as there are states: the text of the statement never depends on its values.
 _UPDATE = """
 UPDATE steps
-   SET kind = :kind, name = :name, request_digest = :request_digest, state = :state, started_us = :started_us,
-       call_id = :call_id, attempts = :attempts, finished_us = :finished_us, action_digest = :action_digest,
-       decision = :decision, rule = :rule, rule_source = :rule_source, args_ref = :args_ref,
-       result_ref = :result_ref, detail_ref = :detail_ref, approval_id = :approval_id,
-       idempotency_key = :idempotency_key, cost_microusd = :cost_microusd, input_tokens = :input_tokens,
-       output_tokens = :output_tokens, error = :error, is_counted = :is_counted
- WHERE run_id = :run_id AND path = :path
-   AND state IN (:expect_0, :expect_1, :expect_2, :expect_3, :expect_4, :expect_5, :expect_6)
+   SET kind = ?3, name = ?4, request_digest = ?5, started_us = ?6, state = ?7, call_id = ?8, attempts = ?9,
+       finished_us = ?10, action_digest = ?11, decision = ?12, rule = ?13, rule_source = ?14, args_ref = ?15,
+       result_ref = ?16, detail_ref = ?17, approval_id = ?18, idempotency_key = ?19, cost_microusd = ?20,
+       input_tokens = ?21, output_tokens = ?22, error = ?23, is_counted = ?24
+ WHERE run_id = ?1 AND path = ?2 AND state IN (?25, ?26, ?27, ?28, ?29, ?30, ?31)
+"""
+
+# The same for a step whose kind, name and start stay: SQLite writes an index anew for each column that is set.
+_UPDATE_SAME = """
+UPDATE steps
+   SET request_digest = ?5, state = ?7, call_id = ?8, attempts = ?9,
+       finished_us = ?10, action_digest = ?11, decision = ?12, rule = ?13, rule_source = ?14, args_ref = ?15,
+       result_ref = ?16, detail_ref = ?17, approval_id = ?18, idempotency_key = ?19, cost_microusd = ?20,
+       input_tokens = ?21, output_tokens = ?22, error = ?23, is_counted = ?24
+ WHERE run_id = ?1 AND path = ?2 AND kind = ?3 AND name = ?4 AND started_us = ?6
+   AND state IN (?25, ?26, ?27, ?28, ?29, ?30, ?31)
 """
 _SLOTS = len(StepState)
 
@@ -63,50 +71,80 @@ SELECT run_id, path, kind, name, request_digest, state, started_us, call_id, att
 """
 
 _PUT_VALUE = """
-INSERT INTO call_values (step_id, arg, amount, value_digest)
-SELECT step_id, ?3, ?4, ?5 FROM steps WHERE run_id = ?1 AND path = ?2
+INSERT INTO call_values (step_id, arg, amount, value_digest) VALUES (?1, ?2, ?3, ?4)
 ON CONFLICT (step_id, arg) DO UPDATE SET amount = excluded.amount, value_digest = excluded.value_digest
 """
 
-_PUT_ONCE_KEY = """
-UPDATE steps SET once_digest = :key_digest WHERE run_id = :run_id AND path = :path
-"""
+_PUT_ONCE_KEY = "UPDATE steps SET once_digest = ?2 WHERE step_id = ?1"
+
+_ID = "SELECT step_id FROM steps WHERE run_id = ?1 AND path = ?2"
+_LAST_ID = "SELECT max(step_id) FROM steps"
+
+Row = tuple[object, ...]
 
 
-def put(tx: sqlite3.Connection, change: PutStep) -> GuardFailed | None:
-    """Write a step, new or over one in an expected state."""
-    params = _params(change.step)
-    if change.expect is None:
-        cursor = tx.execute(_INSERT, params)
-    else:
-        expected = sorted(state.value for state in change.expect) or [""]
-        slots = {f"expect_{slot}": expected[min(slot, len(expected) - 1)] for slot in range(_SLOTS)}
-        cursor = tx.execute(_UPDATE, {**params, **slots})
-    if cursor.rowcount == 1:
-        return None
+def last_id(tx: sqlite3.Connection) -> int:
+    """The newest step's place; 0 where there is none."""
+    (last,) = tx.execute(_LAST_ID).fetchone()
+    return int(last or 0)
+
+
+def id_of(tx: sqlite3.Connection, run_id: RunId, path: StepPath) -> int:
+    """A step's place.  Raises ValueError where the step is not there."""
+    row = tx.execute(_ID, (run_id, path)).fetchone()
+    if row is None:
+        raise ValueError(f"There is no step {path!r} of {run_id!r}; put it before its values")
+    return int(row[0])
+
+
+def insert(tx: sqlite3.Connection, rows: Sequence[Row]) -> int:
+    """Write new steps, each a `row_of` with its place and its business act; returns how many were new."""
+    return tx.executemany(_INSERT, rows).rowcount
+
+
+def update(tx: sqlite3.Connection, row: Row) -> bool:
+    """Write over a step, a `row_of` with the `slots_of` what is expected; whether it was in one of those states."""
+    return tx.execute(_UPDATE_SAME, row).rowcount == 1 or tx.execute(_UPDATE, row).rowcount == 1
+
+
+# Few sets of states are ever expected.
+@lru_cache(maxsize=64)
+def slots_of(expect: frozenset[StepState]) -> Row:
+    """The states that a step may be in, as `update` takes them."""
+    expected = sorted(state.value for state in expect) or [""]
+    return tuple(expected[min(slot, len(expected) - 1)] for slot in range(_SLOTS))
+
+
+def lost(tx: sqlite3.Connection, change: PutStep) -> GuardFailed:
+    """Why a step could not be written."""
     row = tx.execute(_STATE, {"run_id": change.step.run_id, "path": change.step.path}).fetchone()
+    return lost_to(change, row[0] if row else "absent")
+
+
+def lost_to(change: PutStep, state: str) -> GuardFailed:
+    """Why a step could not be written over one in this state."""
     wanted = "absent" if change.expect is None else " or ".join(sorted(state.value for state in change.expect))
-    found = f"step {change.step.path} of {change.step.run_id} is {row[0] if row else 'absent'}, expected {wanted}"
+    found = f"step {change.step.path} of {change.step.run_id} is {state}, expected {wanted}"
     return GuardFailed(guard="PutStep", detail=found)
 
 
-def put_value(tx: sqlite3.Connection, change: PutValue) -> None:
-    """Keep one argument's value for history.  A call decided anew over the same step replaces it.
+def value_of(step_id: int, change: PutValue) -> Row:
+    """One argument's value as `put_values` takes it.
 
     An amount beyond 64 bits is kept as inexact: a sum over it is unknown, which never allows.
     """
     is_exact = change.amount is not None and -_LARGEST <= change.amount <= _LARGEST
-    amount = change.amount if is_exact else None
-    params = (change.run_id, change.path, change.arg, amount, change.value_digest)
-    if tx.execute(_PUT_VALUE, params).rowcount != 1:
-        raise _no_step(change)
+    return step_id, change.arg, change.amount if is_exact else None, change.value_digest
 
 
-def put_once_key(tx: sqlite3.Connection, change: PutOnceKey) -> None:
+def put_values(tx: sqlite3.Connection, rows: Sequence[Row]) -> None:
+    """Keep values for history.  A call decided anew over the same step replaces its own."""
+    tx.executemany(_PUT_VALUE, rows)
+
+
+def put_once_key(tx: sqlite3.Connection, step_id: int, key_digest: bytes) -> None:
     """Keep the business act of a call."""
-    params = {"run_id": change.run_id, "path": change.path, "key_digest": change.key_digest}
-    if tx.execute(_PUT_ONCE_KEY, params).rowcount != 1:
-        raise _no_step(change)
+    tx.execute(_PUT_ONCE_KEY, (step_id, key_digest))
 
 
 def of_run(tx: sqlite3.Connection, run_id: RunId) -> Sequence[Step]:
@@ -120,37 +158,34 @@ def of_call(tx: sqlite3.Connection, call_id: CallId) -> Step | None:
     return None if row is None else _step(row)
 
 
-def _no_step(change: PutValue | PutOnceKey) -> ValueError:
-    return ValueError(f"There is no step {change.path!r} of {change.run_id!r}; put it before its values")
-
-
-def _params(step: Step) -> Mapping[str, object]:
-    return {
-        "run_id": step.run_id,
-        "path": step.path,
-        "kind": step.kind.value,
-        "name": step.name,
-        "request_digest": step.request_digest,
-        "state": step.state.value,
-        "started_us": to_us(step.started_at),
-        "call_id": step.call_id,
-        "attempts": step.attempts,
-        "finished_us": None if step.finished_at is None else to_us(step.finished_at),
-        "action_digest": step.action_digest,
-        "decision": step.decision,
-        "rule": step.rule,
-        "rule_source": step.rule_source,
-        "args_ref": step.args_ref,
-        "result_ref": step.result_ref,
-        "detail_ref": step.detail_ref,
-        "approval_id": step.approval_id,
-        "idempotency_key": step.idempotency_key,
-        "cost_microusd": step.cost,
-        "input_tokens": step.input_tokens,
-        "output_tokens": step.output_tokens,
-        "error": step.error,
-        "is_counted": int(step.is_counted),
-    }
+def row_of(step: Step) -> Row:
+    """A step as `insert` and `update` begin with it."""
+    return (
+        step.run_id,
+        step.path,
+        step.kind.value,
+        step.name,
+        step.request_digest,
+        to_us(step.started_at),
+        step.state.value,
+        step.call_id,
+        step.attempts,
+        None if step.finished_at is None else to_us(step.finished_at),
+        step.action_digest,
+        step.decision,
+        step.rule,
+        step.rule_source,
+        step.args_ref,
+        step.result_ref,
+        step.detail_ref,
+        step.approval_id,
+        step.idempotency_key,
+        step.cost,
+        step.input_tokens,
+        step.output_tokens,
+        step.error,
+        int(step.is_counted),
+    )
 
 
 # Any: a row of SQLite has no static type; STRICT tables keep what each column may hold.

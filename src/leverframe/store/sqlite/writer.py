@@ -20,13 +20,13 @@ from leverframe.domain.errors import EvidenceBroken, LeverframeError, StoreUnava
 from leverframe.domain.proposals import AnswerApproval, CommitResult, Committed, Proposal, PutRun
 from leverframe.ports.crash_points import crash_point
 from leverframe.store.sqlite import clean_mark
+from leverframe.store.sqlite.batches import Batch
 from leverframe.store.sqlite.changes import carry_out
 from leverframe.store.sqlite.connection import is_about_the_database, unavailable
 from leverframe.store.sqlite.data_keys import Keyring
-from leverframe.store.sqlite.evidence import Appender
 from leverframe.store.sqlite.filelock import FileLock, held_too_long
 from leverframe.store.sqlite.flushing import Commit, Flusher, Grown, flush_failed
-from leverframe.store.sqlite.windows import Leases
+from leverframe.store.sqlite.half_done import HalfDone
 
 MAX_BATCH = 256
 MAX_WAITING = 8_192
@@ -55,10 +55,6 @@ class _Done:
     outcomes: list[_Outcome]
     grown: Grown = field(default_factory=dict)
     failed: Exception | None = None
-
-
-class _HalfDone(Exception):
-    """A proposal failed after a change of its own, with no savepoint to go back to."""
 
 
 class SqliteWriter:
@@ -186,51 +182,56 @@ class SqliteWriter:
             return _Done(outcomes=[type(refused)(refused.message, next_move=refused.next_move) for _ in batch])
         try:
             try:
-                return self._transact(batch, self._at_once)
-            except _HalfDone:
+                return self._transact(batch, is_careful=False)
+            except HalfDone:
                 self._connection.execute("ROLLBACK")
-                return self._transact(batch, self._in_savepoint)
+                return self._transact(batch, is_careful=True)
         except sqlite3.Error as err:
             self._roll_back()
             # One each: a raised exception carries the traceback of its own caller.
             return _Done(outcomes=[unavailable(self._path, err) for _ in batch])
 
-    def _transact(self, batch: list[_Ticket], carry: Callable[[Appender, Leases, _Ticket], _Outcome]) -> _Done:
+    def _transact(self, tickets: list[_Ticket], *, is_careful: bool) -> _Done:
         """One transaction for the batch."""
-        log, leases = Appender(self._connection, self._ring), Leases()
+        batch, is_marked = Batch(self._connection, self._ring, is_careful=is_careful), False
         self._connection.execute("BEGIN IMMEDIATE")
         crash_point("after_begin")
-        if not all(self._waits(ticket) for ticket in batch) and not clean_mark.is_there(self._connection, self._boot):
+        if not all(self._waits(ticket) for ticket in tickets) and not clean_mark.is_there(self._connection, self._boot):
             clean_mark.put(self._connection, self._boot)
-            leases.is_raised = True
-        outcomes = [carry(log, leases, ticket) for ticket in batch]
-        grown = log.finish()
+            is_marked = True
+        if is_careful:
+            outcomes = [self._in_savepoint(batch, ticket) for ticket in tickets]
+        else:
+            _at_once(lambda: batch.prefetch([ticket.proposal for ticket in tickets]))
+            outcomes = [self._quickly(batch, ticket) for ticket in tickets]
+            _at_once(batch.write)
+        grown = batch.finish()
         crash_point("before_commit")
         self._connection.execute("COMMIT")
         crash_point("after_commit")
         # Still under the lock: nobody may build on a ceiling or a mark that a power cut could take away.
-        failed = self._flusher.flush() if leases.is_raised else None
+        failed = self._flusher.flush() if batch.books.is_raised or is_marked else None
         return _Done(outcomes=outcomes, grown=grown, failed=failed)
 
     def _waits(self, ticket: _Ticket) -> bool:
         """Whether its caller is answered only after the flush."""
         return self._is_strict or ticket.proposal.is_durable
 
-    def _at_once(self, log: Appender, leases: Leases, ticket: _Ticket) -> _Outcome:
-        """Carry out a proposal without a savepoint, which costs a tenth of it.
+    def _quickly(self, batch: Batch, ticket: _Ticket) -> _Outcome:
+        """Carry out a proposal without a savepoint, its rows written with those of the others.
 
         Raises:
-            _HalfDone: it failed after its first change, which is seldom; then all of the batch is done again.
+            HalfDone: it failed after its first change, which is seldom; then all of the batch is done again.
         """
-        before = self._connection.total_changes, log.size
-        outcome = self._outcome(log, leases, ticket)
-        if not isinstance(outcome, Committed) and (self._connection.total_changes, log.size) != before:
-            raise _HalfDone
+        before = batch.place
+        outcome = self._outcome(batch, ticket)
+        if not isinstance(outcome, Committed) and (isinstance(outcome, HalfDone) or batch.place != before):
+            raise HalfDone
         return outcome
 
-    def _outcome(self, log: Appender, leases: Leases, ticket: _Ticket) -> _Outcome:
+    def _outcome(self, batch: Batch, ticket: _Ticket) -> _Outcome:
         try:
-            return carry_out(self._connection, log, leases, ticket.proposal)
+            return carry_out(batch, ticket.proposal)
         except Exception as err:
             # A bug in one proposal is raised at its caller, and the proposals beside it do not suffer; but a full
             # or failing disk ends the transaction of all, and no savepoint is left to go back to.
@@ -238,13 +239,14 @@ class SqliteWriter:
                 raise
             return err
 
-    def _in_savepoint(self, log: Appender, leases: Leases, ticket: _Ticket) -> _Outcome:
-        place = log.mark()
+    def _in_savepoint(self, batch: Batch, ticket: _Ticket) -> _Outcome:
+        place = batch.log.mark()
         self._connection.execute("SAVEPOINT proposal")
-        outcome = self._outcome(log, leases, ticket)
+        outcome = self._outcome(batch, ticket)
         if not isinstance(outcome, Committed):
             self._connection.execute("ROLLBACK TO proposal")
-            log.reset(place)
+            batch.log.reset(place)
+            batch.forget()
         self._connection.execute("RELEASE proposal")
         return outcome
 
@@ -279,6 +281,20 @@ class SqliteWriter:
         with suppress(sqlite3.Error):
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
+
+
+def _at_once(do: Callable[[], None]) -> None:
+    """Do for a whole batch what only the database may fail.
+
+    Raises:
+        HalfDone: something else failed, which is of one proposal alone: carefully, it is told to its caller.
+    """
+    try:
+        do()
+    except Exception as err:
+        if is_about_the_database(err):
+            raise
+        raise HalfDone from err
 
 
 def _broken(path: Path, err: Exception) -> LeverframeError:
