@@ -1,9 +1,14 @@
 """A project of two workflows in which every enforced key of the three files is used at least once."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
+from leverframe.config.lock_file import lock_text
+from leverframe.core.pins import with_pins
 from leverframe.domain.errors import Problem
+from leverframe.domain.ids import PrincipalId
+from leverframe.domain.pins import Offering, Reviewed, ToolsLock
 
 SEED = """\
 workflow: "refund_request"
@@ -193,8 +198,20 @@ def was_drafted(args: dict, order: dict) -> bool:
     return order["status"] == "drafted"
 """
 
+LOCK = lock_text(
+    with_pins(
+        ToolsLock(),
+        "shop",
+        {"command": ["python", "-m", "shop_server"]},
+        Offering(info={"name": "shop", "version": "1"}, tools={"draft": {"name": "draft", "inputSchema": {}}}),
+        names=("draft",),
+        reviewed=Reviewed(by=PrincipalId("os:test"), at=datetime(2026, 1, 1, tzinfo=UTC)),
+    )
+)
+
 FILES: Mapping[str, str] = {
     "leverframe.yaml": PROJECT,
+    "tools.lock": LOCK,
     "workflows/refund_request.yaml": CONTRACT,
     "workflows/triage.yaml": CHAIN,
     "tools/shop.py": SHOP,

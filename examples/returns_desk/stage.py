@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Final, Self
 
 from examples.returns_desk.bench import ShopBench
+from leverframe.config.lock_file import LOCK_FILE, load_lock, write_lock
 from leverframe.config.project import load_project
+from leverframe.core.pins import moved, reached_by
 from leverframe.domain.contracts import Project
 
 SOURCE: Final = Path(__file__).parent
@@ -19,7 +21,7 @@ _PROJECT_FILE: Final = "leverframe.yaml"
 _SERVER: Final = "[python, shop_server.py]"
 # The project: what `leverframe` and the shop read.  The rest of this folder plays the demo.
 _FOLDERS: Final = ("workflows", "tools", "prompts", "schemas")
-_FILES: Final = (_PROJECT_FILE, "facts.py", "checks.py", "shop_server.py")
+_FILES: Final = (_PROJECT_FILE, LOCK_FILE, "facts.py", "checks.py", "shop_server.py")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +70,9 @@ class Stage:
         project_file = home / _PROJECT_FILE
         server = f'[python, shop_server.py, --control, "{sockets / "shop.sock"}"]'
         project_file.write_text(project_file.read_text(encoding="utf-8").replace(_SERVER, server), encoding="utf-8")
+        # The same shop, reached with a control socket beside it; every other word of its pins stays.
+        project = load_project(home)
+        write_lock(home, moved(load_lock(home), "shop", reached_by(project.servers["shop"])))
         return cls(root=home, sockets=sockets, project=load_project(home))
 
     @property
@@ -78,4 +83,5 @@ class Stage:
     def close(self) -> None:
         """Remove the sockets.  The project stays with its state, and its shop starts again without a bench."""
         shutil.rmtree(self.sockets, ignore_errors=True)
-        shutil.copy(SOURCE / _PROJECT_FILE, self.root / _PROJECT_FILE)
+        for name in (_PROJECT_FILE, LOCK_FILE):
+            shutil.copy(SOURCE / name, self.root / name)

@@ -17,9 +17,9 @@ from leverframe.domain.policy import SourceRef
 from leverframe.domain.tools import EffectClass, McpOrigin, PythonOrigin, ToolSpec
 from leverframe.identity.secrets import ProjectSecrets
 from leverframe.tools.functions import PythonFunctions
-from leverframe.tools.mcp_stdio import McpStdioTools
 from leverframe.tools.python_tools import PythonTools
 from leverframe.tools.router import ToolRouter
+from tests.pinning import SHOP, mcp_tools, pin_offering
 
 T = TypeVar("T")
 
@@ -32,6 +32,7 @@ SERVER = McpServer(name="shop", command=("python", "mcp_shop.py", "effects.txt")
 def project(tmp_path: Path) -> Path:
     for name in ("mcp_shop.py", "python_shop.py"):
         shutil.copy(FIXTURES / name, tmp_path / name)
+    pin_offering(tmp_path, SERVER, SHOP)
     return tmp_path
 
 
@@ -43,7 +44,7 @@ def kind(request: pytest.FixtureRequest) -> str:
 def router(project: Path) -> ToolRouter:
     secrets = ProjectSecrets(project, {"LOUD": "49.90", "WORD": "such order"})
     python = PythonTools(PythonFunctions(project), secrets)
-    return ToolRouter(python=python, mcp=McpStdioTools({"shop": SERVER}, project), secrets=secrets)
+    return ToolRouter(python=python, mcp=mcp_tools({"shop": SERVER}, project), secrets=secrets)
 
 
 def spec(

@@ -21,6 +21,7 @@ from leverframe.domain.budgets import BudgetUnit, Window
 from leverframe.domain.conditions import And, Compare, CompareOp, Expr, In, Items, Level, Number, Path, StartsWith, Text
 from leverframe.domain.contracts import ToolFact
 from leverframe.domain.ids import ApprovalId, EnvironmentName, PrincipalId, RuleId, ToolName
+from leverframe.domain.pins import DRIFTED, Closed
 from leverframe.domain.policy import ApprovalRequirement, Known, Rule, SourceRef, Then, Unreadable
 from leverframe.domain.tools import ArgRole, ArgSpec, EffectClass, OncePer, ToolSpec
 from tests.policy_samples import RUN, at, tool, window
@@ -229,6 +230,7 @@ def questions(draw: st.DrawFn, policy: CompiledPolicy) -> Question:
         args=args,
         run=run,
         schema_error=draw(often("", "/a: expected array, got string")),
+        closed=draw(often(None, Closed(slug=DRIFTED, message="It has another description than reviewed."))),
         facts=facts,
         history=history,
         windows=draw(st.one_of(st.just(()), WINDOWS)),

@@ -70,6 +70,8 @@ def _slow_decide(question: Question, policy: SlowPolicy) -> SlowDecision:
     spec = policy.tools[question.tool]
     if len(spec.environments) > 0 and question.run.environment not in spec.environments:
         return _deny({"other-environment"})
+    if question.closed is not None:
+        return _deny({question.closed.slug})
     if question.schema_error != "":
         return _deny({"invalid-arguments"})
     if question.asker == Asker.DOOR:

@@ -25,7 +25,8 @@ from tests.property.policy_strategies import policies, questions
 
 def as_the_door_asks(question: Question, policy: CompiledPolicy) -> Question:
     """The door looks every query up that the conditions ask, and none for its own reads or off schema."""
-    is_asking = question.spec is not None and not question.schema_error and question.asker is not Asker.DOOR
+    is_decided_early = question.spec is None or question.closed is not None or bool(question.schema_error)
+    is_asking = not is_decided_early and question.asker is not Asker.DOOR
     queries = needed_history(policy, question.tool, question.args, question.facts, question.run) if is_asking else ()
     return replace(question, history={query: question.history.get(query) for query in queries})
 

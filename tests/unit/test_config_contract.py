@@ -144,6 +144,7 @@ def test_the_artifacts_are_every_file_that_the_contract_was_made_of(tmp_path: Pa
         "facts.py",
         "tools/shop.py",
         "tools/draft.yaml",
+        "tools.lock",
     }
     assert set(contracts[WorkflowName("triage")].artifacts) == {
         "workflows/triage.yaml",

@@ -19,6 +19,8 @@ from leverframe.domain.policy import SourceRef
 from leverframe.domain.tools import EffectClass, McpOrigin, ToolSpec
 from leverframe.tools.mcp_session import NoReply, ServerSession
 from leverframe.tools.mcp_stdio import McpStdioTools, back_off_s
+from tests.pinning import SHOP as SHOP_OFFERING
+from tests.pinning import mcp_tools, pin_offering
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 HERE = SourceRef(file="leverframe.yaml", line=1)
@@ -66,7 +68,8 @@ def with_server(
 ) -> T:
     async def whole() -> T:
         server = McpServer(name="shop", command=command, trusted_because=trusted, source=HERE)
-        tools = McpStdioTools({"shop": server}, project)
+        pin_offering(project, server, SHOP_OFFERING)
+        tools = mcp_tools({"shop": server}, project)
         try:
             return await act(tools)
         finally:
@@ -210,11 +213,15 @@ def test_a_request_to_a_server_that_has_ended_never_leaves(project: Path) -> Non
 
 
 def test_a_server_made_with_the_sdk_works_and_its_decimals_stay_exact(project: Path) -> None:
+    command = ("python", "mcp_sdk_shop.py")
+    sdk_shop = McpServer(name="shop", command=command, trusted_because="a test", source=HERE)
+
     async def act(tools: McpStdioTools) -> tuple[str, ToolAnswer]:
         tool = spec("lookup_order")
+        pin_offering(project, sdk_shop, await tools.offering("shop"))
         return await tools.ready(tool), await tools.execute(asked(tool, {"order_id": "#W2"}))
 
-    why_not, answer = with_server(project, act, ("python", "mcp_sdk_shop.py"))
+    why_not, answer = with_server(project, act, command)
 
     assert why_not == ""
     assert answer == ToolOk(value={"order_id": "#W2", "total": Decimal("49.90")})

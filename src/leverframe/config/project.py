@@ -10,6 +10,7 @@ from leverframe.config.budgets import check_workflows
 from leverframe.config.contract import ContractDraft, read_contract
 from leverframe.config.findings import Findings, Mark
 from leverframe.config.lints import lint_contract
+from leverframe.config.lock_file import read_lock
 from leverframe.config.overlays import Overlays
 from leverframe.config.project_file import PROJECT_FILE, ProjectFile, read_project_file
 from leverframe.config.project_files import ProjectFiles
@@ -52,7 +53,8 @@ def load_project_lenient(root: Path) -> tuple[Project | None, tuple[Problem, ...
     if project is None:
         return None, findings.problems
     sources = PythonSources(files=files, findings=findings)
-    tools = ToolFiles(files=files, sources=sources, servers=project.servers, findings=findings).read()
+    lock = read_lock(files, findings)
+    tools = ToolFiles(files=files, sources=sources, servers=project.servers, findings=findings, lock=lock).read()
     around = Surroundings(files=files, sources=sources, tools=tools, project=project, findings=findings)
     contracts = _contracts(around)
     if not findings.has_errors:

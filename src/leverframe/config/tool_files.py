@@ -13,9 +13,11 @@ from leverframe.config.sections import Section, check_file
 from leverframe.config.signatures import SignatureProblem, input_schema, output_schema
 from leverframe.config.tool_specs import LoadedTool, Shape, origin_function, tool_of
 from leverframe.config.yaml_nodes import Entry, Items, Node, Scalar, Table
+from leverframe.core.pins import known_closed, reached_by
 from leverframe.domain.contracts import McpServer
 from leverframe.domain.ids import ToolName
 from leverframe.domain.json import JsonObject
+from leverframe.domain.pins import QUARANTINED, ToolsLock
 from leverframe.domain.tools import McpOrigin, PythonOrigin
 from leverframe.sdk.tool import TOOL_ATTRIBUTE, ToolDeclaration
 
@@ -30,6 +32,7 @@ class ToolFiles:
     sources: PythonSources
     servers: Mapping[str, McpServer]
     findings: Findings
+    lock: ToolsLock = ToolsLock()
 
     def read(self) -> Mapping[ToolName, LoadedTool]:
         """Every tool by name; of two with one name the first is kept and the second reported."""
@@ -41,6 +44,7 @@ class ToolFiles:
                 self._keep(found, tools)
         for tool in tools.values():
             self._check_reconcile(tool, tools)
+            self._check_pin(tool)
         return tools
 
     def _keep(self, tool: LoadedTool | None, tools: dict[ToolName, LoadedTool]) -> None:
@@ -71,7 +75,7 @@ class ToolFiles:
             )
             return None
         shape = self._mcp_shape(section, mcp, at) if python is None else self._python_shape(section, python)
-        return None if shape is None else tool_of(section, at, shape, self.findings)
+        return None if shape is None else tool_of(section, at, shape, self.lock, self.findings)
 
     def _mcp_shape(self, section: Section, server: str, at: Mark) -> Shape | None:
         if server not in self.servers:
@@ -156,7 +160,7 @@ class ToolFiles:
             output_schema=schemas[1],
             description=_first_paragraph(function),
         )
-        return tool_of(section, places.whole, shape, self.findings)
+        return tool_of(section, places.whole, shape, self.lock, self.findings)
 
     def _schemas(
         self, function: Callable[..., object], section: Section, at: Mark
@@ -176,6 +180,21 @@ class ToolFiles:
         except SignatureProblem as err:
             self.findings.error(at, "bad-signature", f"The tool {section.text('tool')!r} has no schema: {err}.")
             return None
+
+    def _check_pin(self, tool: LoadedTool) -> None:
+        """Say which tools of servers no call reaches, as far as the lock alone tells."""
+        origin = tool.spec.origin
+        if not isinstance(origin, McpOrigin) or origin.server not in self.servers:
+            return
+        found = known_closed(self.lock, origin, reached_by(self.servers[origin.server]))
+        if found is None:
+            return
+        if found.slug == QUARANTINED:
+            move = "Look at it and pin it: leverframe tools pin"
+            self.findings.warning(tool.at, "tool-quarantined", f"{found.message} Its calls are refused.", move)
+        else:
+            move = "See what changed, then pin it: leverframe tools diff"
+            self.findings.warning(tool.at, "tool-drifted", f"{found.message} Its calls are refused.", move)
 
     def _check_reconcile(self, tool: LoadedTool, tools: Mapping[ToolName, LoadedTool]) -> None:
         reconcile = tool.spec.reconcile

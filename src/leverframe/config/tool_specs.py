@@ -9,6 +9,7 @@ from decimal import Decimal
 from hashlib import sha256
 
 from leverframe.config.findings import Findings, Mark
+from leverframe.config.lock_file import LOCK_FILE
 from leverframe.config.project_files import python_origin
 from leverframe.config.sections import Section
 from leverframe.config.tool_rules import check_tool
@@ -17,10 +18,12 @@ from leverframe.domain.ids import EnvironmentName, Sha256, ToolName
 from leverframe.domain.json import Json, JsonObject
 from leverframe.domain.labels import CONFIDENTIALITY_WORDS, INTEGRITY_WORDS, Confidentiality, Integrity
 from leverframe.domain.money import MicroUsd, micro_usd
+from leverframe.domain.pins import ToolsLock
 from leverframe.domain.tools import (
     ArgRole,
     ArgSpec,
     EffectClass,
+    McpOrigin,
     OncePer,
     PythonOrigin,
     Reconcile,
@@ -53,8 +56,8 @@ class Shape:
     files: tuple[str, ...] = field(default=())
 
 
-def tool_of(section: Section, at: Mark, shape: Shape, findings: Findings) -> LoadedTool:
-    """Make a tool from its checked keys and its shape.
+def tool_of(section: Section, at: Mark, shape: Shape, lock: ToolsLock, findings: Findings) -> LoadedTool:
+    """Make a tool from its checked keys, its shape, and what a person said of it in `tools.lock`.
 
     The idempotency argument is taken out of the input schema: the door fills it in, and an agent cannot.
     """
@@ -64,7 +67,7 @@ def tool_of(section: Section, at: Mark, shape: Shape, findings: Findings) -> Loa
         name=ToolName(section.text("tool")),
         version=section.whole("version") or 1,
         origin=shape.origin,
-        effect=EffectClass(section.text("effect", "irreversible")),
+        effect=_effect(section, lock, findings),
         description=section.text("description") or shape.description,
         input_schema=schema,
         output_schema=shape.output_schema,
@@ -87,7 +90,9 @@ def tool_of(section: Section, at: Mark, shape: Shape, findings: Findings) -> Loa
     )
     check_tool(spec, section, at, findings)
     reconcile = spec.reconcile.done if spec.reconcile is not None else None
-    files = (at.path, *shape.files, *((reconcile.file,) if reconcile is not None else ()))
+    is_locked = isinstance(spec.origin, McpOrigin) or spec.name in lock.effects or spec.name in lock.lost
+    named = (reconcile.file,) if reconcile is not None else ()
+    files = (at.path, *shape.files, *named, *((LOCK_FILE,) if is_locked and lock != ToolsLock() else ()))
     return LoadedTool(spec=spec, section=section, at=at, files=tuple(dict.fromkeys(files)))
 
 
@@ -95,6 +100,32 @@ def origin_function(section: Section) -> PythonOrigin | None:
     """The function that `from.python` names, if it does."""
     text = section.section("from").text("python")
     return python_origin(text) if text else None
+
+
+def _effect(section: Section, lock: ToolsLock, findings: Findings) -> EffectClass:
+    """The class that the file says, else the one that a person pinned, else the worst; a lost class stays lost."""
+    name = ToolName(section.text("tool"))
+    pinned = lock.effects.get(name)
+    written = section.text("effect")
+    if written and pinned is not None and pinned.effect.value != written:
+        findings.error(
+            section.place("effect"),
+            "effect-differs",
+            f"The file says `effect: {written}`, and {pinned.reviewed.by} pinned {pinned.effect.value} in {LOCK_FILE}.",
+            f"Delete the key, or pin what it says: leverframe tools pin {name} --effect {written} --because TEXT",
+        )
+    claimed = EffectClass(written) if written else pinned.effect if pinned is not None else EffectClass.IRREVERSIBLE
+    lost = lock.lost.get(name)
+    if lost is None or lost.claimed is not claimed:
+        return claimed
+    findings.warning(
+        section.place("effect"),
+        "lost-its-class",
+        f"{name!r} claims `effect: {claimed.value}` and failed its test ({lost.reviewed.because}): it counts as"
+        " irreversible.",
+        f"Test it again when it is mended: leverframe tools contract-test {name} --twice --environment NAME",
+    )
+    return EffectClass.IRREVERSIBLE
 
 
 def _without(schema: JsonObject, name: str) -> JsonObject:

@@ -90,7 +90,8 @@ def _rule_lines(question: Question, tool: ToolPlan, decision: Decision) -> Itera
         tool, question.args, question.facts, question.run, history=question.history, arg_labels=question.arg_labels
     )
     granted = frozenset[RuleId]() if question.granted is None else question.granted.rules
-    is_before_rules = bool(question.schema_error) or question.spec is None or question.asker is Asker.DOOR
+    is_early = question.closed is not None or bool(question.schema_error) or question.spec is None
+    is_before_rules = is_early or question.asker is Asker.DOOR
     took_part = {reason.rule for reason in decision.reasons}
     all_reached = not isinstance(decision, Deny) or NO_ALLOW_RULE in took_part
     for test in (*tool.denies.tests, *tool.holds.tests, *tool.allows.tests):

@@ -14,6 +14,8 @@
     │   ├── AuthRefused                 a credential that is no live key
     │   ├── Killed                      a kill switch stops the call
     │   ├── BudgetExhausted             a budget that spans runs has no room before it resets
+    │   ├── ToolQuarantined             nobody has reviewed this tool of a server yet
+    │   ├── ToolDrifted                 a server offers another tool than the one that was reviewed
     │   ├── ApprovalRefused             this person may not answer, or not in this way
     │   ├── ApprovalAlreadyDecided      the first answer stands
     │   └── InputInvalid                a run's input breaks the contract's schema
@@ -190,6 +192,18 @@ class BudgetExhausted(RefusedError):
     """A budget of a tenant or workflow has no room for a call; the message says what is left and when it resets."""
 
     slug, status, is_retryable = "budget-exhausted", 429, True
+
+
+class ToolQuarantined(RefusedError):
+    """Nobody has reviewed this tool, or the server that it is from; none of its calls is sent until someone has."""
+
+    slug, status = "tool-quarantined", 409
+
+
+class ToolDrifted(RefusedError):
+    """A server offers another tool, or is another server, than what was reviewed; nothing is sent until it is again."""
+
+    slug, status = "tool-drifted", 409
 
 
 class ApprovalRefused(RefusedError):

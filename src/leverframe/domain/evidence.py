@@ -64,6 +64,7 @@ class EventType(StrEnum):
     KEY_ROTATED = "key.rotated"
     KEY_REVOKED = "key.revoked"
     KILLSWITCH_SET = "killswitch.set"
+    TOOL_PINNED = "tool.pinned"
     AUTH_REFUSED = "auth.refused"
     EXPORT_CREATED = "export.created"
     RETENTION_PRUNED = "retention.pruned"
@@ -106,6 +107,7 @@ EVENT_DOCS: Mapping[EventType, str] = MappingProxyType(
         EventType.KEY_REVOKED: "An API key was taken back; no call is made with it from here on.",
         EventType.KILLSWITCH_SET: "A kill switch was thrown or cleared: what it stops, where, and by whom.",
         EventType.AUTH_REFUSED: "Someone tried what they may not do, or with a key that is not good any more.",
+        EventType.TOOL_PINNED: "A person reviewed a tool: its definition, or what it does to the world, is pinned.",
         EventType.EXPORT_CREATED: "A bundle was made: of what, and its sha256.",
         EventType.RETENTION_PRUNED: "Disclosures older than their retention were deleted; every proof still holds.",
         EventType.DISCLOSURE_ERASED: "Single disclosures were deleted on request; every proof still holds.",

@@ -6,6 +6,7 @@ from typing import Protocol
 from leverframe.domain.calls import ModelAnswer, ModelBound, ModelLost, ModelRequest, ToolAnswer, ToolRequest
 from leverframe.domain.contracts import ModelRef
 from leverframe.domain.money import MicroUsd
+from leverframe.domain.pins import Closed
 from leverframe.domain.relays import RelayCall, RelayRefusal, Usage
 from leverframe.domain.tools import ToolSpec
 
@@ -25,6 +26,10 @@ class ToolExecutor(Protocol):
 
     async def ready(self, spec: ToolSpec) -> str:
         """Say why this tool cannot be called now; empty when it can.  May start its server."""
+        ...
+
+    def closed(self, spec: ToolSpec) -> Closed | None:
+        """Why a review must come first (`tools.lock`), as far as is known at once; `execute` looks again by itself."""
         ...
 
     async def close(self) -> None:

@@ -130,6 +130,27 @@ def settled_entry(
     )
 
 
+def drifted_entry(
+    ctx: RunContext, *, at: datetime, step: StepPath, spec: ToolSpec, reason: str, seen: Sha256 | None = None
+) -> EntryDraft:
+    """A tool is not, or does not answer, what was reviewed; stands after the entry of the call that showed it."""
+    detail: dict[str, DetailValue] = {"reason": reason}
+    return EntryDraft(
+        entry_id=ctx.services.mint.entry_id(),
+        at=at,
+        type=EventType.TOOL_DRIFTED,
+        tenant=ctx.run.tenant,
+        environment=ctx.run.environment,
+        run_id=ctx.run.run_id,
+        step=step,
+        actor=ctx.run.initiator,
+        tool=spec.name,
+        tool_version=spec.version,
+        tool_schema_sha256=spec.schema_sha256,
+        detail={**detail, "seen_sha256": seen} if seen else detail,
+    )
+
+
 def requested_entry(ctx: RunContext, approval: Approval, *, spec: ToolSpec, cause: EntryId) -> EntryDraft:
     """A held call waits for people."""
     return EntryDraft(

@@ -5,7 +5,7 @@ The SDK's own stdio transport is not used: it hands PATH, HOME and more to the s
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,16 +15,17 @@ from typing import TYPE_CHECKING, Final, Self
 from leverframe import __version__
 from leverframe.core import canonical
 from leverframe.domain.errors import JsonInvalid, ToolUnavailable
-from leverframe.domain.json import JsonObject
+from leverframe.domain.json import Json, JsonObject
+from leverframe.domain.pins import Offering
 from leverframe.tools.mcp_process import ServerProcess
 from leverframe.tools.mcp_sdk import McpSdk, load_sdk
 
 if TYPE_CHECKING:
-    from mcp.client.session import ClientSession
     from mcp.shared.message import SessionMessage
 
 _MAX_PAGES: Final = 100
 _START_S: Final = 30.0
+_LIST_CHANGED: Final = "notifications/tools/list_changed"
 
 
 @dataclass(slots=True)
@@ -73,7 +74,8 @@ class ServerSession:
         self._process: ServerProcess | None = None
         self._streams: _Streams | None = None
         self._sdk: McpSdk | None = None
-        self.tools: frozenset[str] = frozenset()
+        self._offering = Offering(info={}, tools={})
+        self._relisting = asyncio.Lock()
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         # Looked at here too, so that a start which nobody waits for any more is not reported as lost.
         self.ready.add_done_callback(lambda ready: ready.cancelled() or ready.exception())
@@ -105,6 +107,35 @@ class ServerSession:
         finally:
             _sending.reset(token)
         return Reply(result=result)
+
+    async def offering(self, deadline_s: float) -> Offering:
+        """Who the server is and what it has; asked again after it said that its tools changed.  Only after `ready`.
+
+        Raises:
+            ToolUnavailable: it does not answer, or answers with no list.
+        """
+        assert self._streams is not None  # noqa: S101 ready() came first
+        if not self._streams.is_list_stale:
+            return self._offering
+        try:
+            async with asyncio.timeout(deadline_s), self._relisting:
+                if self._streams.is_list_stale:
+                    # Before it is asked: a change while it answers is asked for once more.
+                    self._streams.is_list_stale = False
+                    self._offering = await _listed(self._streams, self._offering.info)
+        # What a server answers in place of its list is its own affair: every kind of it closes the tool.
+        except (TimeoutError, ValueError, self._error) as err:
+            self._streams.is_list_stale = True
+            raise ToolUnavailable(
+                f"Server {self._name!r} said that its tools changed and does not list them: {err or 'no answer'}",
+                next_move="Nothing was sent.  Ask again, or look at the server.",
+            ) from err
+        return self._offering
+
+    @property
+    def _error(self) -> type[Exception]:
+        assert self._sdk is not None  # noqa: S101 ready() came first
+        return self._sdk.error
 
     async def close(self) -> None:
         """End the conversation and the process."""
@@ -147,8 +178,9 @@ class ServerSession:
             # Nothing may be raised in here: the SDK's task group would wrap it.
             try:
                 async with asyncio.timeout(_START_S):
-                    await session.initialize()
-                    self.tools = await _listed(session, sdk)
+                    about = await session.initialize()
+                    info = about.server_info.model_dump(mode="python", by_alias=True, exclude_unset=True)
+                    self._offering = await _listed(streams, info)
             except TimeoutError:
                 self._fail(self._not_started(f"no handshake in {_START_S:g} s"))
             except (sdk.error, RuntimeError, ValueError) as err:
@@ -171,17 +203,29 @@ class ServerSession:
             self.ready.set_exception(error)
 
 
-async def _listed(session: "ClientSession", sdk: McpSdk) -> frozenset[str]:
-    """The names of all its tools."""
-    names: set[str] = set()
-    cursor: str | None = None
+async def _listed(streams: "_Streams", info: JsonObject) -> Offering:
+    """All its tools, each definition exactly as it was sent; of two with one name the list is refused."""
+    tools: dict[str, JsonObject] = {}
+    cursor: Json = None
     for _ in range(_MAX_PAGES):
-        page = await session.list_tools(params=sdk.page(cursor=cursor) if cursor else None)
-        names.update(tool.name for tool in page.tools)
-        cursor = page.next_cursor
+        page = await streams.dispatcher.send_raw_request("tools/list", {"cursor": cursor} if cursor else None)
+        for tool in _definitions(page):
+            name = str(tool["name"])
+            if name in tools:
+                raise ValueError(f"its list has the tool {name!r} twice")
+            tools[name] = tool
+        cursor = page.get("nextCursor")
         if not cursor:
-            return frozenset(names)
+            return Offering(info=info, tools=tools)
     raise ValueError(f"its list of tools has more than {_MAX_PAGES} pages")
+
+
+def _definitions(page: JsonObject) -> list[JsonObject]:
+    found = page.get("tools")
+    tools = [one for one in found if isinstance(one, Mapping)] if isinstance(found, list | tuple) else None
+    if tools is None or any(not isinstance(one.get("name"), str) for one in tools):
+        raise ValueError("its list of tools is none")
+    return tools
 
 
 class _Streams:
@@ -192,6 +236,7 @@ class _Streams:
         self._sdk = sdk
         self._ended = ended
         self.dispatcher = sdk.dispatcher(self, self)
+        self.is_list_stale = False  # the server said that its tools changed, and was not asked since
 
     async def send(self, item: "SessionMessage", /) -> None:
         """Write one message whole.  Once this has begun, the message may have arrived."""
@@ -212,7 +257,10 @@ class _Streams:
         while line := await self._process.read_line():
             if line.lstrip().startswith(b"{"):
                 try:
-                    return self._sdk.parse(canonical.decode(line))
+                    message = canonical.decode(line)
+                    if isinstance(message, Mapping) and message.get("method") == _LIST_CHANGED:
+                        self.is_list_stale = True
+                    return self._sdk.parse(message)
                 except (JsonInvalid, ValueError) as err:
                     self._process.end(f"a message that is not JSON-RPC ({str(err).splitlines()[0]})")
         self._ended.set()

@@ -15,9 +15,11 @@ from leverframe.domain.calls import ToolAnswer, ToolFailed, ToolLost, ToolOk, To
 from leverframe.domain.contracts import McpServer
 from leverframe.domain.errors import JsonInvalid, ToolUnavailable
 from leverframe.domain.json import Json, JsonObject
+from leverframe.domain.pins import Closed, Offering
 from leverframe.domain.tools import McpOrigin, ToolSpec
 from leverframe.ports.acting import ToolExecutor
 from leverframe.tools.mcp_session import NoReply, ProtocolError, Reply, ServerSession
+from leverframe.tools.pin_book import PinBook
 from leverframe.tools.results import MAX_RESULT_BYTES, within
 
 _FIRST_BACK_OFF_S: Final = 0.25
@@ -30,7 +32,8 @@ _NOT_RUN: Final = frozenset({-32700, -32600, -32601, -32602})
 class McpStdioTools(ToolExecutor):
     """All MCP servers of a project, each started at its first use."""
 
-    def __init__(self, servers: Mapping[str, McpServer], root: Path) -> None:
+    def __init__(self, servers: Mapping[str, McpServer], root: Path, pins: PinBook) -> None:
+        self._pins = pins
         self._upstreams = {name: _Upstream(server, root) for name, server in servers.items()}
 
     async def execute(self, request: ToolRequest) -> ToolAnswer:
@@ -41,8 +44,12 @@ class McpStdioTools(ToolExecutor):
         try:
             origin, upstream = self._upstream(spec)
             session = await upstream.session(request.deadline_s)
+            offering = await session.offering(max(deadline - loop.time(), 0.0))
         except ToolUnavailable as err:
             return ToolLost(message=str(err), kind="connect", has_left=False)
+        refusal = self._pins.check(origin, offering)
+        if refusal is not None:
+            return ToolLost(message=refusal.message, kind=refusal.slug, has_left=False)
         arguments: dict[str, Json] = dict(request.args)
         if spec.idempotency_argument:
             arguments[spec.idempotency_argument] = request.idempotency_key
@@ -66,15 +73,30 @@ class McpStdioTools(ToolExecutor):
     async def ready(self, spec: ToolSpec) -> str:
         """Say why this tool cannot be called now; starts its server."""
         try:
-            origin, upstream = self._upstream(spec)
-            session = await upstream.session(_START_WAIT_S)
+            origin, _ = self._upstream(spec)
+            offering = await self.offering(origin.server)
         except ToolUnavailable as err:
             return str(err)
-        if origin.name in session.tools:
-            return ""
-        close = nearest(origin.name, session.tools)
-        hint = f"Did you mean {close!r}?" if close else f"It has: {', '.join(sorted(session.tools)[:20]) or 'none'}."
-        return f"Server {origin.server!r} has no tool {origin.name!r}, which {spec.name!r} names.  {hint}"
+        if origin.name not in offering.tools:
+            close = nearest(origin.name, offering.tools)
+            known = ", ".join(sorted(offering.tools)[:20]) or "none"
+            hint = f"Did you mean {close!r}?" if close else f"It has: {known}."
+            return f"Server {origin.server!r} has no tool {origin.name!r}, which {spec.name!r} names.  {hint}"
+        refusal = self._pins.check(origin, offering)
+        return "" if refusal is None else f"{refusal.message}  See it and say so: leverframe tools diff {spec.name}"
+
+    def closed(self, spec: ToolSpec) -> Closed | None:
+        """Why no call of this tool may be sent, as far as is known without starting or asking its server."""
+        return self._pins.known(spec.origin) if isinstance(spec.origin, McpOrigin) else None
+
+    async def offering(self, server: str) -> Offering:
+        """What a server says of itself now; starts it.
+
+        Raises:
+            ToolUnavailable: the project has no such server, or it does not start or answer.
+        """
+        session = await self._named(server, "what is asked for").session(_START_WAIT_S)
+        return await session.offering(_START_WAIT_S)
 
     async def close(self) -> None:
         """Stop every server."""
@@ -83,14 +105,16 @@ class McpStdioTools(ToolExecutor):
     def _upstream(self, spec: ToolSpec) -> "tuple[McpOrigin, _Upstream]":
         if not isinstance(spec.origin, McpOrigin):
             raise ToolUnavailable(f"Tool {spec.name!r} is not a tool of an MCP server.", next_move="Mend its `from`.")
-        name = spec.origin.server
+        return spec.origin, self._named(spec.origin.server, f"tool {spec.name!r}")
+
+    def _named(self, name: str, who: str) -> "_Upstream":
         if name not in self._upstreams:
             close = nearest(name, self._upstreams)
             raise ToolUnavailable(
-                f"The project has no server {name!r}, which tool {spec.name!r} names.",
+                f"The project has no server {name!r}, which {who} names.",
                 next_move=f"Did you mean {close!r}?" if close else "Add it to `servers` of leverframe.yaml.",
             )
-        return spec.origin, self._upstreams[name]
+        return self._upstreams[name]
 
 
 class _Upstream:

@@ -18,6 +18,7 @@ import msgspec
 
 from leverframe.domain.calls import ToolAnswer, ToolFailed, ToolLost, ToolOk, ToolRequest
 from leverframe.domain.errors import JsonInvalid, LeverframeError, ToolUnavailable
+from leverframe.domain.pins import QUARANTINED, Closed
 from leverframe.domain.tools import PythonOrigin, ToolSpec
 from leverframe.ports.acting import ToolExecutor
 from leverframe.ports.secrets import Secrets
@@ -76,6 +77,12 @@ class PythonTools(ToolExecutor):
         properties = spec.input_schema.get("properties", {})
         names = set(properties) if isinstance(properties, Mapping) else set()
         return _signature_gap(function, spec, names)
+
+    def closed(self, spec: ToolSpec) -> Closed | None:
+        """Never for a function of the project, which is reviewed with the project."""
+        if isinstance(spec.origin, PythonOrigin):
+            return None
+        return Closed(slug=QUARANTINED, message=f"Tool {spec.name!r} is no function of the project.")
 
     async def close(self) -> None:
         """Nothing to stop: threads are daemons."""

@@ -8,6 +8,7 @@ from typing import assert_never
 
 from leverframe.core.scrub import scrubbed, scrubbed_text
 from leverframe.domain.calls import ToolAnswer, ToolFailed, ToolLost, ToolOk, ToolRequest
+from leverframe.domain.pins import Closed
 from leverframe.domain.tools import McpOrigin, PythonOrigin, ToolSpec
 from leverframe.ports.acting import ToolExecutor
 from leverframe.ports.secrets import Secrets
@@ -40,6 +41,10 @@ class ToolRouter(ToolExecutor):
     async def ready(self, spec: ToolSpec) -> str:
         """Say why this tool cannot be called now; empty when it can."""
         return scrubbed_text(await self._executors[type(spec.origin)].ready(spec), self._secrets.known_values())
+
+    def closed(self, spec: ToolSpec) -> Closed | None:
+        """Why no call of this tool may be sent, as far as is known without asking its server."""
+        return self._executors[type(spec.origin)].closed(spec)
 
     async def close(self) -> None:
         """Stop what was started."""

@@ -14,15 +14,17 @@ from leverframe.ports.clock import Clock
 from leverframe.ports.secrets import Secrets
 from leverframe.tools.functions import PythonFunctions
 from leverframe.tools.mcp_stdio import McpStdioTools
+from leverframe.tools.pin_book import PinBook
 from leverframe.tools.python_tools import PythonTools
 from leverframe.tools.router import ToolRouter
 
 
 def build_tools(project: Project, functions: PythonFunctions, secrets: Secrets) -> ToolExecutor:
     """The executors of every tool of the project; servers start at their first call."""
+    root = Path(project.root)
     return ToolRouter(
         python=PythonTools(functions, secrets),
-        mcp=McpStdioTools(project.servers, Path(project.root)),
+        mcp=McpStdioTools(project.servers, root, PinBook(root, project.servers)),
         secrets=secrets,
     )
 

@@ -17,6 +17,7 @@ from leverframe.domain.calls import ModelAnswer, ModelBound, ModelLost, ModelReq
 from leverframe.domain.contracts import Contract, Person, Project
 from leverframe.domain.ids import PrincipalId, RuleId, ToolName
 from leverframe.domain.money import MicroUsd
+from leverframe.domain.pins import QUARANTINED, Closed
 from leverframe.domain.policy import ApprovalRequirement, Rule, Then
 from leverframe.domain.runs import RunOutcome
 from leverframe.domain.tools import ToolSpec
@@ -170,6 +171,10 @@ class _NoTools:
     async def ready(self, spec: ToolSpec) -> str:
         """Always: it is not needed."""
         return "" if spec.name else "it has no name"
+
+    def closed(self, spec: ToolSpec) -> Closed | None:
+        """Never: nothing is sent, so nothing needs to be what was reviewed."""
+        return None if spec.name else Closed(slug=QUARANTINED, message="it has no name")
 
     async def close(self) -> None:
         """Nothing was started."""

@@ -69,7 +69,8 @@ def request_of(question: Question, policy: CompiledPolicy, export: CedarExport) 
     cost = question.cost if question.asker is Asker.AGENT else without_counts(question.cost)
     denied = question.denied_before
     door: dict[Keys, Json] = {
-        ARGUMENTS_VALID: question.spec is not None and not question.schema_error,
+        # Arguments are valid for the tool that was reviewed, and one that waits for its review has none.
+        ARGUMENTS_VALID: question.spec is not None and question.closed is None and not question.schema_error,
         WITHIN_BUDGET: not lacking(question.windows, cost),
         NOT_DENIED_IN_RUN: denied is None or not denied.is_same_run,
         NOT_DENIED_BEFORE: denied is None,

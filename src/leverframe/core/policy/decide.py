@@ -29,9 +29,9 @@ _NOTHING_GRANTED: frozenset[RuleId] = frozenset()
 def decide(question: Question | ModelQuestion, policy: CompiledPolicy) -> Decision:
     """Decide one call.
 
-    The order: unknown tool, environment, arguments; deny rules; the lists; a denial in this run; budgets; hold rules,
-    `once_per` and a denial in another run; allow rules.  The first that speaks against the call decides, and names
-    every rule of its rank that took part.
+    The order: unknown tool, environment, the tool's review, arguments; deny rules; the lists; a denial in this run;
+    budgets; hold rules, `once_per` and a denial in another run; allow rules.  The first that speaks against the call
+    decides, and names every rule of its rank that took part.
 
     A hold that matches while no allow rule is true names that as well (`no-allow-rule`): `allow_tools` and allow rules
     say what may run by itself, and a person's grant of the whole stands in for them.
@@ -51,6 +51,8 @@ def _decide_call(question: Question, policy: CompiledPolicy) -> Decision:
     spec = tool.spec
     if spec.environments and question.run.environment not in spec.environments:
         return Deny(reasons=(reasons.other_environment(question, spec),))
+    if question.closed is not None:
+        return Deny(reasons=(reasons.closed(question.closed),))
     if question.schema_error:
         return Deny(reasons=(reasons.invalid_arguments(question, spec),))
     if question.asker is Asker.DOOR:

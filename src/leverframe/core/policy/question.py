@@ -15,6 +15,7 @@ from leverframe.domain.conditions import HistoryQuery
 from leverframe.domain.ids import ApprovalId, PrincipalId, RuleId, ToolName
 from leverframe.domain.json import JsonObject
 from leverframe.domain.labels import Label
+from leverframe.domain.pins import Closed
 from leverframe.domain.policy import Fact, RunFacts
 from leverframe.domain.tools import ToolSpec
 
@@ -75,6 +76,7 @@ class Question:
         windows: the run's budget windows, as the door read them.
         cost: the worst case of the call per unit, counts included; what `asker` does not count is left out here.
         arg_labels: the label of each argument by name (`core.provenance.label_args`).
+        closed: why the tool waits for a review of what its server offers; None where it is what was reviewed.
         granted: the approval under which the call is asked again.
         once_per_seen: whether the values of `once_per_values` were seen within the tool's `once_per`; None is unknown.
         denied_before: the latest sticky denial, if any.
@@ -86,6 +88,7 @@ class Question:
     args: JsonObject
     run: RunFacts
     schema_error: str = ""
+    closed: Closed | None = None
     facts: Mapping[str, Fact] = field(default_factory=dict)
     history: HistoryAnswers = field(default_factory=dict)
     windows: tuple[Window, ...] = ()

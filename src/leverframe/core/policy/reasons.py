@@ -17,6 +17,7 @@ from leverframe.domain.budgets import BudgetUnit, Window
 from leverframe.domain.conditions import Truth
 from leverframe.domain.errors import BudgetExhausted
 from leverframe.domain.ids import ApprovalId, RuleId
+from leverframe.domain.pins import Closed
 from leverframe.domain.policy import Fact, Reason, SourceRef, Then
 from leverframe.domain.time import rfc3339, rfc3339_s
 from leverframe.domain.tools import OncePer, ToolSpec
@@ -63,6 +64,11 @@ def other_environment(question: Question, spec: ToolSpec) -> Reason:
     names = ", ".join(sorted(spec.environments))
     text = f"the tool runs in {names}, and run.environment is {question.run.environment!r}"
     return _deny(OTHER_ENVIRONMENT, spec.source, text)
+
+
+def closed(why: Closed) -> Reason:
+    """What the tool's server offers is not what a person has reviewed."""
+    return _deny(RuleId(why.slug), SourceRef(file="tools.lock"), why.message.removesuffix("."))
 
 
 def invalid_arguments(question: Question, spec: ToolSpec) -> Reason:

@@ -21,9 +21,10 @@ from leverframe.core.policy.question import (
 )
 from leverframe.domain.budgets import BudgetUnit, Window
 from leverframe.domain.conditions import HistoryQuery
-from leverframe.domain.ids import ApprovalId, BudgetId, PrincipalId, RuleId, ToolName, WindowId
+from leverframe.domain.ids import ApprovalId, BudgetId, PrincipalId, RuleId, Sha256, ToolName, WindowId
 from leverframe.domain.json import Json, JsonObject
 from leverframe.domain.labels import CONFIDENTIALITY_WORDS, INTEGRITY_WORDS, Label
+from leverframe.domain.pins import Closed
 from leverframe.domain.policy import Fact, Known, Reason, RunFacts, SourceRef, Unreadable
 from leverframe.domain.time import rfc3339
 from leverframe.domain.tools import ToolSpec
@@ -46,6 +47,9 @@ def question_json(question: Question) -> dict[str, Json]:
     return {
         "asker": question.asker.value,
         "schema_error": question.schema_error,
+        "closed": None
+        if question.closed is None
+        else {"slug": question.closed.slug, "message": question.closed.message, "seen": question.closed.seen},
         # Lists, since under the name of a redacted argument a label would be taken for a value to withhold.
         "labels": [{"argument": name, **_label_json(label)} for name, label in question.arg_labels.items()],
         "fact_labels": [
@@ -93,8 +97,8 @@ def recorded_question(recorded: JsonObject, run: RunFacts, spec: ToolSpec | None
         facts = {} if envelope is None else _facts(_object(_object(envelope)["facts"]), recorded["fact_labels"])
         tool = ToolName(_text(recorded["tool"]))
         asker = Asker(_text(recorded["asker"]))
-        schema_error = _text(recorded["schema_error"])
-        is_asking = spec is not None and not schema_error and asker is not Asker.DOOR
+        schema_error, closed = _text(recorded["schema_error"]), _closed(recorded["closed"])
+        is_asking = spec is not None and closed is None and not schema_error and asker is not Asker.DOOR
         queries = needed_history(policy, tool, args, facts, run) if is_asking else ()
         return Question(
             tool=tool,
@@ -102,6 +106,7 @@ def recorded_question(recorded: JsonObject, run: RunFacts, spec: ToolSpec | None
             args=args,
             run=run,
             schema_error=schema_error,
+            closed=closed,
             facts=facts,
             history=_history(queries, _objects(recorded["history"])),
             windows=tuple(_window(one) for one in _objects(recorded["windows"])),
@@ -256,6 +261,13 @@ def _denied(item: Json) -> StickyDenial | None:
         is_same_run=found["is_same_run"] is True,
         reason=_text(found["reason"]),
     )
+
+
+def _closed(item: Json) -> Closed | None:
+    if item is None:
+        return None
+    found = _object(item)
+    return Closed(slug=_text(found["slug"]), message=_text(found["message"]), seen=Sha256(_text(found["seen"])))
 
 
 def _seen(item: Json) -> bool | None:

@@ -24,6 +24,7 @@ from leverframe.domain.errors import LeverframeError
 from leverframe.domain.ids import CallId, StepPath, ToolName
 from leverframe.domain.json import Json, JsonObject
 from leverframe.domain.labels import UNTRACED, Label, join
+from leverframe.domain.pins import Closed
 from leverframe.domain.policy import Fact, Known, Unreadable
 from leverframe.domain.proposals import HistoryLookup, OnceFree
 from leverframe.domain.tools import ToolSpec
@@ -53,6 +54,12 @@ class Ask:
     nonce: str
     idempotency_key: str
     approval: Approval | None = None  # granted; the call is asked again under it
+    closed: Closed | None = None  # the tool waits for a review
+
+    @property
+    def is_early(self) -> bool:
+        """Whether it is decided before any rule is asked: nothing is read for it."""
+        return self.spec is None or self.closed is not None or bool(self.schema_error)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +80,7 @@ async def load(ctx: RunContext, ask: Ask, read: ReadFact) -> Loaded:
     facts: dict[str, Fact] = {}
     own_read: Known | None = None
     # The door's own reads rest on no facts: a fact that needed itself would never be read.
-    if ask.spec is not None and not ask.schema_error and ask.asker is not Asker.DOOR:
+    if not ask.is_early and ask.asker is not Asker.DOOR:
         for name in needed_facts(ctx.policy, ask.tool):
             fact, is_own = await _fact(ctx, ask, name, facts, read)
             facts[name] = fact
@@ -90,6 +97,7 @@ async def load(ctx: RunContext, ask: Ask, read: ReadFact) -> Loaded:
         args=ask.args,
         run=ctx.facts,
         schema_error=ask.schema_error,
+        closed=ask.closed,
         facts=facts,
         history=await ctx.services.journal.history(lookups) if lookups else {},
         windows=await _windows(ctx, ask, now),
@@ -163,7 +171,7 @@ def fact_roots(ctx: RunContext, args: JsonObject, known: Mapping[str, Fact]) -> 
 
 
 def _lookups(ctx: RunContext, ask: Ask, facts: Mapping[str, Fact], now: datetime) -> tuple[HistoryLookup, ...]:
-    if ask.spec is None or ask.schema_error or ask.asker is Asker.DOOR:
+    if ask.spec is None or ask.is_early or ask.asker is Asker.DOOR:
         return ()
     queries = needed_history(ctx.policy, ask.tool, ask.args, facts, ctx.facts)
     return tuple(
@@ -182,7 +190,7 @@ def _lookups(ctx: RunContext, ask: Ask, facts: Mapping[str, Fact], now: datetime
 
 
 def _once(ctx: RunContext, ask: Ask, facts: Mapping[str, Fact], now: datetime) -> OnceFree | None:
-    if ask.spec is None or ask.spec.once_per is None or ask.schema_error or ask.asker is Asker.DOOR:
+    if ask.spec is None or ask.spec.once_per is None or ask.is_early or ask.asker is Asker.DOOR:
         return None
     values = once_per_values(ask.spec, ask.args, facts)
     if values is None:
@@ -198,7 +206,7 @@ def _once(ctx: RunContext, ask: Ask, facts: Mapping[str, Fact], now: datetime) -
 
 
 async def _once_seen(ctx: RunContext, ask: Ask, once: OnceFree | None) -> bool | None:
-    if ask.spec is None or ask.spec.once_per is None or ask.schema_error or ask.asker is Asker.DOOR:
+    if ask.spec is None or ask.spec.once_per is None or ask.is_early or ask.asker is Asker.DOOR:
         return False
     # A key that cannot be formed is unknown, and unknown holds.
     return None if once is None else await ctx.services.journal.once_seen(once)
@@ -238,7 +246,7 @@ def _granted(approval: Approval | None, envelope: Envelope | None, now: datetime
 
 
 async def _denied_before(ctx: RunContext, ask: Ask, now: datetime) -> StickyDenial | None:
-    if ask.spec is None or ask.schema_error or ask.asker is Asker.DOOR:
+    if ask.spec is None or ask.is_early or ask.asker is Asker.DOOR:
         return None
     digest = sticky_digest(ctx, ask.spec, ask.args)
     denial = await ctx.services.approvals.denied_like(

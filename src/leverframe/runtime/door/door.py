@@ -112,6 +112,7 @@ class Door:
             args=args,
             request_digest=digest,
             schema_error=complaint or (schema_error(spec.input_schema, args) if spec is not None else ""),
+            closed=self._tools.closed(spec) if spec is not None else None,
             asker=Asker.AGENT,
             call_id=ctx.services.mint.call_id(),
             nonce=ctx.services.mint.nonce(),

@@ -10,6 +10,7 @@ from typing import assert_never
 from leverframe.core.provenance import index_result, label_at, label_output
 from leverframe.domain.calls import ToolAnswer, ToolFailed, ToolLost, ToolOk, ToolRequest
 from leverframe.domain.json import JsonObject
+from leverframe.domain.pins import DRIFTED, QUARANTINED
 from leverframe.domain.runs import Step, StepKind, StepState
 from leverframe.domain.tools import EffectClass, ToolSpec
 from leverframe.ports.acting import ToolExecutor
@@ -103,11 +104,11 @@ def judge(ctx: RunContext, spec: ToolSpec, step: Step, attempted: Attempted) -> 
                 error="tool-refused",
                 attempts=attempted.attempts,
             )
-        case ToolLost(message=message, has_left=has_left) if not has_left or not spec.effect.is_write:
+        case ToolLost(message=message, kind=kind, has_left=has_left) if not has_left or not spec.effect.is_write:
             return Outcome(
                 state=StepState.ERROR,
                 value={"message": message},
-                error="tool-unavailable",
+                error=kind if kind in {QUARANTINED, DRIFTED} else "tool-unavailable",
                 attempts=attempted.attempts,
                 is_free=not has_left,
             )

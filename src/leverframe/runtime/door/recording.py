@@ -18,6 +18,7 @@ from leverframe.domain.ids import ApprovalId, Sha256
 from leverframe.domain.json import Json
 from leverframe.domain.labels import Label
 from leverframe.domain.money import MicroUsd
+from leverframe.domain.pins import DRIFTED
 from leverframe.domain.policy import Allow, Decision, Deny, Hold, Then
 from leverframe.domain.proposals import (
     ApprovalUsable,
@@ -51,10 +52,18 @@ from leverframe.runtime.door.rows import (
     outdated_entries,
     reservation_id,
 )
-from leverframe.runtime.entries import approval_entry, decided_entry, intended_entry, requested_entry, settled_entry
+from leverframe.runtime.entries import (
+    approval_entry,
+    decided_entry,
+    drifted_entry,
+    intended_entry,
+    requested_entry,
+    settled_entry,
+)
 from leverframe.runtime.refusals import recorded_refusal
 
 _MAX_NAME_CHARS = 200
+_DRIFT = frozenset({DRIFTED, "output-invalid"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +114,7 @@ def decided(
             entries.append(requested_entry(ctx, approval, spec=spec, cause=entry.entry_id))
         case Deny():
             changes += counted(ctx, ask, denied_counts(ask, loaded))
+            entries += _drift_entries(ctx, ask, loaded)
     if not (isinstance(decision, Allow) and decision.consumes):
         changes += outdated(ask)
         entries += outdated_entries(ctx, ask, loaded.now)
@@ -151,7 +161,17 @@ def settled(ctx: RunContext, step: Step, spec: ToolSpec, outcome: Outcome, *, at
         SettleReserves(reservation_id=rid, actual=actual),
         SettleDirect(window_id=ctx.window_id, unit=BudgetUnit.WALL_US, amount=ctx.take_active_us()),
     )
-    return done, Proposal(tenant=ctx.run.tenant, changes=changes, entries=(entry,), is_durable=False)
+    entries = [entry]
+    if outcome.error in _DRIFT:
+        entries.append(drifted_entry(ctx, at=at, step=done.path, spec=spec, reason=outcome.error))
+    return done, Proposal(tenant=ctx.run.tenant, changes=changes, entries=tuple(entries), is_durable=False)
+
+
+def _drift_entries(ctx: RunContext, ask: Ask, loaded: Loaded) -> list[EntryDraft]:
+    """A call was refused since its tool is another than the one that was reviewed."""
+    if ask.spec is None or ask.closed is None or ask.closed.slug != DRIFTED:
+        return []
+    return [drifted_entry(ctx, at=loaded.now, step=ask.path, spec=ask.spec, reason=DRIFTED, seen=ask.closed.seen)]
 
 
 def _settled_detail(done: Step, outcome: Outcome) -> dict[str, DetailValue]:

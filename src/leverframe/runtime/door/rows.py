@@ -108,7 +108,7 @@ def counted(ctx: RunContext, ask: Ask, reserves: tuple[Reserve, ...]) -> tuple[C
 
 def history_rows(ctx: RunContext, ask: Ask, loaded: Loaded) -> list[Change]:
     """The values that rules may ask for later; of the agent's own calls only."""
-    if ask.spec is None or ask.schema_error or ask.asker is Asker.DOOR:
+    if ask.spec is None or ask.is_early or ask.asker is Asker.DOOR:
         return []
     rows: list[Change] = [] if ask.asker is Asker.REENTRY else _values(ctx, ask, ask.spec)
     # A re-entry may know what names the act where the hold did not: a fact was unreadable then.

@@ -1,0 +1,45 @@
+"""Pins for tests: all that a server offers, as a person would review it."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+from leverframe.config.lock_file import load_lock, write_lock
+from leverframe.core.pins import reached_by, with_pins
+from leverframe.domain.contracts import McpServer
+from leverframe.domain.ids import PrincipalId
+from leverframe.domain.pins import Offering, Reviewed
+from leverframe.tools.mcp_stdio import McpStdioTools
+from leverframe.tools.pin_book import PinBook
+
+REVIEWED = Reviewed(by=PrincipalId("os:test"), at=datetime(2026, 1, 1, tzinfo=UTC), because="a test")
+
+
+def mcp_tools(servers: Mapping[str, McpServer], root: Path) -> McpStdioTools:
+    """The executor of these servers, with the pins of the folder."""
+    return McpStdioTools(servers, root, PinBook(root, servers))
+
+
+async def pin_everything(servers: Mapping[str, McpServer], root: Path) -> None:
+    """Pin all tools of all servers as they are offered now, by servers that are stopped again."""
+    tools = mcp_tools(servers, root)
+    try:
+        for name, server in servers.items():
+            pin_offering(root, server, await tools.offering(name))
+    finally:
+        await tools.close()
+
+
+def pin_offering(root: Path, server: McpServer, offering: Offering) -> None:
+    """Pin all tools of one server as this says."""
+    lock = load_lock(root)
+    new = with_pins(lock, server.name, reached_by(server), offering, names=tuple(offering.tools), reviewed=REVIEWED)
+    write_lock(root, new)
+
+
+SHOP_TOOLS = ("lookup_order", "echo", "refuse", "hang", "crash", "huge", "broken", "garbled", "environment")
+# What `tests/fixtures/mcp_shop.py` says of itself.
+SHOP = Offering(
+    info={"name": "shop", "version": "1"},
+    tools={name: {"name": name, "inputSchema": {"type": "object"}} for name in SHOP_TOOLS},
+)
