@@ -18,7 +18,21 @@ from leverframe.core.policy import (
     needed_history,
 )
 from leverframe.domain.budgets import BudgetUnit, Window
-from leverframe.domain.conditions import And, Compare, CompareOp, Expr, In, Items, Level, Number, Path, StartsWith, Text
+from leverframe.domain.conditions import (
+    And,
+    Compare,
+    CompareOp,
+    Expr,
+    In,
+    Items,
+    Level,
+    Not,
+    Number,
+    Or,
+    Path,
+    StartsWith,
+    Text,
+)
 from leverframe.domain.contracts import ToolFact
 from leverframe.domain.ids import ApprovalId, EnvironmentName, PrincipalId, RuleId, ToolName
 from leverframe.domain.pins import DRIFTED, Closed
@@ -66,6 +80,7 @@ TAME: st.SearchStrategy[Expr] = st.one_of(
 )
 # Conditions that a table can look up, on few fields: many rules meet in one table.
 FIELDS = st.sampled_from([Path(root="args", keys=(name,)) for name in ("amount", "amount", "amount", "a")])
+EQUAL_OPS: tuple[CompareOp, ...] = ("==", "!=")
 ORDER_OPS: tuple[CompareOp, ...] = ("<", "<=", ">", ">=")
 TABLE_WORDS = st.sampled_from(["", "a", "ab", "b", "50"])
 TABLE_NUMBERS = st.sampled_from([-1, 0, 50, Decimal("50.0"), Decimal("49.99"), 10**40])
@@ -96,13 +111,27 @@ ORDERS: st.SearchStrategy[Expr] = st.one_of(
         TABLE_NUMBERS,
     ),
 )
-GUARDED: st.SearchStrategy[Expr] = st.lists(st.one_of(EQUALS, PREFIXES, ORDERS, TAME), min_size=2, max_size=3).map(
-    lambda each: And(operands=tuple(each))
+NUMBER_EQUALS: st.SearchStrategy[Expr] = st.builds(
+    lambda op, path, number: Compare(op=op, left=path, right=Number(value=number)),
+    st.sampled_from(EQUAL_OPS),
+    FIELDS,
+    TABLE_NUMBERS,
+)
+NEGATED: st.SearchStrategy[Expr] = st.one_of(EQUALS, PREFIXES, ORDERS, NUMBER_EQUALS).map(
+    lambda each: Not(operand=each)
+)
+GUARDED: st.SearchStrategy[Expr] = st.builds(
+    lambda join, each, is_negated: (
+        Not(operand=join(operands=tuple(each))) if is_negated else join(operands=tuple(each))
+    ),
+    st.sampled_from([And, Or]),
+    st.lists(st.one_of(EQUALS, PREFIXES, ORDERS, NUMBER_EQUALS, NEGATED, TAME), min_size=2, max_size=3),
+    st.booleans(),
 )
 # Mostly of one family, so that a table has enough rules to be built.
-TABLE_CONDITIONS: st.SearchStrategy[list[Expr]] = st.sampled_from([EQUALS, PREFIXES, ORDERS, GUARDED]).flatmap(
-    lambda family: st.lists(st.one_of(family, family, family, GUARDED), min_size=12, max_size=24)
-)
+TABLE_CONDITIONS: st.SearchStrategy[list[Expr]] = st.sampled_from(
+    [EQUALS, PREFIXES, ORDERS, NUMBER_EQUALS, NEGATED, GUARDED]
+).flatmap(lambda family: st.lists(st.one_of(family, family, family, GUARDED), min_size=12, max_size=24))
 REQUIREMENTS = st.builds(
     ApprovalRequirement,
     quorum=st.integers(1, 3),

@@ -67,7 +67,7 @@ def test_tables_leave_out_only_rules_that_are_false(
     )
     env = ConditionEnv(args=args, run={"subject": subject})
 
-    found = [(test.rule.id, truth) for test, truth in index.matching(env)]
+    found = [(test.rule.id, truth) for test, truth in index.matching(env, index.open_rules((args, {}, env.run)))]
 
     event(f"{len(index.tables)} tables")
     truths = [(each.id, slow_evaluate(condition, env)) for each, condition in zip(rules, conditions, strict=True)]

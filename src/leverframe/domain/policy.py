@@ -165,7 +165,7 @@ Fact = Known | Unreadable
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFacts:
-    """What conditions read as `run.*`."""
+    """What conditions read as `run.*`; `values` has it under the names that they use, laid out once for a run."""
 
     run_id: str
     tenant: str
@@ -174,3 +174,17 @@ class RunFacts:
     initiator: PrincipalId
     subject: str | None
     input: Mapping[str, object] = field(default_factory=dict)
+    values: Mapping[str, object] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Lay out `values`."""
+        values = {
+            "id": self.run_id,
+            "tenant": self.tenant,
+            "environment": self.environment,
+            "workflow": self.workflow,
+            "initiator": self.initiator,
+            "subject": self.subject,
+            "input": self.input,
+        }
+        object.__setattr__(self, "values", values)

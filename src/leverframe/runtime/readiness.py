@@ -328,7 +328,7 @@ def _stop_gaps(contract: Contract, policy: CompiledPolicy) -> Iterator[Gap]:
             text="a run that is stopped is handed to nobody",
             next_move='Add `fallback: {handoff: "queue:NAME", say: …}`.',
         )
-    limits, has_model = contract.budget.limits, policy.has_models and contract.kind is WorkflowKind.AGENT
+    limits, has_model = contract.budget.limits, bool(policy.models) and contract.kind is WorkflowKind.AGENT
     wanted: list[tuple[bool, str, str]] = [
         (policy.listed_count > 0 and BudgetUnit.TOOL_CALLS not in limits, "max_tool_calls", "tool calls"),
         (has_model and not limits.keys() & _BOUNDS_MODEL, "max_usd", "what models may cost"),

@@ -48,12 +48,15 @@ class ToolPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompiledPolicy:
-    """A contract's policy, compiled.  Immutable; one is shared by every decision of a release."""
+    """A contract's policy, compiled.  Immutable; one is shared by every decision of a release.
+
+    `models` is what an allowed model call is allowed by; empty: the contract has no models.
+    """
 
     plans: Mapping[ToolName, ToolPlan]
     listed_count: int
     own_reads: frozenset[ToolName]
-    has_models: bool
+    models: tuple[Reason, ...]
     source: SourceRef
     facts: Mapping[str, FactSpec] = field(default_factory=dict)
 
@@ -113,12 +116,14 @@ def compile_policy(
         plans=plans,
         listed_count=len({*allow_tools, *held_tools}),
         own_reads=own_reads(facts, tools),
-        has_models=has_models,
+        models=(Reason(rule=MODELS, then=Then.ALLOW, source=source, text=_MODELS),) if has_models else (),
         source=source,
         facts=facts,
     )
 
 
+MODELS = RuleId("models")
+_MODELS = "the contract's models, within its budget"
 _LISTED = "the contract lists this tool, and no rule stands against this call"
 
 

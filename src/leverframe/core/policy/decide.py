@@ -9,12 +9,11 @@ Property: `tests/property/test_policy_fast_equals_slow.py`.
 from collections.abc import Mapping
 from dataclasses import replace
 
-from leverframe.core.budgets import counts, lacking, last_to_reset, limit_text, plan, without_counts
-from leverframe.core.conditions import ConditionEnv
+from leverframe.core.budgets import counts, lacking, last_to_reset, limit_text, plan, plan_within, without_counts
 from leverframe.core.policy import reasons
 from leverframe.core.policy.compiled import CompiledPolicy, ToolPlan
-from leverframe.core.policy.environment import environment
-from leverframe.core.policy.matching import RuleIndex
+from leverframe.core.policy.environment import environment, known_facts
+from leverframe.core.policy.matching import Roots, RuleIndex
 from leverframe.core.policy.question import Asker, HistoryAnswers, ModelQuestion, Question
 from leverframe.core.policy.requirements import joined
 from leverframe.domain.budgets import BudgetUnit, Window
@@ -57,8 +56,8 @@ def _decide_call(question: Question, policy: CompiledPolicy) -> Decision:
         return Deny(reasons=(reasons.invalid_arguments(question, spec),))
     if question.asker is Asker.DOOR:
         return _decide_own_read(question, policy, tool)
-    env = _environment(question, tool)
-    denied = _matching(tool.denies, env, question)
+    roots = (question.args, known_facts(question.facts), question.run.values)
+    denied = _matching(tool.denies, roots, question, tool)
     if denied:
         return Deny(reasons=denied)
     if not tool.is_listed and not tool.is_held:
@@ -66,7 +65,10 @@ def _decide_call(question: Question, policy: CompiledPolicy) -> Decision:
     if question.denied_before is not None and question.denied_before.is_same_run:
         return Deny(reasons=(reasons.denied_before(question.denied_before),))
     cost = question.cost if question.asker is Asker.AGENT else without_counts(question.cost)
-    return _out_of_budget(question.windows, cost) or _by_people(question, policy, tool, env, cost)
+    reserves = plan_within(question.windows, cost)
+    if reserves is None:
+        return _out_of_budget(question.windows, cost)
+    return _by_people(question, policy, tool, roots, reserves)
 
 
 def history_still_allows(question: Question, policy: CompiledPolicy, new_history: HistoryAnswers) -> bool:
@@ -94,39 +96,35 @@ def needed_history(
     return tuple(dict.fromkeys(query for condition in known.asking for query in condition.history_queries(env)))
 
 
-def _environment(question: Question, tool: ToolPlan) -> ConditionEnv:
-    return environment(
-        tool,
-        question.args,
-        question.facts,
-        question.run,
-        history=question.history,
-        arg_labels=question.arg_labels,
+def _matching(rules: RuleIndex, roots: Roots, question: Question, tool: ToolPlan) -> tuple[Reason, ...]:
+    """The reasons of the rules that are true or unknown; the environment is laid out only where one may be."""
+    if not rules.tests:
+        return ()
+    open_rules = rules.open_rules(roots)
+    if not open_rules and not rules.shared:
+        return ()
+    env = environment(
+        tool, question.args, question.facts, question.run, history=question.history, arg_labels=question.arg_labels
     )
-
-
-def _matching(rules: RuleIndex, env: ConditionEnv, question: Question) -> tuple[Reason, ...]:
-    """The reasons of the rules that are true or unknown."""
-    found = rules.matching(env)
+    found = rules.matching(env, open_rules)
     return tuple([reasons.of_rule(test, truth, env, question.facts) for test, truth in found]) if found else ()
 
 
 def _by_people(
-    question: Question, policy: CompiledPolicy, tool: ToolPlan, env: ConditionEnv, cost: Mapping[BudgetUnit, int]
+    question: Question, policy: CompiledPolicy, tool: ToolPlan, roots: Roots, reserves: tuple[Reserve, ...]
 ) -> Decision:
     """What is left when nothing forbids the call: whether it may run by itself, and else who must have answered."""
     granted = _NOTHING_GRANTED if question.granted is None else question.granted.rules
-    held = _hold_reasons(question, tool, env)
-    by_itself = _allow_reasons(question, tool, env)
+    held = _hold_reasons(question, tool, roots)
+    by_itself = _allow_reasons(question, tool, roots)
     if not by_itself and tool.is_listed:
         if not held and reasons.NO_ALLOW_RULE not in granted:
             return Deny(reasons=(reasons.no_allow_rule(tool, Then.DENY),))
         held = (*held, reasons.no_allow_rule(tool, Then.HOLD))
     if not held and not tool.is_listed:
         return Deny(reasons=(reasons.not_allowed(policy),))
-    if any(reason.rule not in granted for reason in held):
+    if held and any(reason.rule not in granted for reason in held):
         return _hold(question, tool, held)
-    reserves = plan(question.windows, cost)
     if question.granted is None:
         return Allow(reasons=by_itself, reserves=reserves)
     approval_id = question.granted.approval_id
@@ -134,8 +132,8 @@ def _by_people(
     return Allow(reasons=(*satisfied, *by_itself), reserves=reserves, consumes=approval_id)
 
 
-def _hold_reasons(question: Question, tool: ToolPlan, env: ConditionEnv) -> tuple[Reason, ...]:
-    held = _matching(tool.holds, env, question)
+def _hold_reasons(question: Question, tool: ToolPlan, roots: Roots) -> tuple[Reason, ...]:
+    held = _matching(tool.holds, roots, question, tool)
     if tool.spec.once_per is not None and question.once_per_seen is not False:
         unknown = question.once_per_seen is None
         held = (*held, reasons.once_per(tool.spec.once_per, tool.spec, is_unknown=unknown))
@@ -144,12 +142,12 @@ def _hold_reasons(question: Question, tool: ToolPlan, env: ConditionEnv) -> tupl
     return held
 
 
-def _allow_reasons(question: Question, tool: ToolPlan, env: ConditionEnv) -> tuple[Reason, ...]:
+def _allow_reasons(question: Question, tool: ToolPlan, roots: Roots) -> tuple[Reason, ...]:
     """What lets the call run by itself: the list alone, or the allow rules that are true; empty where nothing does."""
     if not tool.allows.tests or not tool.is_listed:
         return tool.listed
-    found = tool.allows.matching(env)
-    return tuple(reasons.of_rule(test, truth, env, question.facts) for test, truth in found if truth)
+    # An allow rule that cannot be known does not allow.
+    return tuple(reason for reason in _matching(tool.allows, roots, question, tool) if not reason.is_unknown)
 
 
 def _hold(question: Question, tool: ToolPlan, held: tuple[Reason, ...]) -> Hold:
@@ -165,10 +163,9 @@ def _hold(question: Question, tool: ToolPlan, held: tuple[Reason, ...]) -> Hold:
     )
 
 
-def _out_of_budget(windows: tuple[Window, ...], cost: Mapping[BudgetUnit, int]) -> Deny | None:
+def _out_of_budget(windows: tuple[Window, ...], cost: Mapping[BudgetUnit, int]) -> Deny:
+    """Say which windows have no room; `plan_within` has found that there are some."""
     full = lacking(windows, cost)
-    if not full:
-        return None
     why = tuple(reasons.no_room(window, cost) for window in full)
     of_run = next((window for window in full if not window.budget), None)
     if of_run is not None:
@@ -195,15 +192,15 @@ def _decide_own_read(question: Question, policy: CompiledPolicy, tool: ToolPlan)
     """The door's own read stands outside the agent's rules: the contract itself asks for it."""
     if tool.spec.effect.is_write or question.tool not in policy.own_reads:
         return Deny(reasons=(reasons.not_an_own_read(tool, policy),))
-    return _within_budget(question.windows, without_counts(question.cost), reasons.own_read(policy))
+    return _within_budget(question.windows, without_counts(question.cost), (reasons.own_read(policy),))
 
 
 def _decide_model(question: ModelQuestion, policy: CompiledPolicy) -> Decision:
-    if not policy.has_models:
+    if not policy.models:
         return Deny(reasons=(reasons.no_models(question, policy),))
-    return _within_budget(question.windows, question.cost, reasons.models(policy))
+    return _within_budget(question.windows, question.cost, policy.models)
 
 
-def _within_budget(windows: tuple[Window, ...], cost: Mapping[BudgetUnit, int], reason: Reason) -> Decision:
-    reserves: tuple[Reserve, ...] = plan(windows, cost)
-    return _out_of_budget(windows, cost) or Allow(reasons=(reason,), reserves=reserves)
+def _within_budget(windows: tuple[Window, ...], cost: Mapping[BudgetUnit, int], why: tuple[Reason, ...]) -> Decision:
+    reserves = plan_within(windows, cost)
+    return _out_of_budget(windows, cost) if reserves is None else Allow(reasons=why, reserves=reserves)

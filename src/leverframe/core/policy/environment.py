@@ -14,7 +14,15 @@ from leverframe.domain.policy import Fact, Known, RunFacts
 
 _NO_HISTORY: HistoryAnswers = {}
 _NO_LABELS: Mapping[str, Label] = {}
+# One empty mapping for all: nobody writes to an environment.
+_NO_FACTS: Mapping[str, object] = {}
+_NO_LABELS_AT: Mapping[AttributePath, Label] = {}
 _LABEL_DEPTH = 2  # a label is kept for a whole argument and a whole fact
+
+
+def known_facts(facts: Mapping[str, Fact]) -> Mapping[str, object]:
+    """The values of the facts that could be read."""
+    return {name: fact.value for name, fact in facts.items() if isinstance(fact, Known)} if facts else _NO_FACTS
 
 
 def environment(
@@ -29,24 +37,12 @@ def environment(
     """Lay out a call for its conditions; unreadable facts are left out, and so unknown."""
     return ConditionEnv(
         args=args,
-        facts={name: fact.value for name, fact in facts.items() if isinstance(fact, Known)},
-        run=_run_values(run),
+        facts=known_facts(facts),
+        run=run.values,
         call=plan.call,
-        labels=_labels(plan.label_paths, facts, arg_labels) if plan.label_paths else {},
+        labels=_labels(plan.label_paths, facts, arg_labels) if plan.label_paths else _NO_LABELS_AT,
         history=history,
     )
-
-
-def _run_values(run: RunFacts) -> Mapping[str, object]:
-    return {
-        "id": run.run_id,
-        "tenant": run.tenant,
-        "environment": run.environment,
-        "workflow": run.workflow,
-        "initiator": run.initiator,
-        "subject": run.subject,
-        "input": run.input,
-    }
 
 
 def _labels(

@@ -31,7 +31,6 @@ ONCE_PER = RuleId("once_per")
 OWN_READ = RuleId("own-read")
 NOT_AN_OWN_READ = RuleId("not-an-own-read")
 NO_MODELS = RuleId("no-models")
-MODELS = RuleId("models")
 BUDGET_EXHAUSTED = RuleId(BudgetExhausted.slug)
 
 
@@ -149,11 +148,6 @@ def not_an_own_read(plan: ToolPlan, policy: CompiledPolicy) -> Reason:
 def no_models(question: ModelQuestion, policy: CompiledPolicy) -> Reason:
     """The contract names no model, so none may be called."""
     return _deny(NO_MODELS, policy.source, f"the contract has no models, and {question.model} was asked for")
-
-
-def models(policy: CompiledPolicy) -> Reason:
-    """The contract has models, and its budgets have room."""
-    return Reason(rule=MODELS, then=Then.ALLOW, source=policy.source, text="the contract's models, within its budget")
 
 
 def granted_by(reason: Reason, approval_id: ApprovalId) -> Reason:
