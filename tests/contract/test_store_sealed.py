@@ -275,7 +275,7 @@ async def used(path: Path) -> None:
     [
         ("acme.vault.key", None, "is missing"),
         ("acme.vault.key", bytes(32), "is not the one under which"),
-        ("acme.mac.key", None, "is missing, and approvals in the database are tagged"),
+        ("acme.mac.key", None, "is missing, and rows in the database are tagged"),
     ],
 )
 def test_a_database_is_not_opened_beside_keys_that_are_not_its_own(

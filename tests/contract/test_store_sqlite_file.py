@@ -215,9 +215,9 @@ def test_a_read_only_place_is_said_plainly_and_nothing_is_lost(locked: str) -> N
                     open_sqlite(path, create=create, vault=vault_beside(path))
                 assert "permission" in caught.value.next_move
             target.chmod(mode)
-            store = open_sqlite(path, create=False, vault=vault_beside(path))
-            assert asyncio.run(store.journal.run(RUN)) == a_run()
-            asyncio.run(store.close())
+        store = open_sqlite(path, create=False, vault=vault_beside(path))
+        assert asyncio.run(store.journal.run(RUN)) == a_run()
+        asyncio.run(store.close())
 
 
 def test_a_full_disk_fails_the_whole_batch_and_nothing_of_it_happened(path: Path) -> None:

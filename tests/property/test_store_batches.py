@@ -210,8 +210,9 @@ def left_by(
         answers = asyncio.run(_left(path, proposals, is_batch=is_batch))
         with closing(sqlite3.connect(path)) as connection:
             rows = {table: connection.execute(f"SELECT * FROM {table} ORDER BY 1, 2").fetchall() for table in TABLES}  # noqa: S608 our own names
-    # The MAC of a tree is under a key that each store made for itself.
-    rows["trees"] = [row[:3] for row in rows["trees"]]
+    # The MACs of trees and runs, their last column, are under a key that each store made for itself.
+    for tagged in ("trees", "runs"):
+        rows[tagged] = [row[:-1] for row in rows[tagged]]
     return answers, rows
 
 

@@ -291,7 +291,7 @@ class EvidenceBroken(IntegrityError):
 
 
 class AuthorityForged(IntegrityError):
-    """A row that grants something does not carry the MAC of what it says; the call that it is for never runs."""
+    """A row that grants something is not what Leverframe wrote; the call that it is for never runs."""
 
     slug, status = "authority-forged", 409
 

@@ -63,6 +63,14 @@ class StoredApproval:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StoredRun:
+    """A run as it is stored; not `is_tagged`: its row does not carry the MAC of what it says."""
+
+    run: Run
+    is_tagged: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StoredStep:
     """What the journal says of one step, in the words of its columns; `refs` are the digests of its values."""
 
@@ -128,7 +136,7 @@ class EvidenceAudit(Protocol):
         """All approvals as the journal has them, newest first."""
         ...
 
-    def runs(self, tenant: TenantId) -> Sequence[Run | Unreadable]:
+    def runs(self, tenant: TenantId) -> Sequence[StoredRun | Unreadable]:
         """All runs as the journal has them."""
         ...
 

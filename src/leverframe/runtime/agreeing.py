@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 
 from leverframe.domain.approvals import AnswerWord, ApprovalState
 from leverframe.domain.ids import TenantId
-from leverframe.domain.runs import Run, RunState, StepKind, StepState
+from leverframe.domain.runs import RunState, StepKind, StepState
 from leverframe.domain.time import rfc3339
-from leverframe.ports.audit import EvidenceAudit, StoredApproval, StoredStep, Unreadable
+from leverframe.ports.audit import EvidenceAudit, StoredApproval, StoredRun, StoredStep, Unreadable
 from leverframe.sdk.report import Check, Leaf
 
 _MOVES: Mapping[str, ApprovalState] = {
@@ -116,7 +116,10 @@ def _check_approvals(stored: Sequence[StoredApproval], told: Mapping[str, _Told]
         check.fail(f"{approval_id} was asked for in the log and is not in the journal")
 
 
-def _check_runs(rows: Sequence[Run], entries: Iterable[Leaf], check: Check) -> None:
+def _check_runs(stored: Sequence[StoredRun], entries: Iterable[Leaf], check: Check) -> None:
+    rows = [one.run for one in stored]
+    for forged in (one.run for one in stored if not one.is_tagged):
+        check.fail(f"{forged.run_id} does not carry the MAC of its row: something else than Leverframe wrote it")
     started = {str(one.get("run_id")): one for one in entries if one.get("type") == "run.started"}
     ended = {str(one.get("run_id")): one for one in entries if one.get("type") == "run.ended"}
     committed: dict[str, set[str]] = {}

@@ -13,8 +13,8 @@ from leverframe.domain.ids import ReservationId, WindowId
 from leverframe.domain.policy import Decision, Deny, Reserve
 from leverframe.domain.proposals import EnsureWindow
 from leverframe.domain.time import rfc3339
-from leverframe.runtime.closing import UNLIMITED
 from leverframe.runtime.context import RunContext
+from leverframe.runtime.run_limits import UNLIMITED
 
 
 def set_aside(

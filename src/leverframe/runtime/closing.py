@@ -17,9 +17,8 @@ from leverframe.domain.runs import Run, RunOutcome, RunState, StepState
 from leverframe.ports.crash_points import crash_point
 from leverframe.runtime.context import RunContext
 from leverframe.runtime.entries import approval_entry, run_entry
+from leverframe.runtime.run_limits import UNLIMITED
 
-# A window without a limit of the contract's still counts; nothing real comes near this.
-UNLIMITED = 2**53
 _TRIES = 3
 # What becomes of an approval whose run ends without it.
 _LET_GO = {

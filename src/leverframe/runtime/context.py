@@ -22,6 +22,7 @@ from leverframe.domain.ids import ReservationId, StepPath, WindowId
 from leverframe.domain.json import Json, JsonObject
 from leverframe.domain.policy import RunFacts
 from leverframe.domain.runs import Run, Step
+from leverframe.runtime.run_limits import check_limits
 from leverframe.runtime.services import Services
 
 
@@ -131,8 +132,13 @@ class RunContext:
         return (*await self.run_windows(), *await self._shared_windows(at))
 
     async def run_windows(self) -> tuple[Window, ...]:
-        """The run's windows as the store has them, the wall clock brought up to now."""
+        """The run's windows as the store has them, the wall clock brought up to now.
+
+        Raises:
+            AuthorityForged: the store has a limit that the run's contract does not have.
+        """
         stored = await self.services.journal.windows(self.run.run_id)
+        check_limits(self.contract, self.window_id, stored)
         running = self.unsettled_active_us()
         return tuple(
             window if window.unit is not BudgetUnit.WALL_US else _with_running(window, running) for window in stored

@@ -22,8 +22,8 @@ from leverframe.domain.labels import UNTRACED, Integrity, Label
 from leverframe.domain.policy import Fact, Known, RunFacts, Unreadable
 from leverframe.domain.tools import ToolSpec
 from leverframe.runtime.context import input_value
+from leverframe.runtime.run_limits import fresh_windows
 from leverframe.runtime.schemas import schema_error
-from leverframe.runtime.sessions import fresh_windows
 
 _NOT_GIVEN = "not given; explaining makes no call"
 

@@ -23,8 +23,7 @@ from leverframe.domain.ids import ApprovalId, PrincipalId, RunId, Sha256, StepPa
 from leverframe.domain.money import usd_text
 from leverframe.domain.policy import ApprovalRequirement, SourceRef, Then
 from leverframe.domain.time import duration_text
-from leverframe.runtime.closing import UNLIMITED
-from leverframe.runtime.sessions import fresh_windows
+from leverframe.runtime.run_limits import UNLIMITED, fresh_windows
 
 _SOME_TIME = datetime(2000, 1, 1, tzinfo=UTC)
 _US = 1_000_000

@@ -5,7 +5,6 @@ Never: decides about a call; that is the door's.
 """
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from leverframe.core.canonical import encode
@@ -13,9 +12,8 @@ from leverframe.core.disclosures import redaction_from
 from leverframe.core.policy import CompiledPolicy, compile_contract
 from leverframe.core.provenance import index_input, index_result, label_output
 from leverframe.core.redaction import learn, redaction_of
-from leverframe.domain.budgets import BudgetUnit, Window
 from leverframe.domain.contracts import Contract
-from leverframe.domain.errors import InputInvalid, NotFound
+from leverframe.domain.errors import AuthorityForged, InputInvalid, NotFound
 from leverframe.domain.evidence import EventType
 from leverframe.domain.ids import (
     EnvironmentName,
@@ -25,11 +23,9 @@ from leverframe.domain.ids import (
     StepPath,
     TenantId,
     ToolName,
-    WindowId,
 )
 from leverframe.domain.json import JsonObject
 from leverframe.domain.labels import Integrity
-from leverframe.domain.policy import SourceRef
 from leverframe.domain.proposals import (
     Change,
     OpenRun,
@@ -38,13 +34,13 @@ from leverframe.domain.proposals import (
 )
 from leverframe.domain.runs import Run, RunState, Step, StepKind, StepState
 from leverframe.ports.crash_points import crash_point
-from leverframe.runtime.closing import UNLIMITED, put_run
+from leverframe.runtime.closing import put_run
 from leverframe.runtime.context import RunContext, input_value
 from leverframe.runtime.entries import run_entry
+from leverframe.runtime.run_limits import fresh_windows
 from leverframe.runtime.schemas import schema_error
 from leverframe.runtime.services import Services
 
-DEFAULT_MAX_STEPS = 50
 UNFINISHED = frozenset({StepState.HELD, StepState.STARTED, StepState.INTENDED})
 
 
@@ -141,6 +137,9 @@ async def take_up(
     """Rebuild a run's context from the journal, so that its loop can be run again from the start.
 
     `contract` is the one of the run's release.  A parked run becomes open again.
+
+    Raises:
+        AuthorityForged: its row names another person as its subject than its recorded input does.
     """
     payloads = {one.digest: one for one in await services.evidence.disclosures_of_run(run.tenant, run.run_id)}
     shell = _context(services, contract, run, given={}, subject=None, opener=Integrity.USER)
@@ -149,13 +148,18 @@ async def take_up(
     recorded = opened if isinstance(opened, dict) else {}
     given = recorded.get("input")
     opener = Integrity[str(recorded.get("opener", "third-party")).upper().replace("-", "_")]
-    subject = recorded.get("subject")
+    subject = str(recorded["subject"]) if recorded.get("subject") else None
+    if run.subject_digest != _subject_digest(services, run.tenant, subject):
+        raise AuthorityForged(
+            f"Run {run.run_id!r} was changed outside of Leverframe: its row has another subject than its sealed input.",
+            next_move="Keep the database as it is, and find what else was changed: leverframe evidence verify",
+        )
     ctx = _context(
         services,
         contract,
         run,
         given=given if isinstance(given, dict) else {},
-        subject=str(subject) if subject else None,
+        subject=subject,
         opener=opener,
     )
     ctx.payloads = payloads
@@ -245,34 +249,6 @@ def _relearn(ctx: RunContext, step: Step) -> None:
 
 async def _reopen(ctx: RunContext) -> None:
     await put_run(ctx, replace(ctx.run, state=RunState.OPEN, stop_reason=""), expect=RunState.PARKED)
-
-
-def fresh_windows(contract: Contract, window_id: WindowId) -> tuple[Window, ...]:
-    """One window a unit: limited where the contract says so, else counting only; steps are always limited."""
-    limits: dict[BudgetUnit, int] = dict.fromkeys(BudgetUnit, UNLIMITED)
-    limits[BudgetUnit.STEPS] = DEFAULT_MAX_STEPS
-    limits.update(contract.budget.limits)
-    return tuple(
-        Window(
-            window_id=window_id,
-            unit=unit,
-            limit=limit,
-            source=contract.budget.sources.get(unit, SourceRef(file="(default)")),
-            key=_KEYS[unit],
-        )
-        for unit, limit in limits.items()
-    )
-
-
-_KEYS: Mapping[BudgetUnit, str] = {
-    BudgetUnit.USD: "max_usd",
-    BudgetUnit.INPUT_TOKENS: "max_input_tokens",
-    BudgetUnit.OUTPUT_TOKENS: "max_output_tokens",
-    BudgetUnit.MODEL_CALLS: "max_model_calls",
-    BudgetUnit.TOOL_CALLS: "max_tool_calls",
-    BudgetUnit.STEPS: "max_steps",
-    BudgetUnit.WALL_US: "max_wall_s",
-}
 
 
 def _artifacts(contract: Contract) -> tuple[PutArtifact, ...]:

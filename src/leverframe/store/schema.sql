@@ -11,6 +11,7 @@ CREATE TABLE meta (
     value TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+-- tag is the MAC of the row, under a key that is not in the database.
 CREATE TABLE runs (
     run_id TEXT NOT NULL PRIMARY KEY,
     tenant TEXT NOT NULL,
@@ -34,9 +35,10 @@ CREATE TABLE runs (
     input_ref TEXT NOT NULL,
     output_ref TEXT NOT NULL,
     is_recorded_model INTEGER NOT NULL
-) STRICT;
+, tag BLOB) STRICT;
 CREATE INDEX runs_by_time ON runs (opened_us);
 CREATE INDEX runs_by_subject ON runs (subject_digest);
+CREATE INDEX runs_untagged ON runs (run_id) WHERE tag IS NULL;
 
 -- step_id is the order in which steps were first written; it has no other meaning.
 CREATE TABLE steps (
@@ -270,4 +272,4 @@ CREATE TABLE budget_raises (
 CREATE INDEX leaves_of_authority ON leaves (tenant, leaf_index)
  WHERE type IN ('key.created', 'key.rotated', 'key.revoked', 'killswitch.set', 'budget.raised');
 
-PRAGMA user_version = 7;
+PRAGMA user_version = 8;

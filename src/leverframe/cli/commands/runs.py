@@ -18,9 +18,9 @@ from leverframe.domain.money import usd_text
 from leverframe.domain.runs import Run, RunState, Step
 from leverframe.domain.time import duration_text, rfc3339
 from leverframe.ports.store import RunFilter
-from leverframe.runtime.closing import UNLIMITED
 from leverframe.runtime.loops.ending import Busy
 from leverframe.runtime.resolving import PersonsWord, end_by_hand, resolve
+from leverframe.runtime.run_limits import UNLIMITED
 from leverframe.runtime.standing import Standing, standing
 from leverframe.wiring.assembly import Assembly, open_assembly
 from leverframe.wiring.people import PROOF, identify

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from leverframe.domain.approvals import Answer, AnswerWord, Approval, ApprovalState
-from leverframe.domain.errors import AuthorityForged, KeyUnsafe
+from leverframe.domain.errors import AuthorityForged
 from leverframe.domain.ids import ApprovalId, PrincipalId, RuleId, RunId, Sha256, StepPath, TenantId, ToolName
 from leverframe.domain.policy import ApprovalRequirement, SourceRef
 from leverframe.domain.proposals import AnswerApproval, ApprovalUsable, GuardFailed, MoveApproval
@@ -102,8 +102,6 @@ SELECT approval_id, tenant, run_id, path, tool, action_digest, rules, requiremen
  WHERE tenant = :tenant
  ORDER BY asked_us DESC, approval_id DESC
 """
-
-_TAGGED = "SELECT 1 FROM approvals WHERE tenant = :tenant AND tag IS NOT NULL LIMIT 1"
 
 # What a tag is over: every column of the row but the tag, and of each answer these.
 _ROW_COLUMNS = 17
@@ -208,15 +206,6 @@ def tag(tx: sqlite3.Connection, vault: Vault, approval_id: str) -> None:
 def seal_reason(vault: Vault, key: DataKey, approval_id: ApprovalId, principal: PrincipalId, reason: str) -> bytes:
     """A person's words, bound to their answer."""
     return vault.seal(key, _place(approval_id, principal), reason.encode())
-
-
-def check(tx: sqlite3.Connection, vault: Vault, tenant: TenantId) -> None:
-    """Raises KeyUnsafe where rows have tags and the key that made them is missing: all would look forged."""
-    if not vault.has_tagged(tenant) and tx.execute(_TAGGED, {"tenant": tenant}).fetchone():
-        raise KeyUnsafe(
-            f"The MAC key of {tenant!r} is missing, and approvals in the database are tagged with it.",
-            next_move="Restore `keys/` from the backup that belongs to this database; nothing was changed.",
-        )
 
 
 def one(tx: sqlite3.Connection, vault: Vault, approval_id: ApprovalId) -> Approval | None:

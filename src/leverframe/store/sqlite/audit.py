@@ -12,8 +12,15 @@ from typing import Any
 from leverframe.domain.errors import StoreUnavailable
 from leverframe.domain.evidence import TreeState
 from leverframe.domain.ids import Sha256, TenantId
-from leverframe.domain.runs import Run
-from leverframe.ports.audit import StoredApproval, StoredDisclosure, StoredHead, StoredLeaf, StoredStep, Unreadable
+from leverframe.ports.audit import (
+    StoredApproval,
+    StoredDisclosure,
+    StoredHead,
+    StoredLeaf,
+    StoredRun,
+    StoredStep,
+    Unreadable,
+)
 from leverframe.ports.vault import Vault
 from leverframe.store.sqlite import approvals, disclosures, evidence, known_heads, runs, tree_tags
 from leverframe.store.sqlite.connection import check_file, open_reader, said_plainly
@@ -126,10 +133,10 @@ class SqliteAudit:
         with said_plainly(self._path):
             return approvals.stored(self._tx, self._vault, tenant)
 
-    def runs(self, tenant: TenantId) -> Sequence[Run | Unreadable]:
+    def runs(self, tenant: TenantId) -> Sequence[StoredRun | Unreadable]:
         """All runs, newest first."""
         with said_plainly(self._path):
-            return runs.stored(self._tx, tenant)
+            return runs.stored(self._tx, self._vault, tenant)
 
     def steps(self, tenant: TenantId) -> Sequence[StoredStep]:
         """All steps in the order in which they were first written."""

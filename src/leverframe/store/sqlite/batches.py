@@ -42,8 +42,10 @@ class Batch:
         run_ids = {guard.run_id for one in proposals for guard in one.guards if type(guard) is RunIs}
         run_ids.update([entry.run_id for one in proposals for entry in one.entries if entry.run_id is not None])
         sealing: dict[TenantId, set[RunId]] = {}
-        for run_id, tenant, state, subject_digest, last_seq in runs.heads(self.tx, run_ids):
-            self._states[run_id] = state
+        for run_id, tenant, state, tag, subject_digest, last_seq in runs.heads(self.tx, run_ids):
+            # A row whose MAC this process has not looked at is left to the guard.
+            if self.keys.is_known_run(run_id, (state, tag)):
+                self._states[run_id] = state
             self.log.know(tenant, run_id, last_seq)
             self.keys.know(run_id, subject_digest)
             sealing.setdefault(tenant, set()).add(run_id)
@@ -54,7 +56,7 @@ class Batch:
         """The guard `RunIs`."""
         if self._states.get(guard.run_id) == guard.state:
             return None
-        return runs.still(self.tx, guard)
+        return runs.still(self.tx, self.keys, guard)
 
     def authority_is(self, guard: AuthorityIs) -> GuardFailed | None:
         """The guard `AuthorityIs`."""

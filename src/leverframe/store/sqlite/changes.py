@@ -157,13 +157,13 @@ def _write(batch: Batch, change: OpenRun | PutRun | PutArtifact | PruneDisclosur
     """Runs, releases, and what is deleted."""
     match change:
         case OpenRun():
-            runs.insert(batch.tx, change.run)
+            runs.insert(batch.tx, batch.keys, change.run)
             for window in change.windows:
                 windows.insert(batch.tx, change.run, window)
             batch.books.opened(change)
         case PutRun():
             batch.run_moved(change.run.run_id)
-            return runs.replace(batch.tx, change)
+            return runs.replace(batch.tx, batch.keys, change)
         case PutArtifact():
             artifacts.put(batch.tx, change)
         case PruneDisclosures():

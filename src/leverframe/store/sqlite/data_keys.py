@@ -37,11 +37,13 @@ _ANY = "SELECT key_id, wrapped FROM data_keys WHERE tenant = ?1 AND wrapped IS N
 
 
 class Keyring:
-    """The vault of a process, and what never changes: whose key each run's values are under."""
+    """The vault of a process, and what it found out once: whose key a run's values are under, and which tags hold."""
 
     def __init__(self, vault: Vault) -> None:
         self.vault = vault
         self._holders: dict[RunId, bytes] = {}
+        # State and tag of each run's row that carried its MAC when it was last looked at.
+        self.run_tags: dict[RunId, tuple[str, bytes]] = {}
 
     def holder(self, tx: sqlite3.Connection, run_id: RunId | None) -> bytes:
         """Whose key seals what a run says; a run that is not there has its own."""
@@ -105,6 +107,16 @@ class Keys:
         if known is None:
             known = self._found[tenant, holder] = self._live(tenant, holder) or self._made(tenant, holder)
         return known
+
+    def is_known_run(self, run_id: RunId, found: tuple[str, bytes | None]) -> bool:
+        """Whether this state and tag of a run's row were held against its MAC before."""
+        return self._ring.run_tags.get(run_id) == found
+
+    def know_run(self, run_id: RunId, genuine: tuple[str, bytes]) -> None:
+        """Remember a row's state and the tag that is the MAC of it, whether or not its transaction is committed."""
+        if len(self._ring.run_tags) >= _MAX_RUNS:
+            self._ring.run_tags.clear()
+        self._ring.run_tags[run_id] = genuine
 
     def reset(self) -> None:
         """Look again: a savepoint was rolled back, and with it keys that were made in it."""

@@ -67,18 +67,19 @@ class Readers:
 class SqliteJournal:
     """The journal of `ports.store`."""
 
-    def __init__(self, readers: Readers) -> None:
+    def __init__(self, readers: Readers, vault: Vault) -> None:
         self._readers = readers
+        self._vault = vault
 
     async def run(self, run_id: RunId) -> Run | None:
         """One run."""
         with self._readers.snapshot() as tx:
-            return runs.one(tx, run_id)
+            return runs.one(tx, self._vault, run_id)
 
     async def runs(self, wanted: RunFilter) -> Sequence[Run]:
         """Runs, newest first."""
         with self._readers.snapshot() as tx:
-            return runs.newest(tx, wanted)
+            return runs.newest(tx, self._vault, wanted)
 
     async def steps(self, run_id: RunId) -> Sequence[Step]:
         """All steps of a run in the order in which they were first written."""

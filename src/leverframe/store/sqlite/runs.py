@@ -1,31 +1,39 @@
 """SQL of `runs`.
 
-Owner: the journal.  Writer: the store's writer.  Trust: trusted; whoever can edit this can reopen or end a run, and
-only the evidence log would contradict it.
+Owner: the journal.  Writer: the store's writer.  Trust: tagged; a row carries a MAC over all of it, under a key that is
+not in the database: nobody with SQL alone points a run at another release or policy, at other people, or opens one
+that has ended.  An editor can delete a row, or put an older one back; the first leaves its run unknown, the second is
+refused where the log says that the run has ended, and `evidence verify` sees both.
+Rules: docs/adr/0010-sealed-values-and-tagged-rows.md.
 """
 
+import hmac
 import sqlite3
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 
+from leverframe.domain.errors import AuthorityForged
 from leverframe.domain.ids import EnvironmentName, PrincipalId, RunId, Sha256, TenantId, WorkflowName
 from leverframe.domain.proposals import GuardFailed, PutRun, RunIs
 from leverframe.domain.runs import Run, RunOutcome, RunState
 from leverframe.domain.time import from_us, to_us
-from leverframe.ports.audit import Unreadable
+from leverframe.ports.audit import StoredRun, Unreadable
 from leverframe.ports.store import RunFilter
+from leverframe.ports.vault import Vault
+from leverframe.store.sqlite.data_keys import Keys
 
 _INSERT = """
 INSERT INTO runs (
     run_id, tenant, environment, workflow, kind, release_digest, policy_digest, initiator, launcher, opened_us, state,
     outcome, stop_reason, handoff_queue, ended_us, active_us, waited_us, subject_digest, item, input_ref, output_ref,
-    is_recorded_model
+    is_recorded_model, tag
 ) VALUES (
     :run_id, :tenant, :environment, :workflow, :kind, :release_digest, :policy_digest, :initiator, :launcher,
     :opened_us, :state, :outcome, :stop_reason, :handoff_queue, :ended_us, :active_us, :waited_us, :subject_digest,
-    :item, :input_ref, :output_ref, :is_recorded_model
+    :item, :input_ref, :output_ref, :is_recorded_model, :tag
 )
 """
 
@@ -35,16 +43,21 @@ UPDATE runs
        policy_digest = :policy_digest, initiator = :initiator, launcher = :launcher, opened_us = :opened_us,
        state = :state, outcome = :outcome, stop_reason = :stop_reason, handoff_queue = :handoff_queue,
        ended_us = :ended_us, active_us = :active_us, waited_us = :waited_us, subject_digest = :subject_digest,
-       item = :item, input_ref = :input_ref, output_ref = :output_ref, is_recorded_model = :is_recorded_model
+       item = :item, input_ref = :input_ref, output_ref = :output_ref, is_recorded_model = :is_recorded_model,
+       tag = :tag
  WHERE run_id = :run_id AND tenant = :tenant AND state = :expect
 """
 
-_STATE = "SELECT state FROM runs WHERE run_id = :run_id"
+_STATE = "SELECT state, tag FROM runs WHERE run_id = :run_id"
+
+_TAG = "UPDATE runs SET tag = :tag WHERE run_id = :run_id"
+
+_ENDED = "SELECT 1 FROM leaves WHERE tenant = :tenant AND run_id = :run_id AND type = 'run.ended'"
 
 _ONE = """
 SELECT run_id, tenant, environment, workflow, kind, release_digest, policy_digest, initiator, launcher, opened_us,
        state, outcome, stop_reason, handoff_queue, ended_us, active_us, waited_us, subject_digest, item, input_ref,
-       output_ref, is_recorded_model
+       output_ref, is_recorded_model, tag
   FROM runs
  WHERE run_id = :run_id
 """
@@ -52,7 +65,7 @@ SELECT run_id, tenant, environment, workflow, kind, release_digest, policy_diges
 _NEWEST = """
 SELECT run_id, tenant, environment, workflow, kind, release_digest, policy_digest, initiator, launcher, opened_us,
        state, outcome, stop_reason, handoff_queue, ended_us, active_us, waited_us, subject_digest, item, input_ref,
-       output_ref, is_recorded_model
+       output_ref, is_recorded_model, tag
   FROM runs
  WHERE (:workflow IS NULL OR workflow = :workflow)
    AND (:state IS NULL OR state = :state)
@@ -62,15 +75,15 @@ SELECT run_id, tenant, environment, workflow, kind, release_digest, policy_diges
 """
 
 _HEADS = """
-SELECT r.run_id, r.tenant, r.state, r.subject_digest,
+SELECT r.run_id, r.tenant, r.state, r.tag, r.subject_digest,
        (SELECT max(l.run_seq) FROM leaves AS l WHERE l.tenant = r.tenant AND l.run_id = r.run_id)
   FROM json_each(?1) AS j
  CROSS JOIN runs AS r
  WHERE r.run_id = j.value
 """
 
-# Run, tenant, state, subject, and the place of its newest entry, None before the first.
-Head = tuple[RunId, TenantId, str, bytes, int | None]
+# Run, tenant, state, tag, subject, and the place of its newest entry, None before the first.
+Head = tuple[RunId, TenantId, str, bytes | None, bytes, int | None]
 
 
 def heads(tx: sqlite3.Connection, run_ids: Collection[RunId]) -> Sequence[Head]:
@@ -80,54 +93,147 @@ def heads(tx: sqlite3.Connection, run_ids: Collection[RunId]) -> Sequence[Head]:
     return tx.execute(_HEADS, (msgspec.json.encode(list(run_ids)).decode(),)).fetchall()
 
 
-def insert(tx: sqlite3.Connection, run: Run) -> None:
+_UNTAGGED = """
+SELECT run_id, tenant, environment, workflow, kind, release_digest, policy_digest, initiator, launcher, opened_us,
+       state, outcome, stop_reason, handoff_queue, ended_us, active_us, waited_us, subject_digest, item, input_ref,
+       output_ref, is_recorded_model, tag
+  FROM runs
+ WHERE tag IS NULL
+"""
+
+# What a tag is over: every column of the row but the tag.
+_COLUMNS = 22
+
+# Any: a row of SQLite has no static type; STRICT tables keep what each column may hold.
+_Row = tuple[Any, ...]
+_pack = msgspec.msgpack.Encoder().encode
+
+
+def insert(tx: sqlite3.Connection, keys: Keys, run: Run) -> None:
     """Write a new run.  A second one of the same id is a bug of ours and raises."""
-    tx.execute(_INSERT, _params(run))
+    tx.execute(_INSERT, _with_tag(keys, run))
 
 
-def replace(tx: sqlite3.Connection, change: PutRun) -> GuardFailed | None:
-    """Compare-and-set of a run's row on its state."""
-    if tx.execute(_UPDATE, {**_params(change.run), "expect": change.expect.value}).rowcount == 1:
-        return None
+def replace(tx: sqlite3.Connection, keys: Keys, change: PutRun) -> GuardFailed | None:
+    """Compare-and-set of a run's row on its state.
+
+    Raises:
+        AuthorityForged: the row that is there is not what was written.
+    """
+    if _is_in(tx, keys, change.run.run_id, change.expect):
+        params = {**_with_tag(keys, change.run), "expect": change.expect.value}
+        if tx.execute(_UPDATE, params).rowcount == 1:
+            return None
     return GuardFailed(guard="PutRun", detail=_found(tx, change.run.run_id, change.expect))
 
 
-def still(tx: sqlite3.Connection, guard: RunIs) -> GuardFailed | None:
-    """The guard `RunIs`."""
-    row = tx.execute(_STATE, {"run_id": guard.run_id}).fetchone()
-    if row is not None and row[0] == guard.state.value:
+def still(tx: sqlite3.Connection, keys: Keys, guard: RunIs) -> GuardFailed | None:
+    """The guard `RunIs`.  Raises AuthorityForged as `replace` does."""
+    if _is_in(tx, keys, guard.run_id, guard.state):
         return None
     return GuardFailed(guard="RunIs", detail=_found(tx, guard.run_id, guard.state))
 
 
-def one(tx: sqlite3.Connection, run_id: RunId) -> Run | None:
-    """One run."""
+def one(tx: sqlite3.Connection, vault: Vault, run_id: RunId) -> Run | None:
+    """One run.
+
+    Raises:
+        AuthorityForged: the row is not what was written, or the log says that the run has ended and the row does not.
+    """
     row = tx.execute(_ONE, {"run_id": run_id}).fetchone()
-    return None if row is None else _run(row)
+    if row is None:
+        return None
+    run = _believed(vault, row)
+    # An older row, put back whole, has a good tag.
+    if run.state is not RunState.ENDED and tx.execute(_ENDED, {"tenant": run.tenant, "run_id": run_id}).fetchone():
+        raise _forged(run_id, f"it is {run.state.value}, and the log says that it has ended")
+    return run
 
 
-def newest(tx: sqlite3.Connection, wanted: RunFilter) -> Sequence[Run]:
-    """Runs, newest first."""
+def newest(tx: sqlite3.Connection, vault: Vault, wanted: RunFilter) -> Sequence[Run]:
+    """Runs, newest first.  Raises AuthorityForged where one is not what was written."""
     params = {
         "workflow": wanted.workflow,
         "state": None if wanted.state is None else wanted.state.value,
         "item_prefix": wanted.item_prefix,
         "limit": wanted.limit,
     }
-    return [_run(row) for row in tx.execute(_NEWEST, params)]
+    return [_believed(vault, row) for row in tx.execute(_NEWEST, params)]
 
 
-def stored(tx: sqlite3.Connection, tenant: TenantId) -> Sequence[Run | Unreadable]:
-    """All runs of a tenant, newest first, those included whose rows hold what is never written there."""
-    found: list[Run | Unreadable] = []
+def stored(tx: sqlite3.Connection, vault: Vault, tenant: TenantId) -> Sequence[StoredRun | Unreadable]:
+    """All runs of a tenant, newest first, and whether each carries its tag; rows that nobody can read included."""
+    found: list[StoredRun | Unreadable] = []
     everything = {"workflow": None, "state": None, "item_prefix": "", "limit": -1}
     for row in tx.execute(_NEWEST, everything):
         if row[1] == tenant:
             try:
-                found.append(_run(row))
+                run = _run(row)
             except (ValueError, OverflowError) as err:
                 found.append(Unreadable(key=row[0], why=str(err)))
+            else:
+                found.append(StoredRun(run=run, is_tagged=_is_genuine(vault, row)))
     return found
+
+
+def untagged(tx: sqlite3.Connection) -> Sequence[Run]:
+    """Runs that a version wrote which knew no tags, or whose tag somebody took away."""
+    found = []
+    for row in tx.execute(_UNTAGGED).fetchall():
+        with suppress(ValueError, OverflowError):
+            found.append(_run(row))
+    return found
+
+
+def tag(tx: sqlite3.Connection, vault: Vault, run: Run) -> None:
+    """Tag a row that is believed."""
+    tx.execute(_TAG, {"run_id": run.run_id, "tag": _tag_of(vault, run.tenant, tuple(_params(run).values()))})
+
+
+def _is_in(tx: sqlite3.Connection, keys: Keys, run_id: RunId, state: RunState) -> bool:
+    """Whether a run is in a state, by a row that carries its tag."""
+    found = tx.execute(_STATE, {"run_id": run_id}).fetchone()
+    if found is None or found[0] != state.value:
+        return False
+    # The MAC is computed once for each tag that this process meets: a guard stands in every write.
+    if not keys.is_known_run(run_id, found):
+        row = tx.execute(_ONE, {"run_id": run_id}).fetchone()
+        if not _is_genuine(keys.vault, row):
+            raise _forged(run_id, "its row is not what Leverframe wrote")
+        keys.know_run(run_id, found)
+    return True
+
+
+def _believed(vault: Vault, row: _Row) -> Run:
+    if not _is_genuine(vault, row):
+        raise _forged(row[0], "its row is not what Leverframe wrote")
+    return _run(row)
+
+
+def _is_genuine(vault: Vault, row: _Row) -> bool:
+    tenant, tag_there = TenantId(row[1]), row[_COLUMNS]
+    if tag_there is None or not vault.has_tagged(tenant):
+        return False
+    return hmac.compare_digest(_tag_of(vault, tenant, row[:_COLUMNS]), tag_there)
+
+
+def _tag_of(vault: Vault, tenant: TenantId, columns: _Row) -> bytes:
+    return vault.tag(tenant, b"run\0" + _pack(columns))
+
+
+def _with_tag(keys: Keys, run: Run) -> Mapping[str, object]:
+    """The columns of a row, and its tag, which is remembered as good."""
+    params = _params(run)
+    made = _tag_of(keys.vault, run.tenant, tuple(params.values()))
+    keys.know_run(run.run_id, (run.state.value, made))
+    return {**params, "tag": made}
+
+
+def _forged(run_id: str, why: str) -> AuthorityForged:
+    return AuthorityForged(
+        f"Run {run_id!r} was changed outside of Leverframe: {why}.  It is not gone on with.",
+        next_move="Keep the database as it is, and find what else was changed: leverframe evidence verify",
+    )
 
 
 def _found(tx: sqlite3.Connection, run_id: RunId, expected: RunState) -> str:
@@ -136,6 +242,7 @@ def _found(tx: sqlite3.Connection, run_id: RunId, expected: RunState) -> str:
 
 
 def _params(run: Run) -> Mapping[str, object]:
+    """The columns, in the order in which they are read: a tag is over them in that order."""
     return {
         "run_id": run.run_id,
         "tenant": run.tenant,
@@ -162,8 +269,7 @@ def _params(run: Run) -> Mapping[str, object]:
     }
 
 
-# Any: a row of SQLite has no static type; STRICT tables keep what each column may hold.
-def _run(row: tuple[Any, ...]) -> Run:
+def _run(row: _Row) -> Run:
     return Run(
         run_id=RunId(row[0]),
         tenant=TenantId(row[1]),

@@ -8,6 +8,7 @@ version that had no tags: whoever sets `user_version` back must not have forged 
 
 import sqlite3
 
+from leverframe.domain.errors import KeyUnsafe
 from leverframe.domain.evidence import Disclosure
 from leverframe.domain.ids import ApprovalId, PrincipalId, RunId, TenantId
 from leverframe.ports.vault import Vault
@@ -33,16 +34,32 @@ _TENANTS = "SELECT tenant FROM trees ORDER BY tenant"
 
 _APPROVALS = "SELECT tenant, approval_id FROM approvals"
 
+_TAGGED = """
+SELECT 1 FROM approvals WHERE tenant = :tenant AND tag IS NOT NULL
+ UNION ALL
+SELECT 1 FROM runs WHERE tenant = :tenant AND tag IS NOT NULL
+ LIMIT 1
+"""
+
 
 def check_vault(tx: sqlite3.Connection, vault: Vault) -> None:
     """Open nothing for writing whose keys are elsewhere.
 
     Raises:
-        KeyUnsafe: a key that values were sealed or approvals tagged with is missing, or is another one.
+        KeyUnsafe: a key that values were sealed or rows tagged with is missing, or is another one.
     """
     for (tenant,) in tx.execute(_TENANTS).fetchall():
         data_keys.check(tx, vault, TenantId(tenant))
-        approvals.check(tx, vault, TenantId(tenant))
+        _check_tagged(tx, vault, TenantId(tenant))
+
+
+def _check_tagged(tx: sqlite3.Connection, vault: Vault, tenant: TenantId) -> None:
+    """Raises KeyUnsafe where rows have tags and the key that made them is missing: all would look forged."""
+    if not vault.has_tagged(tenant) and tx.execute(_TAGGED, {"tenant": tenant}).fetchone():
+        raise KeyUnsafe(
+            f"The MAC key of {tenant!r} is missing, and rows in the database are tagged with it.",
+            next_move="Restore `keys/` from the backup that belongs to this database; nothing was changed.",
+        )
 
 
 def seal_kept(tx: sqlite3.Connection, vault: Vault) -> None:

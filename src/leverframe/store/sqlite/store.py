@@ -12,7 +12,7 @@ from leverframe.domain.ids import TenantId
 from leverframe.ports.signing import Signer
 from leverframe.ports.store import ApprovalBook, AuthorityBook, EvidenceLog, ForfeitEntry, Journal, Writer
 from leverframe.ports.vault import Vault
-from leverframe.store.sqlite import clean_mark, tree_heads
+from leverframe.store.sqlite import clean_mark, tree_heads, untagged_runs
 from leverframe.store.sqlite.connection import (
     BUSY_MS,
     cannot_write,
@@ -102,8 +102,7 @@ def open_sqlite(
         undo.callback(connection.close)
         with said_plainly(path):
             migrate(connection, path, create=create, vault=vault)
-            check_vault(connection, vault)
-            tree_heads.check(connection, vault, signers)
+            _check_rows(connection, vault, signers)
             _recover(connection, path, boot, ring=ring, entry_of=entry_of)
             head_connection = open_writer(path)
             undo.callback(head_connection.close)
@@ -126,6 +125,13 @@ def open_sqlite(
     return _opened(writer, Readers(path), vault, heads.signers, (connection, head_connection, lock))
 
 
+def _check_rows(connection: sqlite3.Connection, vault: Vault, signers: Mapping[TenantId, Signer]) -> None:
+    """Whether the vault is the database's own and its logs may be gone on with; then what has no tag yet gets one."""
+    check_vault(connection, vault)
+    tree_heads.check(connection, vault, signers)
+    untagged_runs.tag_those_in_the_log(connection, vault)
+
+
 def _locked(path: Path, *, create: bool) -> FileLock:
     """The lock of a file that is there; not taken yet."""
     if create:
@@ -146,7 +152,7 @@ def _opened(
 ) -> Store:
     return Store(
         writer=writer,
-        journal=SqliteJournal(readers),
+        journal=SqliteJournal(readers, vault),
         approvals=SqliteApprovalBook(readers, vault),
         authority=SqliteAuthorityBook(readers, vault),
         evidence=SqliteEvidenceLog(readers, vault),
