@@ -29,6 +29,7 @@ from leverframe.domain.tools import McpOrigin
 from leverframe.models import openai_wire
 from leverframe.models.recorded import load_recordings
 from leverframe.net.http1 import Garbled, read_answer
+from leverframe.net.parsing import AnswerParser
 from leverframe.net.url import parse_url
 from leverframe.sdk.verify import Unreadable, read_bundle, read_trust, verify
 from leverframe.signing.ed25519 import Ed25519FileSigner
@@ -241,6 +242,21 @@ def _http(data: bytes) -> object:
     return asyncio.run(answer())
 
 
+def _http_pieces(data: bytes) -> object:
+    """The same answer whole and a byte at a time: both are garbled, or both have one body."""
+    endings = []
+    for step in (max(1, len(data)), 1):
+        parser, body = AnswerParser(10_000), b""
+        with suppress(Garbled):
+            for start in range(0, len(data), step):
+                body += parser.feed(data[start : start + step])
+            parser.end()
+            endings.append((body, parser.is_reusable))
+    if len(endings) == 1 or endings[:1] != endings[1:]:
+        raise AssertionError(f"an answer in pieces is another one: {endings!r}")
+    return endings
+
+
 def _mcp(data: bytes) -> object:
     value = canonical.decode(data)
     return mcp_answer(value, McpOrigin(server="shop", name="f")) if isinstance(value, dict) else None
@@ -322,6 +338,7 @@ _PARSERS = (
     ),
     Parser(name="mcp result", given=lambda: list(_RESULTS), parse=_mcp),
     Parser(name="http answer", given=lambda: list(_ANSWERS), parse=_http),
+    Parser(name="http answer in pieces", given=lambda: list(_ANSWERS), parse=_http_pieces),
     Parser(name="completion", given=lambda: [_COMPLETION], parse=openai_wire.read_completion),
     Parser(
         name="model error", given=lambda: [b'{"error": {"message": "no", "code": "x"}}'], parse=openai_wire.error_words

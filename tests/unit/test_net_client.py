@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,47 +16,9 @@ from cryptography.x509.oid import NameOID
 from leverframe.net.client import HttpClient
 from leverframe.net.exchange import HttpAnswer, HttpLost, HttpRequest, Limits
 from leverframe.net.url import Url, parse_url
+from tests.raw_server import GARBLED_ANSWERS, OK, WHOLE_ANSWERS, RawServer
 
-Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 LIMITS = Limits(total_s=5.0, max_body_bytes=1000)
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-
-
-class RawServer:
-    """Answers each request with the next of these bytes, and keeps what arrived."""
-
-    def __init__(self, *answers: bytes) -> None:
-        self.answers = list(answers)
-        self.requests: list[bytes] = []
-        self.connections = 0
-        self.port = 0
-
-    async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.connections += 1
-        try:
-            while self.answers:
-                head = await reader.readuntil(b"\r\n\r\n")
-                length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
-                self.requests.append(head + await reader.readexactly(length))
-                answer = self.answers.pop(0)
-                writer.write(answer)
-                await writer.drain()
-                if b"Content-Length" not in answer and b"chunked" not in answer:
-                    break
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
-        finally:
-            writer.close()
-
-    @asynccontextmanager
-    async def listening(self, tls: ssl.SSLContext | None = None) -> AsyncIterator[None]:
-        server = await asyncio.start_server(self.handle, "127.0.0.1", 0, ssl=tls)
-        self.port = server.sockets[0].getsockname()[1]
-        try:
-            yield
-        finally:
-            server.close()
-            await server.wait_closed()
 
 
 @asynccontextmanager
@@ -98,17 +60,7 @@ def test_a_request_is_written_as_asked_and_an_answer_read() -> None:
 
 @pytest.mark.parametrize(
     ("raw", "body"),
-    [
-        (
-            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n3;x=y\r\nays\r\n0\r\nT: 1\r\n\r\n",
-            b"okays",
-        ),
-        (b"HTTP/1.1 200 OK\r\n\r\nuntil the end", b"until the end"),
-        (b"HTTP/1.1 100 Continue\r\n\r\n" + OK, b"ok"),
-        (b"HTTP/1.0 200\r\nContent-Length: 2\r\n\r\nok", b"ok"),
-        (b"HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n", b""),
-        (b"HTTP/1.1 200 OK\nContent-Length: 2\n\nok", b"ok"),
-    ],
+    WHOLE_ANSWERS,
 )
 def test_a_body_ends_where_the_answer_says(raw: bytes, body: bytes) -> None:
     (answer,), _ = exchange(raw)
@@ -119,26 +71,7 @@ def test_a_body_ends_where_the_answer_says(raw: bytes, body: bytes) -> None:
 
 @pytest.mark.parametrize(
     ("raw", "words"),
-    [
-        (b"SSH-2.0-OpenSSH\r\n\r\n", "status line"),
-        (b"HTTP/2 200 OK\r\n\r\n", "status line"),
-        (b"HTTP/1.1 200 OK\r\nbad header\r\n\r\n", "no header"),
-        (b"HTTP/1.1 200 OK\r\nA: b\r\n folded\r\n\r\n", "no header"),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nshort", "breaks off"),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: -2\r\n\r\nok", "no number"),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nok", "no number"),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 1001\r\n\r\n", "1,001 bytes"),
-        (b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 1001, "more than 1,000 bytes"),
-        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 2\r\n\r\nok", "two ways"),
-        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", "two ways"),
-        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "no size"),
-        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nokay", "does not end"),
-        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3e9\r\n", "more than 1,000 bytes"),
-        (b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\nok", "encoded as 'gzip'"),
-        (b"HTTP/1.1 100 Continue\r\n\r\n" * 10, "interim"),
-        (b"HTTP/1.1 200 OK\r\n" + b"A: " + b"b" * 70_000 + b"\r\n\r\n", "too long"),
-        (b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 12_000 + b"\r\n", "65,536 bytes"),
-    ],
+    GARBLED_ANSWERS,
 )
 def test_a_garbled_answer_is_named_and_may_have_had_its_effect(raw: bytes, words: str) -> None:
     (lost,), _ = exchange(raw)

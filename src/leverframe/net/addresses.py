@@ -2,7 +2,7 @@
 
 Knows: the ranges through which a request reaches what only this machine or its network should (SSRF).
 Never: resolves a name; what is judged here is the address that is then connected to, so that a name cannot change its
-mind in between.  Sources: IANA special-purpose address registries; RFC 6052 and RFC 8215 (NAT64); the metadata
+mind in between.  Sources: IANA special-purpose address registries; RFC 6052, 8215 and 7915 (NAT64); the metadata
 addresses that cloud vendors document.
 """
 
@@ -21,11 +21,14 @@ _METADATA: Final = frozenset(
         "fd20:ce::254",
     )
 )
-# What holds a v4 address in its last 32 bits: mapped, compatible, and the well-known NAT64 prefix.
-_V4_INSIDE: Final = tuple(ip_network(text) for text in ("::ffff:0:0/96", "::/96", "64:ff9b::/96"))
+# What holds a v4 address in its last 32 bits: mapped, translated, compatible, and the well-known NAT64 prefix.
+_V4_INSIDE: Final = tuple(ip_network(text) for text in ("::ffff:0:0/96", "::ffff:0:0:0/96", "::/96", "64:ff9b::/96"))
 # What holds a v4 address elsewhere, and serves nobody that we could mean: local NAT64, 6to4 and Teredo.
 _TUNNELS: Final = tuple(ip_network(text) for text in ("64:ff9b:1::/48", "2002::/16", "2001::/32"))
-_NOBODYS: Final = (ip_network("0.0.0.0/8"), ip_network("240.0.0.0/4"))
+# This network, reserved with broadcast, the relays of 6to4, documentation, segment routing.
+_NOBODYS: Final = tuple(
+    ip_network(text) for text in ("0.0.0.0/8", "240.0.0.0/4", "192.88.99.0/24", "3fff::/20", "5f00::/16")
+)
 _SHARED: Final = ip_network("100.64.0.0/10")
 
 
@@ -65,4 +68,4 @@ def _innermost(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
 
 def _is_reserved(address: IPv4Address | IPv6Address) -> bool:
     # 0.0.0.0/8 is this host on some systems, and 240.0.0.0/4 holds broadcast.
-    return isinstance(address, IPv4Address) and any(address in network for network in _NOBODYS)
+    return any(address in network for network in _NOBODYS)

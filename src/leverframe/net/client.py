@@ -6,23 +6,19 @@ body into a message.  Sources: RFC 9112; `net.addresses` for the guard.
 """
 
 import asyncio
-import socket
 import ssl
 from asyncio import StreamReader, StreamWriter
-from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
-from leverframe.net.addresses import is_private, refusal
+from leverframe.net.egress import EgressGuard, EgressRefused, Resolver, reason_of, refused_words
 from leverframe.net.exchange import HttpAnswer, HttpLost, HttpRequest, Limits
 from leverframe.net.http1 import MAX_HEAD_BYTES, Garbled, Received, read_answer, request_bytes
 from leverframe.net.url import Url
 
 _MAX_IDLE: Final = 8  # connections kept for each host
 _MAX_IDLE_S: Final = 15.0
-
-Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +42,7 @@ class HttpClient:
     """One client for a process and its event loop."""
 
     def __init__(self, *, tls: ssl.SSLContext | None = None, resolver: Resolver | None = None) -> None:
-        self._tls = tls
-        self._resolve = resolver or resolved
+        self._guard = EgressGuard(tls=tls, resolver=resolver)
         self._idle: dict[_Where, list[_Connection]] = {}
 
     async def send(self, request: HttpRequest, limits: Limits) -> HttpAnswer | HttpLost:
@@ -90,41 +85,30 @@ class HttpClient:
         else:
             writer.transport.abort()
 
-    async def connect(self, url: Url, *, is_private_allowed: bool) -> tuple[StreamReader, StreamWriter]:
+    def check_host(self, request: HttpRequest) -> None:
+        """Raises EgressRefused where the caller may not reach this host."""
+        self._guard.check_host(request)
+
+    async def connect(self, request: HttpRequest) -> tuple[StreamReader, StreamWriter]:
         """Open a connection to an address that the guard admits.
 
         Raises:
-            _Refused: the guard does not admit it.
+            EgressRefused: the guard does not admit it.
             OSError: the name does not resolve, nobody listens, or TLS fails.
         """
-        addresses = await self._resolve(url.host, url.port)
-        for address in addresses:
-            reason = refusal(address, is_private_allowed=is_private_allowed)
-            if not reason and url.scheme == "http" and not is_private(address):
-                reason = "a public address, to which only https is spoken"
-            # One bad address spoils the name: a public one beside it is how a guard is talked round.
-            if reason:
-                raise _Refused(f"{url.host!r} is {address}, {reason}")
         last: OSError = OSError("the name has no address")
-        for address in addresses:
+        for address in await self._guard.addresses(request):
             try:
-                return await self._open(url, address)
+                return await self._open(request.url, address)
             except OSError as err:
                 last = err
         raise last
 
     async def _open(self, url: Url, address: str) -> tuple[StreamReader, StreamWriter]:
-        if url.scheme == "http":
+        tls = self._guard.tls(url)
+        if tls is None:
             return await asyncio.open_connection(address, url.port, limit=MAX_HEAD_BYTES)
-        if self._tls is None:
-            self._tls = ssl.create_default_context()
-        return await asyncio.open_connection(
-            address, url.port, ssl=self._tls, server_hostname=url.host, limit=MAX_HEAD_BYTES
-        )
-
-
-class _Refused(Exception):
-    """The egress guard does not admit an address."""
+        return await asyncio.open_connection(address, url.port, ssl=tls, server_hostname=url.host, limit=MAX_HEAD_BYTES)
 
 
 class _Progress:
@@ -141,19 +125,20 @@ class _Progress:
         """From the connection to the last byte."""
         url, allowed = self._request.url, self._request.is_private_allowed
         where = _Where(url.scheme, url.host, url.port, allowed)
-        idle = self._client.take(where)
-        if idle is not None:
-            reader, writer = idle.reader, idle.writer
-        else:
-            try:
+        try:
+            self._client.check_host(self._request)
+            idle = self._client.take(where)
+            if idle is not None:
+                reader, writer = idle.reader, idle.writer
+            else:
                 async with asyncio.timeout(self._limits.connect_s):
-                    reader, writer = await self._client.connect(url, is_private_allowed=allowed)
-            except TimeoutError:
-                return self.lost("connect", f"could not be connected to within {self._limits.connect_s:g} s")
-            except _Refused as err:
-                return HttpLost(kind="refused", message=f"Not connected: {err}.{_hint(allowed)}", has_left=False)
-            except OSError as err:
-                return self.lost("connect", f"could not be connected to: {_reason(err)}")
+                    reader, writer = await self._client.connect(self._request)
+        except TimeoutError:
+            return self.lost("connect", f"could not be connected to within {self._limits.connect_s:g} s")
+        except EgressRefused as err:
+            return HttpLost(kind="refused", message=refused_words(err, self._request), has_left=False)
+        except OSError as err:
+            return self.lost("connect", f"could not be connected to: {reason_of(err)}")
         is_kept = False
         try:
             received = await self._converse(reader, writer)
@@ -184,26 +169,11 @@ class _Progress:
         except Garbled as err:
             return self.lost("garbage", f"sent an answer that cannot be used: {err}")
         except OSError as err:
-            return self.lost("connect", f"broke the connection: {_reason(err)}")
+            return self.lost("connect", f"broke the connection: {reason_of(err)}")
 
     def lost(self, kind: str, what: str) -> HttpLost:
         """An ending, with the host's name and without anything that was sent."""
         return HttpLost(kind=kind, message=f"{self._request.url.authority!r} {what}.", has_left=self._has_left)
-
-
-async def resolved(host: str, port: int) -> Sequence[str]:
-    """The addresses of a name, as the system's resolver orders them.  Raises OSError where it has none."""
-    loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))
-
-
-def _hint(is_private_allowed: bool) -> str:  # noqa: FBT001 one word of the sentence
-    return "" if is_private_allowed else "  A private host needs `private: allowed` in leverframe.yaml."
-
-
-def _reason(err: OSError) -> str:
-    return err.strerror or str(err) or type(err).__name__
 
 
 async def _close(writer: StreamWriter) -> None:

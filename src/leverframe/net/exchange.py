@@ -1,6 +1,6 @@
 """One HTTP exchange as values: what is asked, within what limits, and how it ended."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -13,7 +13,8 @@ MAX_BODY_BYTES: Final = 16 << 20
 class HttpRequest:
     """What is asked.  Host, Content-Length and Connection are added by the client.
 
-    `repr` shows no header and no body: they hold keys and people's words.
+    `repr` shows no header and no body: they hold keys and people's words.  `may_reach` is the caller's own list of
+    hosts, asked before every request; None admits every host that the guard admits.
     """
 
     method: str
@@ -21,6 +22,7 @@ class HttpRequest:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     body: bytes = field(default=b"", repr=False)
     is_private_allowed: bool = False
+    may_reach: Callable[[Url], bool] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +32,7 @@ class Limits:
     total_s: float
     connect_s: float = 10.0  # name, connection and TLS
     first_byte_s: float = 600.0  # from the request written to the first byte of the answer
+    idle_s: float = 300.0  # streams: the longest silence within an answer
     max_body_bytes: int = MAX_BODY_BYTES
 
 
@@ -49,3 +52,12 @@ class HttpLost:
     kind: str  # refused (by our own guard) | connect | timeout | garbage
     message: str
     has_left: bool
+
+
+class StreamBroken(Exception):
+    """An answer that had begun has no proper end.  `kind` is connect, timeout, garbage or too-large."""
+
+    def __init__(self, message: str, *, kind: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.kind = kind
