@@ -115,7 +115,7 @@ def contract_of(
         for name in dict.fromkeys((*draft.files, *overlay_files))
         if (content := around.files.read(name, Mark(name), around.findings)) is not None
     }
-    text = policy_text(rules, allow, deny, budget)
+    text = policy_text(rules, allow, deny, budget, policy.provenance)
     return Contract(
         workflow=draft.workflow,
         source=draft.at.ref,
@@ -140,6 +140,7 @@ def contract_of(
         prompt_path=section.section("models").text("prompt"),
         prompt=draft.prompt,
         logging=logging,
+        provenance=policy.provenance,
         steps=draft.steps,
         artifacts=artifacts,
         policy_text=text,

@@ -11,15 +11,20 @@ from hashlib import sha256
 
 from leverframe.core import canonical
 from leverframe.domain.budgets import BudgetLimits
+from leverframe.domain.contracts import ProvenanceRules
 from leverframe.domain.ids import Sha256, ToolName
 from leverframe.domain.json import Json, JsonObject
 from leverframe.domain.policy import Rule
 
-_NOT_MEANING = frozenset({"source", "sources", "at", "keys_at", "names_at", "ignored"})
+_NOT_MEANING = frozenset({"source", "sources", "at", "keys_at", "names_at", "ignored", "because"})
 
 
 def policy_text(
-    rules: tuple[Rule, ...], allow_tools: tuple[ToolName, ...], deny_tools: tuple[ToolName, ...], budget: BudgetLimits
+    rules: tuple[Rule, ...],
+    allow_tools: tuple[ToolName, ...],
+    deny_tools: tuple[ToolName, ...],
+    budget: BudgetLimits,
+    provenance: ProvenanceRules,
 ) -> bytes:
     """What is allowed, held and denied, and the budget: the canonical JSON that the policy digest is over."""
     value: JsonObject = {
@@ -27,6 +32,7 @@ def policy_text(
         "deny_tools": sorted(deny_tools),
         "rules": [_plain(rule) for rule in rules],
         "budget": _plain(budget),
+        "provenance": _plain(provenance),
     }
     return canonical.encode(value)
 

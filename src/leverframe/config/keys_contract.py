@@ -21,6 +21,7 @@ from leverframe.config.value_types import (
 INTEGRITY = Words(known=("system", "user", "tenant-record", "third-party"))
 TOOLS = ListOf(item=registry.TOOL_NAME)
 EFFECTS = ListOf(item=Words(known=("read", "idempotent", "keyed", "reconcilable", "irreversible")))
+_PROVENANCE = Words(known=("deny", "hold", "off"))
 _CHAIN_PATH = Text(
     form="the name of an earlier step, a field of it or of the input, such as triage.order_id or input.message",
     pattern=r"[A-Za-z_][A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]+)*",
@@ -125,6 +126,13 @@ _POLICY = (
     _key("policy.rules[].effects", EFFECTS, "The effect classes that the rule is about.", "[keyed, irreversible]", "core.policy", default="every class"),
     _key("policy.rules[].when", registry.CONDITION, "The condition; unknown never allows, and always denies or holds.", "facts.order.customer_id != run.subject", "core.conditions", default="always", tier="first month"),
     _key("policy.rules[].reason", registry.SENTENCE, "What the decision says to a person.", "A run may touch only its own customer's orders.", "core.policy", tier="first month"),
+    _key("policy.provenance", Group(), "What follows where a value that says who, which or how much comes from untrusted text. `off` needs `because`.", "{selectors: deny}", "core.policy.label_rules"),
+    _key("policy.provenance.recipients", _PROVENANCE, "A recipient that no trusted value of the run equals, of any call that has one.", "deny", "core.policy.label_rules", default="hold"),
+    _key("policy.provenance.selectors", _PROVENANCE, "A selector or command of a write that no trusted value of the run equals.", "deny", "core.policy.label_rules", default="hold"),
+    _key("policy.provenance.amounts", _PROVENANCE, "An amount of a write that no trusted value equals and that no threshold or rule bounds.", "deny", "core.policy.label_rules", default="hold"),
+    _key("policy.provenance.free_text", _PROVENANCE, "Text to a recipient, written after third-party text was read that the recipient may not read, or that links somewhere.", "deny", "core.policy.label_rules", default="hold"),
+    _key("policy.provenance.rule_of_two", _PROVENANCE, "A call to a recipient in a run that has read third-party text and a secret.", "deny", "core.policy.label_rules", default="hold"),
+    _key("policy.provenance.because", registry.SENTENCE, "Why some of them are off; shown with the policy.", "the desk sends to its own queue only", "config.contract_provenance"),
 )  # fmt: skip
 
 _ROW = "approval.required_for[]"

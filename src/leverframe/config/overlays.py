@@ -12,13 +12,14 @@ from dataclasses import dataclass, replace
 
 from leverframe.config.contract import ContractDraft, contract_of
 from leverframe.config.contract_limits import UNIT_KEYS, read_budget
+from leverframe.config.contract_provenance import loosened, meet_provenance
 from leverframe.config.findings import Findings, Mark, did_you_mean
 from leverframe.config.policy_draft import PolicyDraft, RowDraft, read_policy
 from leverframe.config.sections import Section, check_file
 from leverframe.config.surroundings import Surroundings
 from leverframe.core.policy.rows import ApprovalRow
 from leverframe.domain.budgets import BudgetLimits
-from leverframe.domain.contracts import Contract, LoggingRules
+from leverframe.domain.contracts import Contract, LoggingRules, ProvenanceRules
 from leverframe.domain.ids import EnvironmentName, ToolName, WorkflowName
 from leverframe.domain.policy import ApprovalRequirement, Rule, Then
 
@@ -130,7 +131,16 @@ def meet_policy(base: PolicyDraft, overlay: PolicyDraft, findings: Findings) -> 
         rows=rows,
         rules=(*base.rules, *added),
         places={**base.places, **overlay.places},
+        provenance=_meet_provenance(base, overlay, findings),
     )
+
+
+def _meet_provenance(base: PolicyDraft, overlay: PolicyDraft, findings: Findings) -> ProvenanceRules:
+    for name in loosened(base.provenance, overlay.provenance):
+        source = overlay.provenance.of(name).source
+        text = f"policy.provenance.{name.value} is looser than the contract's"
+        _widens(Mark("") if source is None else Mark(source.file, source.line), text, "Delete it.", findings)
+    return meet_provenance(base.provenance, overlay.provenance)
 
 
 def _selects_within(rule: Rule, base: PolicyDraft) -> bool:

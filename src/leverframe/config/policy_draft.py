@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from leverframe.config.conditions import ConditionReader
+from leverframe.config.contract_provenance import read_provenance
 from leverframe.config.findings import Findings, Mark
 from leverframe.config.sections import Section
 from leverframe.config.surroundings import Surroundings
 from leverframe.core.policy.rows import ApprovalRow, rules_of_lists
+from leverframe.domain.contracts import ProvenanceRules
 from leverframe.domain.ids import RuleId, ToolName
 from leverframe.domain.policy import ApprovalRequirement, Rule, Then
 
@@ -19,7 +21,8 @@ _BUILT_IN_RULES = frozenset(
     {
         "allow_tools", "deny_tools", "unknown-tool", "other-environment", "invalid-arguments", "not-allowed",
         "no-allow-rule", "once-per", "once_per", "own-read", "not-an-own-read", "no-models", "models", "observe",
-        "approval-binds-bytes",
+        "approval-binds-bytes", "untraced-recipient", "untraced-selector", "untraced-amount", "third-party-text",
+        "third-party-link", "rule-of-two",
     }
 )  # fmt: skip
 _NO_ROW = ApprovalRequirement(source=Mark("(built-in)").ref)
@@ -48,6 +51,7 @@ class PolicyDraft:
     rules: tuple[Rule, ...] = ()
     places: Mapping[RuleId, Mark] = field(default_factory=dict)  # where the id of each rule stands
     has_allow_list: bool = False
+    provenance: ProvenanceRules = ProvenanceRules()
 
     def compiled(self) -> tuple[Rule, ...]:
         """The rule IR: the lists and rows, then the written rules, in file order."""
@@ -77,6 +81,7 @@ def read_policy(section: Section, reader: ConditionReader, around: Surroundings)
         rules=rules,
         places=places,
         has_allow_list="allow_tools" in policy,
+        provenance=read_provenance(policy, around.findings),
     )
     for tool, row in rows.items():
         if tool not in draft.allow and tool not in draft.deny:

@@ -11,12 +11,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
-from leverframe.core.token_types import NO_TYPES, TokenTypes, exact_form, normal_form
+from leverframe.core.token_types import MAX_TEXT_CHARS, NO_TYPES, TokenTypes, exact_form, normal_form
 from leverframe.domain.json import Json, JsonObject
 from leverframe.domain.labels import UNTRACED, Integrity, Label, join
-from leverframe.domain.tools import ArgSpec, ToolSpec
+from leverframe.domain.tools import ArgRole, ArgSpec, ToolSpec
 
 _NOT_DECLARED = ArgSpec()
+_AROUND_WORDS = ".,;:!?'\"`()[]{}<>*_"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,11 +25,13 @@ class ValueIndex:
     """Every traceable value of a run: (semantic type, normal form) -> the label that an equal argument inherits.
 
     `union` joins all that entered; it is the confidentiality of every argument and the label of a model's output.
+    `said` holds the user's own texts, so that free text which quotes them is known for the user's.
     """
 
     types: TokenTypes = NO_TYPES
     known: Mapping[tuple[str, str], Label] = field(default_factory=dict)
     union: Label = field(default_factory=lambda: join(()))
+    said: tuple[tuple[str, str], ...] = ()  # origin and text of what the user wrote
 
 
 def index_input(
@@ -101,9 +104,30 @@ def label_args(
     Confidentiality is that of the whole run, matched or not: an encoded secret matches nothing.
     """
     return {
-        name: _label_arg(value, specs.get(name, _NOT_DECLARED).type or name, index, _property(schema, name))
+        name: _quoted(value, specs.get(name, _NOT_DECLARED), index)
+        or _label_arg(value, specs.get(name, _NOT_DECLARED).type or name, index, _property(schema, name))
         for name, value in args.items()
     }
+
+
+def _quoted(value: Json, spec: ArgSpec, index: ValueIndex) -> Label | None:
+    """The label of free text that is, whole, a run of words in the user's own text.
+
+    Only free text: it steers nobody, and names nothing.  A selector or a recipient is never matched within a text.
+    """
+    if spec.role is not ArgRole.FREE_TEXT or not isinstance(value, str) or not index.said:
+        return None
+    words = f" {_words(value)} "
+    for origin, text in index.said if words.strip() else ():
+        if words in text:
+            return Label(integrity=Integrity.USER, confidentiality=index.union.confidentiality, origin=origin)
+    return None
+
+
+def _words(text: str) -> str:
+    """A text as words with one space between them; punctuation around words is let go, case is kept."""
+    bare = (word.strip(_AROUND_WORDS) for word in text[:MAX_TEXT_CHARS].split())
+    return " ".join(word for word in bare if word)
 
 
 def run_union(index: ValueIndex) -> Label:
@@ -148,14 +172,17 @@ def _with_values(
 ) -> ValueIndex:
     known = dict(index.known)
     entered = [index.union]
+    said = list(index.said)
     for place, key, leaf in _walk(values, ""):
         label = label_at(labels, place)
         entered.append(label)
+        if lifts_tokens and isinstance(leaf, str) and _is_user(label):
+            said.append((f"{origin}{place}", f" {_words(leaf)} "))
         traced = replace(label, origin=f"{origin}{place}")
         for pair in _typed_forms(leaf, key, index.types, lifts=lifts_tokens and _is_user(label)):
             old = known.get(pair)
             known[pair] = traced if old is None else _met(old, traced)
-    return ValueIndex(types=index.types, known=known, union=join(entered))
+    return ValueIndex(types=index.types, known=known, union=join(entered), said=tuple(said))
 
 
 def _typed_forms(value: Json, key: str, types: TokenTypes, *, lifts: bool) -> Iterator[tuple[str, str]]:

@@ -12,7 +12,7 @@ from leverframe.domain.budgets import BudgetLimits, SharedBudget
 from leverframe.domain.ids import EnvironmentName, PrincipalId, Sha256, TenantId, ToolName, WorkflowName
 from leverframe.domain.json import JsonObject
 from leverframe.domain.labels import Integrity
-from leverframe.domain.policy import Rule, SourceRef
+from leverframe.domain.policy import Rule, SourceRef, Then
 from leverframe.domain.tools import PythonOrigin, ToolSpec
 
 
@@ -60,6 +60,39 @@ class LoggingRules:
 
     retain_days: int = 400
     redact_fields: frozenset[str] = frozenset()
+
+
+class Provenance(StrEnum):
+    """The default rules on the origin of values; the value is the key of `policy.provenance`."""
+
+    RECIPIENTS = "recipients"
+    SELECTORS = "selectors"
+    AMOUNTS = "amounts"
+    FREE_TEXT = "free_text"
+    RULE_OF_TWO = "rule_of_two"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProvenanceRule:
+    """What follows where one default rule on the origin of values matches; `then` None: nothing does."""
+
+    then: Then | None = Then.HOLD
+    source: SourceRef | None = None  # the line that says so; None: the default
+
+
+_HELD = ProvenanceRule()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProvenanceRules:
+    """The default rules on the origin of values, as a contract tightens or, with a reason, loosens them."""
+
+    written: Mapping[Provenance, ProvenanceRule] = field(default_factory=dict)
+    because: str = ""  # why some are off
+
+    def of(self, name: Provenance) -> ProvenanceRule:
+        """What is written, else the default: hold."""
+        return self.written.get(name, _HELD)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +166,7 @@ class Contract:
     prompt_path: str = ""
     prompt: str = ""
     logging: LoggingRules = LoggingRules()
+    provenance: ProvenanceRules = ProvenanceRules()
     steps: tuple[ChainStep, ...] = ()
     # every file the contract was built from: name in the project -> bytes; a run pins their digest
     artifacts: Mapping[str, bytes] = field(default_factory=dict)

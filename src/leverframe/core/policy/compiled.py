@@ -4,23 +4,26 @@ Knows: which rules speak about which tool, and what the door must read before it
 Never: decides; `core.policy.decide` walks what is compiled here.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 from leverframe.core.conditions import AttributePath, Compiled, ConditionEnv, compile_condition
 from leverframe.core.conditions.compiler import Test
 from leverframe.core.policy.amounts import always, threshold_of
 from leverframe.core.policy.facts import facts_in_order, own_reads
+from leverframe.core.policy.label_rules import LabelPlan, label_plan
 from leverframe.core.policy.matching import RuleIndex, RuleTest, index_rules
 from leverframe.core.policy.once import once_per_facts
 from leverframe.core.policy.requirements import joined
 from leverframe.domain.conditions import Truth
-from leverframe.domain.contracts import Contract, FactSpec
+from leverframe.domain.contracts import Contract, FactSpec, ProvenanceRules
 from leverframe.domain.ids import RuleId, ToolName
 from leverframe.domain.policy import ApprovalRequirement, Reason, Rule, SourceRef, Then
-from leverframe.domain.tools import ToolSpec
+from leverframe.domain.tools import ArgRole, ToolSpec
 
 BUILT_IN = SourceRef(file="(built-in)")
+_BY_DEFAULT = ProvenanceRules()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +46,7 @@ class ToolPlan:
     row: ApprovalRequirement | None
     facts: tuple[str, ...]
     label_paths: tuple[AttributePath, ...]
+    labels: LabelPlan | None
     asking: tuple[Compiled, ...]
 
 
@@ -73,6 +77,7 @@ def compile_contract(contract: Contract) -> CompiledPolicy:
         has_models=bool(contract.tier),
         source=contract.source,
         allow_sources=contract.allow_sources,
+        provenance=contract.provenance,
     )
 
 
@@ -86,6 +91,7 @@ def compile_policy(
     has_models: bool = False,
     source: SourceRef = BUILT_IN,
     allow_sources: Mapping[ToolName, SourceRef] | None = None,
+    provenance: ProvenanceRules = _BY_DEFAULT,
 ) -> CompiledPolicy:
     """Compile rules to closures, indexed by tool.
 
@@ -98,6 +104,7 @@ def compile_policy(
         has_models: whether the contract has a model at all.
         source: the contract, for what has no line of its own.
         allow_sources: the line that lists each tool.
+        provenance: what the contract says of the default rules on labels.
     """
     every = tuple(rules)
     facts = facts or {}
@@ -111,6 +118,7 @@ def compile_policy(
             facts,
             listed=(listing,) if name in allow_tools else (),
             is_held=name in held_tools,
+            labels=partial(label_plan, spec, provenance, source=source),
         )
     return CompiledPolicy(
         plans=plans,
@@ -134,6 +142,7 @@ def _plan(
     *,
     listed: tuple[Reason, ...],
     is_held: bool,
+    labels: Callable[..., LabelPlan | None],
 ) -> ToolPlan:
     conditions = tuple(test.condition for test in tests if test.condition is not None)
     label_paths = frozenset[AttributePath]().union(*(condition.label_reads for condition in conditions))
@@ -155,6 +164,7 @@ def _plan(
         row=joined(rows, default_source=rows[0].source) if rows else None,
         facts=facts_in_order(wanted, facts),
         label_paths=tuple(sorted(label_paths)),
+        labels=labels(bounded=_bounded(spec, tests)),
         asking=tuple(condition for condition in conditions if condition.asks),
     )
 
@@ -169,6 +179,20 @@ def _rule_test(rule: Rule, spec: ToolSpec) -> RuleTest:
     if threshold is not None:
         test = threshold.test if condition is None else _and(condition.evaluate, threshold.test)
     return RuleTest(rule=rule, test=test, condition=condition, threshold=threshold)
+
+
+def _bounded(spec: ToolSpec, tests: tuple[RuleTest, ...]) -> frozenset[str]:
+    """The arguments that a threshold or a rule compares: what bounds an amount, whoever named it."""
+    compared = {
+        path[1]
+        for test in tests
+        if test.condition is not None
+        for path in test.condition.reads
+        if path[0] == "args" and len(path) > 1
+    }
+    if any(test.threshold is not None for test in tests):
+        compared |= {name for name, arg in spec.args.items() if arg.role is ArgRole.AMOUNT}
+    return frozenset(compared)
 
 
 def _and(one: Test, other: Test) -> Test:

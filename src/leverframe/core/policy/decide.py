@@ -13,6 +13,7 @@ from leverframe.core.budgets import counts, lacking, last_to_reset, limit_text, 
 from leverframe.core.policy import reasons
 from leverframe.core.policy.compiled import CompiledPolicy, ToolPlan
 from leverframe.core.policy.environment import environment, known_facts
+from leverframe.core.policy.label_rules import by_labels
 from leverframe.core.policy.matching import Roots, RuleIndex
 from leverframe.core.policy.question import Asker, HistoryAnswers, ModelQuestion, Question
 from leverframe.core.policy.requirements import joined
@@ -58,6 +59,8 @@ def _decide_call(question: Question, policy: CompiledPolicy) -> Decision:
         return _decide_own_read(question, policy, tool)
     roots = (question.args, known_facts(question.facts), question.run.values)
     denied = _matching(tool.denies, roots, question, tool)
+    if tool.labels is not None and tool.labels.may_deny:
+        denied = (*denied, *(one for one in _by_labels(question, tool) if one.then is Then.DENY))
     if denied:
         return Deny(reasons=denied)
     if not tool.is_listed and not tool.is_held:
@@ -94,6 +97,13 @@ def needed_history(
         return ()
     env = environment(known, args, facts, run)
     return tuple(dict.fromkeys(query for condition in known.asking for query in condition.history_queries(env)))
+
+
+def _by_labels(question: Question, tool: ToolPlan) -> tuple[Reason, ...]:
+    """The default rules on where values come from; a record from before them is not asked."""
+    if tool.labels is None or question.union is None:
+        return ()
+    return by_labels(tool.labels, question.args, question.arg_labels, question.union)
 
 
 def _matching(rules: RuleIndex, roots: Roots, question: Question, tool: ToolPlan) -> tuple[Reason, ...]:
@@ -133,7 +143,7 @@ def _by_people(
 
 
 def _hold_reasons(question: Question, tool: ToolPlan, roots: Roots) -> tuple[Reason, ...]:
-    held = _matching(tool.holds, roots, question, tool)
+    held = (*_matching(tool.holds, roots, question, tool), *_by_labels(question, tool))
     if tool.spec.once_per is not None and question.once_per_seen is not False:
         unknown = question.once_per_seen is None
         held = (*held, reasons.once_per(tool.spec.once_per, tool.spec, is_unknown=unknown))

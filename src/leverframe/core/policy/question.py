@@ -81,6 +81,8 @@ class Question:
         once_per_seen: whether the values of `once_per_values` were seen within the tool's `once_per`; None is unknown.
         denied_before: the latest sticky denial, if any.
         asker: on whose account.
+        union: the join of all that the run has seen, the label of what its model writes; None: recorded before the
+            default rules on labels were there, which are then not asked.
     """
 
     tool: ToolName
@@ -98,6 +100,7 @@ class Question:
     once_per_seen: bool | None = False
     denied_before: StickyDenial | None = None
     asker: Asker = Asker.AGENT
+    union: Label | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -52,6 +52,7 @@ def question_json(question: Question) -> dict[str, Json]:
         else {"slug": question.closed.slug, "message": question.closed.message, "seen": question.closed.seen},
         # Lists, since under the name of a redacted argument a label would be taken for a value to withhold.
         "labels": [{"argument": name, **_label_json(label)} for name, label in question.arg_labels.items()],
+        **({} if question.union is None else {"union": _label_json(question.union)}),
         "fact_labels": [
             {"fact": name, **_label_json(fact.label)}
             for name, fact in question.facts.items()
@@ -116,6 +117,7 @@ def recorded_question(recorded: JsonObject, run: RunFacts, spec: ToolSpec | None
             once_per_seen=_seen(recorded["once_per_seen"]),
             denied_before=_denied(recorded["denied_before"]),
             asker=asker,
+            union=_label(_object(recorded["union"])) if "union" in recorded else None,
         )
     except _UNFORMED as err:
         raise NotRecordedError(f"{type(err).__name__}: {err}") from err

@@ -107,6 +107,7 @@ async def load(ctx: RunContext, ask: Ask, read: ReadFact) -> Loaded:
         once_per_seen=await _once_seen(ctx, ask, once),
         denied_before=await _denied_before(ctx, ask, now),
         asker=ask.asker,
+        union=ctx.values.union,
     )
     return Loaded(question=question, now=now, envelope=envelope, lookups=lookups, once=once, own_read=own_read)
 

@@ -1,0 +1,157 @@
+"""The default rules on where a call's values come from: untrusted text is never authority (invariant I6).
+
+Knows: which arguments of a tool say who, which and how much, and what free text may go to whom.
+Never: looks into a text for what it means; the order of labels and the roles of arguments are all it reads.
+Source: docs/labels.md, "Default rules".  A contract tightens or, with a reason, loosens them: `policy.provenance`.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import re2
+
+from leverframe.domain.contracts import Provenance, ProvenanceRule, ProvenanceRules
+from leverframe.domain.ids import RuleId
+from leverframe.domain.json import Json, JsonObject
+from leverframe.domain.labels import UNTRACED, Confidentiality, Integrity, Label
+from leverframe.domain.policy import Reason, SourceRef, Then
+from leverframe.domain.tools import ArgRole, ArgSpec, ToolSpec
+
+UNTRACED_RECIPIENT: Final = RuleId("untraced-recipient")
+UNTRACED_SELECTOR: Final = RuleId("untraced-selector")
+UNTRACED_AMOUNT: Final = RuleId("untraced-amount")
+THIRD_PARTY_TEXT: Final = RuleId("third-party-text")
+THIRD_PARTY_LINK: Final = RuleId("third-party-link")
+RULE_OF_TWO: Final = RuleId("rule-of-two")
+
+# An address in a text that leads its reader somewhere: with a scheme, or as people write it.
+_LINK: Final = re2.compile(r"(?i)\b(?:[a-z][a-z0-9+.-]{1,15}://|www\.)[^\s<>]+")
+_MAX_TEXT_CHARS: Final = 1_000_000
+
+_Args = tuple[tuple[str, ArgSpec], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Check:
+    """Arguments that must be as trusted as their spec says, and what follows where one is not."""
+
+    what: str
+    rule_id: RuleId
+    rule: ProvenanceRule
+    args: _Args
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelPlan:
+    """What the default rules ask of one tool's calls.  `may_deny`: the contract tightens one of them to a denial."""
+
+    checks: tuple[_Check, ...]
+    recipients: _Args
+    texts: _Args
+    free_text: ProvenanceRule
+    rule_of_two: ProvenanceRule
+    source: SourceRef
+    may_deny: bool
+
+
+def label_plan(
+    spec: ToolSpec, rules: ProvenanceRules, *, bounded: Collection[str], source: SourceRef
+) -> LabelPlan | None:
+    """Prepare the rules for one tool; None where they ask nothing of it.
+
+    Args:
+        spec: the tool; a read is asked only where its values go, since reading changes nothing.
+        rules: what the contract says of the defaults.
+        bounded: arguments that a threshold or a rule of the contract compares.
+        source: the contract, for the defaults that it does not mention.
+    """
+    by_role: dict[ArgRole, list[tuple[str, ArgSpec]]] = {}
+    for name, arg in spec.args.items():
+        if arg.role is not None:
+            by_role.setdefault(arg.role, []).append((name, arg))
+    is_write = spec.effect.is_write
+    selectors = [*by_role.get(ArgRole.SELECTOR, ()), *by_role.get(ArgRole.COMMAND, ())] if is_write else []
+    amounts = [each for each in by_role.get(ArgRole.AMOUNT, ()) if each[0] not in bounded] if is_write else []
+    recipients = tuple(by_role.get(ArgRole.RECIPIENT, ()))
+    asked = (
+        _Check("recipient", UNTRACED_RECIPIENT, rules.of(Provenance.RECIPIENTS), recipients),
+        _Check("selector", UNTRACED_SELECTOR, rules.of(Provenance.SELECTORS), tuple(selectors)),
+        _Check("amount", UNTRACED_AMOUNT, rules.of(Provenance.AMOUNTS), tuple(amounts)),
+    )
+    checks = tuple(check for check in asked if check.args and check.rule.then is not None)
+    if not (checks or recipients):
+        return None
+    return LabelPlan(
+        checks=checks,
+        recipients=recipients,
+        texts=tuple(by_role.get(ArgRole.FREE_TEXT, ())),
+        free_text=rules.of(Provenance.FREE_TEXT),
+        rule_of_two=rules.of(Provenance.RULE_OF_TWO),
+        source=source,
+        may_deny=any(one.then is Then.DENY for one in rules.written.values()),
+    )
+
+
+def by_labels(plan: LabelPlan, args: JsonObject, labels: Mapping[str, Label], union: Label) -> tuple[Reason, ...]:
+    """The reasons of the default rules that a call matches; `union` joins all that the run has seen."""
+    found: list[Reason] = []
+    for check in plan.checks:
+        for name, spec in check.args:
+            label = labels.get(name, UNTRACED)
+            if label.integrity < spec.accepts and not _is_nothing(args.get(name)):
+                came = f" from {label.origin}" if label.origin else ", traced to nothing that entered the run"
+                text = (
+                    f"{check.what} args.{name} is {label.integrity.word}{came}; it takes {spec.accepts.word} or better"
+                )
+                found.append(_reason(plan, check.rule, check.rule_id, text))
+    if union.integrity is Integrity.THIRD_PARTY and any(not _is_nothing(args.get(name)) for name, _ in plan.recipients):
+        _outward(found, plan, args, labels, union)
+    return tuple(found)
+
+
+def _outward(found: list[Reason], plan: LabelPlan, args: JsonObject, labels: Mapping[str, Label], union: Label) -> None:
+    """What a run that has read untrusted text sends to others."""
+    texts = [
+        name
+        for name, _ in plan.texts
+        if not _is_nothing(args.get(name)) and labels.get(name, UNTRACED).integrity is Integrity.THIRD_PARTY
+    ]
+    if plan.free_text.then is not None:
+        if union.confidentiality is not Confidentiality.PUBLIC:
+            found += [
+                _reason(plan, plan.free_text, THIRD_PARTY_TEXT, f"args.{name} {_WRITTEN_AFTER}") for name in texts
+            ]
+        else:
+            found += [
+                _reason(plan, plan.free_text, THIRD_PARTY_LINK, f"args.{name} links {_WRITTEN_AFTER}")
+                for name in texts
+                if any(_LINK.search(text[:_MAX_TEXT_CHARS]) for text in _strings(args.get(name)))
+            ]
+    if plan.rule_of_two.then is not None and union.confidentiality is Confidentiality.SECRET:
+        text = "the run has read third-party text and a secret, and this call goes outside"
+        found.append(_reason(plan, plan.rule_of_two, RULE_OF_TWO, text))
+
+
+_WRITTEN_AFTER = "was written after third-party text was read, and goes to others than its readers"
+
+
+def _reason(plan: LabelPlan, rule: ProvenanceRule, rule_id: RuleId, text: str) -> Reason:
+    return Reason(rule=rule_id, then=rule.then or Then.HOLD, source=rule.source or plan.source, text=text)
+
+
+def _is_nothing(value: Json) -> bool:
+    """Whether an argument names nobody and nothing."""
+    return value is None or value in ("", [], {})
+
+
+def _strings(value: Json) -> Iterable[str]:
+    waiting = [value]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, str):
+            yield node
+        elif isinstance(node, Mapping):
+            waiting.extend(node.values())
+        elif isinstance(node, list | tuple):
+            waiting.extend(node)
