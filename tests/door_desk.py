@@ -57,6 +57,8 @@ facts:
   order: {tool: look_up, args: {order_id: args.order_id}}
 budget: {max_tool_calls: 40}
 policy:
+  # What these runs ask for stands nowhere in their input; tests/unit/test_door_provenance.py has the default rules on.
+  provenance: {recipients: off, selectors: off, amounts: off, free_text: off, because: these runs test other rules}
   allow_tools: [look_up, peek, set_status, issue_refund, send_voucher, book_courier, send_letter, pay_out]
   rules:
     - id: own-orders-only
