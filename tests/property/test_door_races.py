@@ -39,6 +39,7 @@ input: {{type: object, properties: {{customer_id: {{type: string}}}}}}
 subject: input.customer_id
 budget: {{max_tool_calls: {CALLS_A_RUN}}}
 policy:
+  provenance: {{selectors: off, amounts: off, recipients: off, because: the races are about history and budgets}}
   allow_tools: [issue_refund, pay_out]
   rules:
     - id: velocity

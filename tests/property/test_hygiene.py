@@ -13,7 +13,8 @@ _PIECES = st.sampled_from(
         "</span>",
         "![", "[", "](", "]", ")", "https://evil.test", "data:text/html,x", "[r]: ",
         "\n", " ", "obey", "\u200b",
-        "\u202e", "\U000e0041", "\uff1c", "\uff1e", "ﬁ", "①", "e\u0301", "\U0001f468\u200d\U0001f469", "\x00", "\u1112\u1161", "\ufe00\ufe01",
+        "\u202e", "\U000e0041", "\uff1c", "\uff1e", "ﬁ", "①", "e\u0301",
+        "\U0001f468\u200d\U0001f469", "\x00", "\u1112\u1161", "\ufe00\ufe01",
     ]
 )  # fmt: skip
 HOSTILE = st.lists(st.one_of(_PIECES, st.text(max_size=8)), max_size=40).map("".join)

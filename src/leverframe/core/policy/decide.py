@@ -58,9 +58,7 @@ def _decide_call(question: Question, policy: CompiledPolicy) -> Decision:
     if question.asker is Asker.DOOR:
         return _decide_own_read(question, policy, tool)
     roots = (question.args, known_facts(question.facts), question.run.values)
-    denied = _matching(tool.denies, roots, question, tool)
-    if tool.labels is not None and tool.labels.may_deny:
-        denied = (*denied, *(one for one in _by_labels(question, tool) if one.then is Then.DENY))
+    denied = _deny_reasons(question, tool, roots)
     if denied:
         return Deny(reasons=denied)
     if not tool.is_listed and not tool.is_held:
@@ -97,6 +95,13 @@ def needed_history(
         return ()
     env = environment(known, args, facts, run)
     return tuple(dict.fromkeys(query for condition in known.asking for query in condition.history_queries(env)))
+
+
+def _deny_reasons(question: Question, tool: ToolPlan, roots: Roots) -> tuple[Reason, ...]:
+    denied = _matching(tool.denies, roots, question, tool)
+    if tool.labels is None or not tool.labels.may_deny:
+        return denied
+    return (*denied, *(one for one in _by_labels(question, tool) if one.then is Then.DENY))
 
 
 def _by_labels(question: Question, tool: ToolPlan) -> tuple[Reason, ...]:
