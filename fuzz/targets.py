@@ -35,7 +35,7 @@ from leverframe.sdk.verify import Unreadable, read_bundle, read_trust, verify
 from leverframe.signing.ed25519 import Ed25519FileSigner
 from leverframe.signing.trust import load_trust
 from leverframe.store.sqlite.heads import known_head, read_kept
-from leverframe.tools.mcp_stdio import _answer as mcp_answer
+from leverframe.tools.mcp_tools import _answer as mcp_answer
 from tests.evidence_log import RUN, honest
 
 # What a parser may raise, beside the one tree of problems.

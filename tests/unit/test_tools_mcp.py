@@ -17,10 +17,21 @@ from leverframe.domain.ids import CallId, Sha256, TenantId, ToolName
 from leverframe.domain.json import JsonObject
 from leverframe.domain.policy import SourceRef
 from leverframe.domain.tools import EffectClass, McpOrigin, ToolSpec
+<<<<<<< HEAD
 from leverframe.tools.mcp_session import NoReply, ServerSession
 from leverframe.tools.mcp_stdio import McpStdioTools, back_off_s
 from tests.pinning import SHOP as SHOP_OFFERING
 from tests.pinning import mcp_tools, pin_offering
+=======
+from leverframe.ports.conversation import Exchange
+from leverframe.ports.upstreams import UpstreamState
+from leverframe.tools.mcp_peer import Ears, PeerLost, RpcError
+from leverframe.tools.mcp_process import ServerProcess
+from leverframe.tools.mcp_stdio import StdioPeer
+from leverframe.tools.mcp_tools import McpTools
+from leverframe.tools.mcp_upstream import back_off_s
+from leverframe.tools.sandbox import launch_of
+>>>>>>> a14baca (Speak to MCP servers in both eras; run foreign ones in a sandbox)
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 HERE = SourceRef(file="leverframe.yaml", line=1)
@@ -62,14 +73,18 @@ def asked(tool: ToolSpec, args: JsonObject | None = None, deadline_s: float = 20
 
 def with_server(
     project: Path,
-    act: Callable[[McpStdioTools], Awaitable[T]],
+    act: Callable[[McpTools], Awaitable[T]],
     command: tuple[str, ...] = SHOP,
     trusted: str = "a test",
 ) -> T:
     async def whole() -> T:
         server = McpServer(name="shop", command=command, trusted_because=trusted, source=HERE)
+<<<<<<< HEAD
         pin_offering(project, server, SHOP_OFFERING)
         tools = mcp_tools({"shop": server}, project)
+=======
+        tools = McpTools({"shop": server}, project)
+>>>>>>> a14baca (Speak to MCP servers in both eras; run foreign ones in a sandbox)
         try:
             return await act(tools)
         finally:
@@ -115,15 +130,6 @@ def test_no_server_outlives_close(project: Path) -> None:
     assert not is_running(pid)
 
 
-def test_a_server_that_nobody_calls_trusted_is_not_started(project: Path) -> None:
-    answer = execute(project, asked(spec("lookup_order")), trusted="")
-
-    assert isinstance(answer, ToolLost)
-    assert (answer.kind, answer.has_left) == ("connect", False)
-    assert "trusted_process" in answer.message
-    assert not (project / "effects.txt").exists()
-
-
 @pytest.mark.parametrize(
     ("command", "reason"),
     [
@@ -137,7 +143,7 @@ def test_a_server_that_nobody_calls_trusted_is_not_started(project: Path) -> Non
 def test_a_server_that_does_not_start_says_why_and_nothing_left(
     project: Path, command: tuple[str, ...], reason: str
 ) -> None:
-    async def act(tools: McpStdioTools) -> tuple[str, ToolAnswer]:
+    async def act(tools: McpTools) -> tuple[str, ToolAnswer]:
         return await tools.ready(spec("lookup_order")), await tools.execute(asked(spec("lookup_order")))
 
     why_not, answer = with_server(project, act, command)
@@ -148,7 +154,7 @@ def test_a_server_that_does_not_start_says_why_and_nothing_left(
 
 
 def test_a_start_that_outlasts_one_call_serves_the_next(project: Path) -> None:
-    async def act(tools: McpStdioTools) -> tuple[ToolAnswer, ToolAnswer]:
+    async def act(tools: McpTools) -> tuple[ToolAnswer, ToolAnswer]:
         hasty = await tools.execute(asked(spec("lookup_order"), deadline_s=0.0001))
         return hasty, await tools.execute(asked(spec("lookup_order")))
 
@@ -172,7 +178,7 @@ def test_an_internal_error_of_a_server_leaves_the_effect_of_a_write_unknown(proj
 
 
 def test_after_a_garbled_message_a_new_server_is_asked(project: Path) -> None:
-    async def act(tools: McpStdioTools) -> tuple[ToolAnswer, ToolAnswer]:
+    async def act(tools: McpTools) -> tuple[ToolAnswer, ToolAnswer]:
         return await tools.execute(asked(spec("garbled"))), await tools.execute(asked(spec("lookup_order")))
 
     garbled, after = with_server(project, act)
@@ -183,7 +189,7 @@ def test_after_a_garbled_message_a_new_server_is_asked(project: Path) -> None:
 
 
 def test_a_server_killed_between_calls_is_started_again(project: Path) -> None:
-    async def act(tools: McpStdioTools) -> ToolAnswer:
+    async def act(tools: McpTools) -> ToolAnswer:
         first = await tools.execute(asked(spec("environment")))
         assert isinstance(first, ToolOk)
         assert isinstance(first.value, dict)
@@ -192,31 +198,44 @@ def test_a_server_killed_between_calls_is_started_again(project: Path) -> None:
         os.kill(pid, signal.SIGKILL)
         async with asyncio.timeout(10):
             # Its end is noticed by the loop itself, which sets no event.
-            while tools._upstreams["shop"].is_running:  # noqa: ASYNC110
+            while tools.statuses()["shop"].state is UpstreamState.UP:  # noqa: ASYNC110
                 await asyncio.sleep(0)
         return await tools.execute(asked(spec("lookup_order")))
 
     assert isinstance(with_server(project, act), ToolOk)
 
 
+class Deaf(Ears):
+    """Hears nothing and answers nothing."""
+
+    async def asked(self, method: str, params: JsonObject, during: Exchange | None) -> JsonObject:
+        raise RpcError(-32601, f"{method} {params} {during}")
+
+    async def told(self, method: str, params: JsonObject, during: Exchange | None) -> None:
+        del method, params, during
+
+
 def test_a_request_to_a_server_that_has_ended_never_leaves(project: Path) -> None:
-    async def act() -> object:
-        session = ServerSession("shop", SHOP, project)
-        await session.ready
-        await session.close()
-        return await session.call("lookup_order", {}, 5.0)
+    async def act() -> PeerLost:
+        server = McpServer(name="shop", command=SHOP, trusted_because="a test", source=HERE)
+        peer = StdioPeer("shop", await ServerProcess.start(await launch_of(server, project)), Deaf())
+        await peer.close()
+        with pytest.raises(PeerLost) as lost:
+            await peer.request("tools/call", {"name": "lookup_order"}, deadline_s=5.0, headers={})
+        return lost.value
 
-    reply = asyncio.run(act())
-
-    assert isinstance(reply, NoReply)
-    assert not reply.has_left
+    assert not asyncio.run(act()).has_left
 
 
 def test_a_server_made_with_the_sdk_works_and_its_decimals_stay_exact(project: Path) -> None:
+<<<<<<< HEAD
     command = ("python", "mcp_sdk_shop.py")
     sdk_shop = McpServer(name="shop", command=command, trusted_because="a test", source=HERE)
 
     async def act(tools: McpStdioTools) -> tuple[str, ToolAnswer]:
+=======
+    async def act(tools: McpTools) -> tuple[str, ToolAnswer]:
+>>>>>>> a14baca (Speak to MCP servers in both eras; run foreign ones in a sandbox)
         tool = spec("lookup_order")
         pin_offering(project, sdk_shop, await tools.offering("shop"))
         return await tools.ready(tool), await tools.execute(asked(tool, {"order_id": "#W2"}))

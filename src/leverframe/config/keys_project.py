@@ -47,6 +47,10 @@ _URL = Text(
 
 _ZONE = Text(form="a time zone, such as Europe/Berlin", pattern=r"[A-Za-z0-9_+-]+(?:/[A-Za-z0-9_+-]+)*", max_chars=64)
 
+_VARIABLE = Text(form="the name of a variable", pattern=r"[A-Za-z_][A-Za-z0-9_]{0,99}", max_chars=100)
+_PATH = Text(form="a path of the project, or an absolute one", pattern=r"[^\x00]+", max_chars=500)
+_PATTERN = Text(form="a text with * for any part", pattern=r"\S+", max_chars=500)
+
 PROJECT_KEYS: tuple[Key, ...] = (
     _key("tenants", MapOf(item=Group(may_be_empty=True), key=registry.NAME), "The customers whose data and money are at stake.", "{acme: {}}", "runtime", default="{default: {}}"),
     _key("tenants.*.timezone", _ZONE, "The time zone in which the tenant's days and months begin.", "Europe/Berlin", "core.periods", default="UTC"),
@@ -61,10 +65,19 @@ PROJECT_KEYS: tuple[Key, ...] = (
     _key("providers.*.private", Words(known=("allowed",)), "Admits a host in a private network, and plain HTTP to it.", "allowed", "net"),
     _key("providers.*.file", registry.PROJECT_FILE, "For `wire: recorded`: the answers, one JSON object a line.", "recordings/refund_request.jsonl", "models", tier="first day"),
     _key("models", MapOf(item=ListOf(item=_MODEL, at_least=1), key=registry.NAME), "Tiers: an ordered list of models under one name. The first tier is the default.", "{fast: [openai/gpt-5-mini, local/smollm2]}", "runtime.loops", tier="first day"),
-    _key("servers", MapOf(item=Group(needs=("mcp",)), key=registry.NAME), "Tool servers.", '{shop: {mcp: [python, -m, shop_server], trusted_process: {because: "our own code"}}}', "tools"),
-    _key("servers.*.mcp", ListOf(item=Text(form="a word of the command", max_chars=1000), at_least=1), "The command that starts an MCP server over stdio.", "[python, -m, shop_server]", "tools"),
-    _key("servers.*.trusted_process", Group(needs=("because",)), "Why this server may run as a process of yours. It has no sandbox in this version, so it does not start without.", '{because: "our own code"}', "config.project_file"),
-    _key("servers.*.trusted_process.because", registry.SENTENCE, "The reason, shown on every page.", "our own code", "config.project_file"),
+    _key("servers", MapOf(item=Group(), key=registry.NAME), "Tool servers: each a command (`mcp`) or an address (`url`).", '{shop: {mcp: [python, -m, shop_server], trusted_process: {because: "our own code"}}}', "tools"),
+    _key("servers.*.mcp", ListOf(item=Text(form="a word of the command", max_chars=1000), at_least=1), "The command that starts an MCP server over stdio. Foreign code: it runs in a sandbox (bubblewrap) without home, network or variables.", "[python, -m, shop_server]", "tools.sandbox"),
+    _key("servers.*.url", _URL, "The address of an MCP server over streamable HTTP.", "https://mcp.example.com/mcp", "net"),
+    _key("servers.*.private", Words(known=("allowed",)), "Admits a `url` in a private network, and plain HTTP to it.", "allowed", "net"),
+    _key("servers.*.trusted_process", Group(needs=("because",)), "Why this server may run as an ordinary process of yours, without the sandbox.", '{because: "our own code"}', "tools.sandbox"),
+    _key("servers.*.trusted_process.because", registry.SENTENCE, "The reason, shown on every page.", "our own code", "config.servers"),
+    _key("servers.*.env", MapOf(item=Text(form="the variable's value", max_chars=4000), key=_VARIABLE), "The variables that the process has; it inherits none.", "{TZ: UTC}", "tools.sandbox", default="{}"),
+    _key("servers.*.readable", ListOf(item=_PATH), "Files and folders that a sandboxed server may read, of the project or absolute; what its command names, it may. Never the state in `.leverframe`.", "[shop_server]", "tools.sandbox", default="[]"),
+    _key("servers.*.writable", _PATH, "The one folder that a sandboxed server may write; made where it is missing.", "data/shop", "tools.sandbox", default="none"),
+    _key("servers.*.network", Words(known=("allowed",)), "Gives a sandboxed server the network. What it sends there, no guard sees.", "allowed", "tools.sandbox", default="none"),
+    _key("servers.*.may_ask", ListOf(item=Words(known=("elicitation", "sampling", "roots"))), "What the server may ask of the agent's side in the middle of a call. Each becomes a tool (`shop.elicitation`), which a contract must allow; an answer is never an approval.", "[elicitation]", "tools.mcp_upstream", default="[]"),
+    _key("servers.*.resources", ListOf(item=_PATTERN), "URIs of resources that may be read, `*` for any text. They become the tool `shop.resource`, which a contract must allow.", '["shop://policies/*"]', "config.server_tools", default="[]"),
+    _key("servers.*.prompts", ListOf(item=_PATTERN), "Prompts that may be fetched, `*` for any text. They become the tool `shop.prompt`, which a contract must allow.", "[refund_letter]", "config.server_tools", default="[]"),
     _key("types", MapOf(item=Group(needs=("pattern",)), key=registry.NAME), "Typed tokens, lifted from the user's own text.", '{order_id: {pattern: "#W\\\\d{7}"}}', "core.token_types"),
     _key("types.*.pattern", Text(form="a linear-time regular expression (RE2)", max_chars=1000), "What a token of the type looks like.", '"#W\\\\d{7}"', "core.token_types"),
     _key("storage", Group(), "Where state is kept.", '{url: "sqlite:.leverframe/leverframe.db"}', "store"),

@@ -9,6 +9,7 @@ from leverframe.config.findings import Findings, Mark, did_you_mean
 from leverframe.config.patterns import pattern_problem
 from leverframe.config.project_files import ProjectFiles
 from leverframe.config.sections import Section, check_file
+from leverframe.config.servers import read_servers
 from leverframe.domain.contracts import McpServer, ModelRef, Person, Provider, Wire
 from leverframe.domain.ids import PrincipalId, TenantId
 from leverframe.domain.policy import SourceRef
@@ -50,7 +51,7 @@ def read_project_file(files: ProjectFiles, findings: Findings) -> ProjectFile | 
         providers=providers,
         tiers=_tiers(section, providers, findings),
         tier_sources={name: place.ref for name, place in section.named("models").places.items()},
-        servers=_servers(section, findings),
+        servers=read_servers(section, files, findings),
         types=_types(section, findings),
         storage_url=storage.text("url", "sqlite:.leverframe/leverframe.db"),
         durability=storage.text("durability", "grouped"),
@@ -169,24 +170,6 @@ def _tiers(
             models.append(ModelRef(provider=provider, model=model))
         tiers[tier] = tuple(models)
     return tiers
-
-
-def _servers(section: Section, findings: Findings) -> Mapping[str, McpServer]:
-    servers: dict[str, McpServer] = {}
-    named = section.named("servers")
-    for name, each in section.named_sections("servers").items():
-        trusted = each.section("trusted_process").text("because")
-        if "trusted_process" not in each:
-            findings.error(
-                named.places[name],
-                "untrusted-process",
-                f"The server {name!r} would run as a process of yours, and this version has no sandbox for it.",
-                'Where its code is yours to trust, say so: trusted_process: {because: "our own code"}',
-            )
-        servers[name] = McpServer(
-            name=name, command=each.texts("mcp"), trusted_because=trusted, source=named.places[name].ref
-        )
-    return servers
 
 
 def _types(section: Section, findings: Findings) -> Mapping[str, str]:

@@ -10,6 +10,7 @@ from leverframe.config.findings import Findings, Mark, did_you_mean
 from leverframe.config.project_files import ProjectFiles
 from leverframe.config.python_source import PythonSources
 from leverframe.config.sections import Section, check_file
+from leverframe.config.server_tools import server_tools
 from leverframe.config.signatures import SignatureProblem, input_schema, output_schema
 from leverframe.config.tool_specs import LoadedTool, Shape, origin_function, tool_of
 from leverframe.config.yaml_nodes import Entry, Items, Node, Scalar, Table
@@ -42,6 +43,8 @@ class ToolFiles:
         for name in self.files.names("tools", ".py"):
             for found in self._python_tools(name):
                 self._keep(found, tools)
+        for made in server_tools(self.servers):
+            self._keep(made, tools)
         for tool in tools.values():
             self._check_reconcile(tool, tools)
             self._check_pin(tool)
@@ -89,7 +92,7 @@ class ToolFiles:
             self.findings.error(
                 section.place("credential"),
                 "not-in-this-version",
-                "Nothing in this version hands a credential to an MCP server, which starts with an empty environment.",
+                "Nothing in this version hands a credential to an MCP server, which has an empty environment, or its `env`.",
                 "Delete it; a Python tool is given its own.",
             )
         schema = section.schema("input")

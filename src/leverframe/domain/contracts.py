@@ -224,12 +224,26 @@ class ModelRef:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class McpServer:
-    """An MCP upstream over stdio.  It starts only where the project says why it is trusted."""
+    """An MCP upstream: a `command` over stdio, or a `url`.
+
+    A command is foreign code: it runs in a sandbox, unless `trusted_because` says why it need not.  In the sandbox it
+    has the variables of `env`, sees `readable` (paths of the project or absolute ones), may write in `writable`, and
+    has a network only where `has_network`.
+    """
 
     name: str
-    command: tuple[str, ...]
-    trusted_because: str
     source: SourceRef
+    command: tuple[str, ...] = ()
+    trusted_because: str = ""
+    env: Mapping[str, str] = field(default_factory=dict)
+    readable: tuple[str, ...] = ()
+    writable: str = ""
+    has_network: bool = False
+    url: str = ""
+    allows_private_hosts: bool = False
+    may_ask: frozenset[str] = frozenset()  # elicitation | sampling | roots
+    resources: tuple[str, ...] = ()  # patterns of URIs, * for any text
+    prompts: tuple[str, ...] = ()  # patterns of names
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

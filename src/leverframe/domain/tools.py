@@ -58,12 +58,26 @@ class PythonOrigin:
     function: str
 
 
+class McpPart(StrEnum):
+    """What of an MCP server a call is for.  All but a tool are made from the `servers` of the project file."""
+
+    TOOL = "tool"
+    RESOURCE = "resource"
+    PROMPT = "prompt"
+    COMPLETION = "completion"
+    # What the server itself asks for, in the middle of a call.
+    ELICITATION = "elicitation"
+    SAMPLING = "sampling"
+    ROOTS = "roots"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class McpOrigin:
-    """A tool of an MCP server that the project file names."""
+    """A tool, or another part, of an MCP server that the project file names."""
 
     server: str
     name: str
+    part: McpPart = McpPart.TOOL
 
 
 ToolOrigin = PythonOrigin | McpOrigin

@@ -1,23 +1,20 @@
-"""An MCP server as a child process: started with an empty environment, spoken to in lines, stopped for certain.
+"""An MCP server as a child process: started as `tools.sandbox` says, spoken to in lines, stopped for certain.
 
-Knows: how a program name becomes an absolute path, where one message ends, and what the process wrote to its standard
-error.  Never: gives the process anything of ours: no variable, no open file, no terminal.
+Knows: where one message ends, and what the process wrote to its standard error.
+Never: gives the process anything of ours: no variable, no open file, no terminal.
 Source: MCP specification, transports/stdio, shutdown.
 """
 
 import asyncio
 import os
-import shutil
 import signal
-import sys
 from collections import deque
-from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Final, Self
 
 from leverframe.domain.errors import ToolUnavailable
 from leverframe.tools.results import MAX_RESULT_BYTES
+from leverframe.tools.sandbox import Launch
 
 # Servers send structured content a second time, as escaped text.
 MAX_LINE_BYTES: Final = 4 * MAX_RESULT_BYTES
@@ -26,23 +23,6 @@ _STDERR_LINE_BYTES: Final = 16 << 10
 # What a process gets to end by itself after its input closed, and again after SIGTERM.
 _GRACE_S: Final = 2.0
 _LAST_WORDS_S: Final = 0.5
-
-
-def program_path(program: str, root: Path) -> str:
-    """The absolute path of a server's program; `python` is the one that runs Leverframe.
-
-    Raises:
-        ToolUnavailable: there is no such program.
-    """
-    if program in {"python", "python3"}:
-        return sys.executable
-    found = str((root / program).resolve()) if "/" in program else shutil.which(program)
-    if found is None or not os.access(found, os.X_OK) or Path(found).is_dir():
-        raise ToolUnavailable(
-            f"The program {program!r} is not there or cannot be run.",
-            next_move="Install it, or write its absolute path in `servers` of leverframe.yaml.",
-        )
-    return str(Path(found).absolute())
 
 
 class ServerProcess:
@@ -56,29 +36,27 @@ class ServerProcess:
         self._has_ended = False
 
     @classmethod
-    async def start(cls, command: Sequence[str], root: Path) -> Self:
-        """Start a server in the project folder.
+    async def start(cls, launch: Launch) -> Self:
+        """Start a server.
 
         Raises:
-            ToolUnavailable: the program is missing or cannot be started.
+            ToolUnavailable: it cannot be started.
         """
-        program = program_path(command[0], root)
         try:
             process = await asyncio.create_subprocess_exec(
-                program,
-                *command[1:],
+                *launch.argv,
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
-                env={},
-                cwd=root,
+                env=dict(launch.env),
+                cwd=launch.cwd,
                 limit=MAX_LINE_BYTES,
                 # A group of its own: Ctrl-C in our terminal is for us, who then stop it in order.
                 start_new_session=True,
             )
         except OSError as err:
             raise ToolUnavailable(
-                f"{program!r} cannot be started: {err.strerror}.", next_move="Mend `servers` of leverframe.yaml."
+                f"{launch.argv[0]!r} cannot be started: {err.strerror}.", next_move="Mend `servers` of leverframe.yaml."
             ) from err
         return cls(process)
 

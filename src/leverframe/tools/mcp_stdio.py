@@ -1,37 +1,52 @@
-"""Tools of MCP servers over stdio: one process and one session for each server, shared by all calls.
+"""One conversation with an MCP server over the pipes of its process.
 
-Knows: when a server is started, and again after it crashed; what an answer of the protocol means for the effect.
-Never: starts a server that the project does not call trusted, since this version has no sandbox for it.
+Knows: which answer belongs to which request, and when a server is not worth listening to any more.
+The SDK's transport is not used: it hands PATH, HOME and more to the server and reads fractions as floats.
+Source: MCP specification, transports/stdio.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Final, assert_never
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Final
 
 from leverframe.core import canonical
-from leverframe.core.nearest import nearest
-from leverframe.domain.calls import ToolAnswer, ToolFailed, ToolLost, ToolOk, ToolRequest
-from leverframe.domain.contracts import McpServer
-from leverframe.domain.errors import JsonInvalid, ToolUnavailable
+from leverframe.domain.errors import JsonInvalid
 from leverframe.domain.json import Json, JsonObject
+<<<<<<< HEAD
 from leverframe.domain.pins import Closed, Offering
 from leverframe.domain.tools import McpOrigin, ToolSpec
 from leverframe.ports.acting import ToolExecutor
 from leverframe.tools.mcp_session import NoReply, ProtocolError, Reply, ServerSession
 from leverframe.tools.pin_book import PinBook
 from leverframe.tools.results import MAX_RESULT_BYTES, within
+=======
+from leverframe.ports.conversation import Exchange, exchange
+from leverframe.tools.mcp_peer import (
+    INTERNAL_ERROR,
+    Ears,
+    Incoming,
+    Peer,
+    PeerLost,
+    RpcError,
+    incoming,
+    what,
+    with_progress,
+)
+from leverframe.tools.mcp_process import ServerProcess
+>>>>>>> a14baca (Speak to MCP servers in both eras; run foreign ones in a sandbox)
 
-_FIRST_BACK_OFF_S: Final = 0.25
-_MAX_BACK_OFF_S: Final = 30.0
-_START_WAIT_S: Final = 30.0
-# JSON-RPC: the request was not understood, so no tool ran (parse error, invalid request, no such method or arguments).
-_NOT_RUN: Final = frozenset({-32700, -32600, -32601, -32602})
+# A server may talk without being asked; this much of it without one answer in between is a flood.
+_MAX_UNASKED: Final = 10_000
+_MAX_STRAYS: Final = 1_000  # answers to requests that were never made
+_MAX_ASKED_AT_ONCE: Final = 16
+_CANCEL_S: Final = 1.0
 
 
-class McpStdioTools(ToolExecutor):
-    """All MCP servers of a project, each started at its first use."""
+class StdioPeer(Peer):
+    """The server at the other end of a process's pipes.  `name` is for messages."""
 
+<<<<<<< HEAD
     def __init__(self, servers: Mapping[str, McpServer], root: Path, pins: PinBook) -> None:
         self._pins = pins
         self._upstreams = {name: _Upstream(server, root) for name, server in servers.items()}
@@ -154,66 +169,169 @@ class _Upstream:
                 next_move="Try again, or give its tools a longer timeout_s.",
             ) from err
         return session
+=======
+    def __init__(self, name: str, process: ServerProcess, ears: Ears) -> None:
+        self._name = name
+        self._process = process
+        self._ears = ears
+        self._next = 0
+        self._waiting: dict[int, tuple[asyncio.Future[JsonObject], Exchange | None]] = {}
+        self._given_up: set[int] = set()
+        self._unasked = self._strays = 0
+        self._asked: set[asyncio.Task[None]] = set()
+        self._reading = asyncio.create_task(self._read(), name=f"leverframe-mcp-{name}")
+>>>>>>> a14baca (Speak to MCP servers in both eras; run foreign ones in a sandbox)
 
     @property
-    def is_running(self) -> bool:
-        """Whether a request sent now may be answered without a start."""
-        return self._session is not None and self._session.is_alive
+    def is_alive(self) -> bool:
+        """Whether a request sent now may be answered."""
+        return not self._process.has_ended and not self._reading.done()
 
-    def worked(self) -> None:
-        """It answered: the next crash is a first one."""
-        self._failures = 0
+    @property
+    def ended(self) -> "asyncio.Task[None]":
+        """Done when the server has said its last."""
+        return self._reading
+
+    async def request(
+        self, method: str, params: JsonObject, *, deadline_s: float, headers: Mapping[str, str]
+    ) -> JsonObject:
+        """Send one request and wait for its answer.  A pipe has no headers."""
+        del headers
+        if not self.is_alive:
+            raise await self._gone(method, has_left=False)
+        self._next += 1
+        number, answer = self._next, _future()
+        self._waiting[number] = answer, exchange.get()
+        has_left = False
+        try:
+            async with asyncio.timeout(deadline_s):
+                # Once the write has begun, the message may have arrived.
+                has_left = True
+                sent = with_progress(params, number)
+                await self._write({"jsonrpc": "2.0", "id": number, "method": method, "params": sent})
+                return await answer
+        except TimeoutError as err:
+            await self._give_up(number, method)
+            message = f"{what(method, params)} of server {self._name!r} did not answer in {deadline_s:g} s"
+            raise PeerLost(message + self._trailer(), has_left=has_left, is_timeout=True) from err
+        except asyncio.CancelledError:
+            await self._give_up(number, method)
+            raise
+        except OSError as err:
+            self._process.end("")
+            raise await self._gone(what(method, params), has_left=has_left) from err
+        except _Ended as err:
+            raise await self._gone(what(method, params), has_left=has_left) from err
+        finally:
+            self._waiting.pop(number, None)
+
+    async def notify(self, method: str, params: JsonObject, *, headers: Mapping[str, str]) -> None:
+        """Send a notification; silence where the pipe is broken."""
+        del headers
+        with suppress(OSError):
+            await self._write({"jsonrpc": "2.0", "method": method, "params": params})
 
     async def close(self) -> None:
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        """End the process and the reading."""
+        self._reading.cancel()
+        await asyncio.wait({self._reading, *self._asked})
+        await self._process.stop()
 
-    async def _start(self) -> ServerSession:
-        loop = asyncio.get_running_loop()
-        if self._session is not None:
-            self._failures += 1
-            await self._session.close()
-            self._session = None
-            self._not_before = loop.time() + back_off_s(self._failures)
-        await asyncio.sleep(max(self._not_before - loop.time(), 0.0))
-        return ServerSession(self._server.name, self._server.command, self._root)
+    async def _write(self, message: JsonObject) -> None:
+        await self._process.write_line(canonical.encode(message))
+
+    async def _give_up(self, number: int, method: str) -> None:
+        """Tell the server, which may be wedged; `initialize` must not be cancelled."""
+        self._given_up.add(number)
+        if method != "initialize":
+            params: JsonObject = {"requestId": number, "reason": "given up"}
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_CANCEL_S):
+                    await self.notify("notifications/cancelled", params, headers={})
+
+    async def _read(self) -> None:
+        try:
+            while line := await self._process.read_line():
+                # A line that does not even look like a message is a stray print, and skipped.
+                if line.lstrip().startswith(b"{"):
+                    self._hear(incoming(canonical.decode(line)))
+        except (JsonInvalid, ValueError) as err:
+            self._process.end(f"a message that is not JSON-RPC ({str(err).splitlines()[0]})")
+        finally:
+            for answer, _ in self._waiting.values():
+                if not answer.done():
+                    answer.set_exception(_Ended())
+            for task in self._asked:
+                task.cancel()
+
+    def _hear(self, message: Incoming) -> None:
+        if message.method:
+            self._unasked += 1
+            if self._unasked > _MAX_UNASKED:
+                self._process.end(f"{_MAX_UNASKED:,} messages in a row that nobody asked for")
+            elif message.id is None or len(self._asked) < _MAX_ASKED_AT_ONCE:
+                task = asyncio.create_task(self._hear_out(message, self._during(message)))
+                self._asked.add(task)
+                task.add_done_callback(self._asked.discard)
+            return
+        number = message.id if isinstance(message.id, int) else -1
+        answer, _ = self._waiting.get(number, (None, None))
+        if answer is None or answer.done():
+            self._stray(number)
+            return
+        self._unasked = 0
+        if message.error is not None:
+            answer.set_exception(message.error)
+        else:
+            answer.set_result(message.result or {})
+
+    def _stray(self, number: int) -> None:
+        if number in self._given_up:
+            self._given_up.discard(number)
+            return
+        self._strays += 1
+        if self._strays > _MAX_STRAYS:
+            self._process.end(f"{_MAX_STRAYS:,} answers to requests that were never made")
+
+    def _during(self, message: Incoming) -> Exchange | None:
+        """The call that a message names, or the one that is under way; of several, nobody can tell whose it is."""
+        token = (message.params or {}).get("progressToken")
+        if message.method == "notifications/progress":
+            return self._waiting[token][1] if isinstance(token, int) and token in self._waiting else None
+        found = [one for _, one in self._waiting.values() if one is not None]
+        return found[0] if found and all(one is found[0] for one in found) else None
+
+    async def _hear_out(self, message: Incoming, during: Exchange | None) -> None:
+        params = message.params or {}
+        if message.id is None:
+            await self._ears.told(message.method, params, during)
+            return
+        reply: dict[str, Json] = {"jsonrpc": "2.0", "id": message.id}
+        try:
+            reply["result"] = await self._ears.asked(message.method, params, during)
+        except RpcError as err:
+            reply["error"] = {"code": err.code, "message": err.message}
+        except JsonInvalid as err:
+            reply["error"] = {"code": INTERNAL_ERROR, "message": err.message}
+        with suppress(OSError):
+            await self._write(reply)
+
+    async def _gone(self, what: str, *, has_left: bool) -> PeerLost:
+        await self._process.silence()
+        if self._process.fault:
+            message = f"Server {self._name!r} sent {self._process.fault}, so nothing more is read from it"
+            return PeerLost(message + self._trailer(), has_left=has_left, is_garbled=True)
+        when = "before it answered" if has_left else "before it was asked for"
+        return PeerLost(f"Server {self._name!r} ended {when} {what}{self._trailer()}", has_left=has_left)
+
+    def _trailer(self) -> str:
+        words = self._process.last_words
+        return f"; its last words: {words}" if words else ""
 
 
-def back_off_s(failures: int) -> float:
-    """Seconds before the next start: the first restart comes at once, later ones after 0.25, 0.5, 1, ... 30."""
-    if failures <= 1:
-        return 0.0
-    return min(_MAX_BACK_OFF_S, _FIRST_BACK_OFF_S * (1 << min(failures - 2, 20)))
+def _future() -> "asyncio.Future[JsonObject]":
+    return asyncio.get_running_loop().create_future()
 
 
-def _answer(result: JsonObject, origin: McpOrigin) -> ToolAnswer:
-    """What a `CallToolResult` says.  Source: MCP specification 2025-11-25, server/tools."""
-    name = f"{origin.name!r} of server {origin.server!r}"
-    content = result.get("content")
-    if result.get("resultType", "complete") != "complete" or not isinstance(content, Sequence | None):
-        kind = result.get("resultType", "no content")
-        return ToolLost(message=f"{name} gave no result ({kind})", kind="garbage", has_left=True)
-    value = result.get("structuredContent")
-    if value is None:
-        value = _content_value(content or ())
-    if result.get("isError") is True:
-        text = value if isinstance(value, str) else canonical.encode(value).decode()
-        return ToolFailed(message=text[:500] or f"{name} refused", value=value)
-    try:
-        return ToolOk(value=within(value, MAX_RESULT_BYTES))
-    except JsonInvalid as err:
-        return ToolLost(message=f"{name}: {err.message}", kind="garbage", has_left=True)
-
-
-def _content_value(content: Sequence[Json]) -> Json:
-    """Text blocks as one text, or as the JSON that it is; other blocks as they came."""
-    texts = [block.get("text") for block in content if isinstance(block, Mapping) and block.get("type") == "text"]
-    lines = [text for text in texts if isinstance(text, str)]
-    if len(lines) != len(content):
-        return list(content)
-    text = "\n".join(lines)
-    try:
-        return canonical.decode(text.encode())
-    except (JsonInvalid, UnicodeEncodeError):
-        return text
+class _Ended(Exception):
+    """The server's output came to its end while a request waited."""

@@ -1,0 +1,96 @@
+"""`servers` of the project file: how each MCP server is reached, and what it may see and ask."""
+
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+from typing import Final
+
+from leverframe.config.findings import Findings, Mark
+from leverframe.config.project_files import ProjectFiles
+from leverframe.config.sections import Section
+from leverframe.domain.contracts import McpServer
+
+_STATE: Final = ".leverframe"
+_OF_PROCESSES: Final = frozenset({"trusted_process", "env", "readable", "writable", "network"})
+_OF_SANDBOXES: Final = frozenset({"readable", "writable", "network"})
+
+
+def read_servers(section: Section, files: ProjectFiles, findings: Findings) -> Mapping[str, McpServer]:
+    """Every server by name."""
+    servers: dict[str, McpServer] = {}
+    named = section.named("servers")
+    for name, each in section.named_sections("servers").items():
+        at = named.places[name]
+        _check(name, each, at, findings)
+        servers[name] = McpServer(
+            name=name,
+            source=at.ref,
+            command=each.texts("mcp"),
+            trusted_because=each.section("trusted_process").text("because"),
+            env={key: value.text for key, value in each.named_scalars("env").items()},
+            readable=_paths(each, findings),
+            writable=_writable(each, files, findings),
+            has_network=each.text("network") == "allowed",
+            url=each.text("url").rstrip("/"),
+            allows_private_hosts=each.text("private") == "allowed",
+            may_ask=frozenset(each.texts("may_ask")),
+            resources=each.texts("resources"),
+            prompts=each.texts("prompts"),
+        )
+    return servers
+
+
+def _check(name: str, section: Section, at: Mark, findings: Findings) -> None:
+    if ("mcp" in section) == ("url" in section):
+        findings.error(
+            at,
+            "missing-key",
+            f"The server {name!r} must have either a command or an address.",
+            "Write mcp: [COMMAND, WORD] or url: https://HOST/mcp",
+        )
+    if "url" in section:
+        idle, kind = _OF_PROCESSES, "a server with a `url`"
+    elif "trusted_process" in section:
+        idle, kind = _OF_SANDBOXES | {"private"}, "a trusted process, which has no sandbox"
+    else:
+        idle, kind = frozenset({"private"}), "a server with a command"
+    for key in section.values:
+        if key in idle:
+            findings.error(
+                section.place(key), "key-without-effect", f"The key {key!r} has no meaning for {kind}.", "Delete it."
+            )
+    if section.text("url").startswith("http:") and section.text("private") != "allowed":
+        findings.error(
+            section.place("url"),
+            "plain-http",
+            f"The address {section.text('url')!r} is not HTTPS.",
+            "Write https://, or add `private: allowed` where the host is in your own network.",
+        )
+
+
+def _paths(section: Section, findings: Findings) -> tuple[str, ...]:
+    """Paths that the sandbox shows; the whole machine is no such path."""
+    for item in section.scalars("readable"):
+        if str(PurePosixPath(item.text)) in {"/", "/root", "/home", "/proc", "/sys", "/dev", "/etc", "/var"}:
+            findings.error(
+                item.at, "too-wide", f"{item.text!r} holds far more than one server needs.", "Name the folder it needs."
+            )
+    return section.texts("readable")
+
+
+def _writable(section: Section, files: ProjectFiles, findings: Findings) -> str:
+    """The writable folder, which must not hold the project's own files: they say what may be done."""
+    text = section.text("writable")
+    if not text:
+        return ""
+    folder = (files.root / text).resolve()
+    root = files.root.resolve()
+    kept = [root / one for one in (_STATE, "workflows", "tools", "environments", "prompts")]
+    is_over = root.is_relative_to(folder)
+    if is_over or any(folder.is_relative_to(one) or one.is_relative_to(folder) for one in kept):
+        findings.error(
+            section.place("writable"),
+            "too-wide",
+            f"The folder {text!r} holds files that say what agents may do.",
+            "Name a folder of its own, such as data/shop.",
+        )
+    return text

@@ -1,0 +1,65 @@
+"""What the tool servers of a project offer, and how they are."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from leverframe.domain.json import JsonObject
+
+
+class Listing(StrEnum):
+    """The lists that a server keeps."""
+
+    TOOLS = "tools"
+    RESOURCES = "resources"
+    TEMPLATES = "resourceTemplates"
+    PROMPTS = "prompts"
+
+
+class UpstreamState(StrEnum):
+    """How a server is."""
+
+    IDLE = "idle"  # not asked for yet
+    STARTING = "starting"
+    UP = "up"
+    DOWN = "down"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpstreamStatus:
+    """One server by name: `reason` says why it is down, `failures` how often it ended since it last worked."""
+
+    server: str
+    state: UpstreamState
+    reason: str = ""
+    failures: int = 0
+    protocol: str = ""  # the version that was agreed on
+
+
+class Upstreams(Protocol):
+    """Contract: a server that fails is in `statuses` with its reason, and never silently missing.
+
+    `listed` starts the server where it must, answers from the cached list, and raises `ToolUnavailable` with the
+    server's name where there is none.
+    """
+
+    def statuses(self) -> Mapping[str, UpstreamStatus]:
+        """Every server of the project."""
+        ...
+
+    async def listed(self, server: str, listing: Listing) -> Sequence[JsonObject]:
+        """One list of a server, whole."""
+        ...
+
+    def watch(self, changed: "ListChanged") -> None:
+        """Be told whenever a list or the state of a server changes."""
+        ...
+
+
+class ListChanged(Protocol):
+    """Called in the event loop; must not block."""
+
+    def __call__(self, server: str, listing: Listing | None) -> None:
+        """`listing` None: the server's state changed."""
+        ...

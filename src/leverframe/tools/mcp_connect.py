@@ -1,0 +1,28 @@
+"""How a conversation with an MCP server begins, for each way there is to reach one."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from leverframe.domain.contracts import McpServer
+from leverframe.tools.mcp_peer import Ears
+from leverframe.tools.mcp_process import ServerProcess
+from leverframe.tools.mcp_stdio import StdioPeer
+from leverframe.tools.mcp_upstream import Connect, Connection
+from leverframe.tools.sandbox import launch_of
+
+
+def connector(root: Path, hidden: Sequence[Path]) -> Connect:
+    """Connects to the servers of a project.  Raises `ToolUnavailable` where one cannot be started or reached."""
+
+    async def connect(server: McpServer, ears: Ears) -> Connection:
+        process = await ServerProcess.start(await launch_of(server, root, hidden))
+        peer = StdioPeer(server.name, process, ears)
+
+        async def last_words() -> str:
+            await process.silence()
+            said = f" after {process.fault}" if process.fault else ""
+            return f"{said}; its last words: {process.last_words}" if process.last_words else said
+
+        return Connection(peer=peer, ended=peer.ended, last_words=last_words)
+
+    return connect
