@@ -9,15 +9,15 @@ from leverframe.core.pins import reached_by, with_pins
 from leverframe.domain.contracts import McpServer
 from leverframe.domain.ids import PrincipalId
 from leverframe.domain.pins import Offering, Reviewed
-from leverframe.tools.mcp_stdio import McpStdioTools
+from leverframe.tools.mcp_tools import McpTools
 from leverframe.tools.pin_book import PinBook
 
 REVIEWED = Reviewed(by=PrincipalId("os:test"), at=datetime(2026, 1, 1, tzinfo=UTC), because="a test")
 
 
-def mcp_tools(servers: Mapping[str, McpServer], root: Path) -> McpStdioTools:
+def mcp_tools(servers: Mapping[str, McpServer], root: Path) -> McpTools:
     """The executor of these servers, with the pins of the folder."""
-    return McpStdioTools(servers, root, PinBook(root, servers))
+    return McpTools(servers, root, PinBook(root, servers))
 
 
 async def pin_everything(servers: Mapping[str, McpServer], root: Path) -> None:

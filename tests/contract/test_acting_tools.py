@@ -17,10 +17,6 @@ from leverframe.domain.policy import SourceRef
 from leverframe.domain.tools import EffectClass, McpOrigin, PythonOrigin, ToolSpec
 from leverframe.identity.secrets import ProjectSecrets
 from leverframe.tools.functions import PythonFunctions
-<<<<<<< HEAD
-=======
-from leverframe.tools.mcp_tools import McpTools
->>>>>>> a14baca (Speak to MCP servers in both eras; run foreign ones in a sandbox)
 from leverframe.tools.python_tools import PythonTools
 from leverframe.tools.router import ToolRouter
 from tests.pinning import SHOP, mcp_tools, pin_offering
@@ -48,11 +44,7 @@ def kind(request: pytest.FixtureRequest) -> str:
 def router(project: Path) -> ToolRouter:
     secrets = ProjectSecrets(project, {"LOUD": "49.90", "WORD": "such order"})
     python = PythonTools(PythonFunctions(project), secrets)
-<<<<<<< HEAD
     return ToolRouter(python=python, mcp=mcp_tools({"shop": SERVER}, project), secrets=secrets)
-=======
-    return ToolRouter(python=python, mcp=McpTools({"shop": SERVER}, project), secrets=secrets)
->>>>>>> a14baca (Speak to MCP servers in both eras; run foreign ones in a sandbox)
 
 
 def spec(

@@ -17,12 +17,6 @@ from leverframe.domain.ids import CallId, Sha256, TenantId, ToolName
 from leverframe.domain.json import JsonObject
 from leverframe.domain.policy import SourceRef
 from leverframe.domain.tools import EffectClass, McpOrigin, ToolSpec
-<<<<<<< HEAD
-from leverframe.tools.mcp_session import NoReply, ServerSession
-from leverframe.tools.mcp_stdio import McpStdioTools, back_off_s
-from tests.pinning import SHOP as SHOP_OFFERING
-from tests.pinning import mcp_tools, pin_offering
-=======
 from leverframe.ports.conversation import Exchange
 from leverframe.ports.upstreams import UpstreamState
 from leverframe.tools.mcp_peer import Ears, PeerLost, RpcError
@@ -31,7 +25,8 @@ from leverframe.tools.mcp_stdio import StdioPeer
 from leverframe.tools.mcp_tools import McpTools
 from leverframe.tools.mcp_upstream import back_off_s
 from leverframe.tools.sandbox import launch_of
->>>>>>> a14baca (Speak to MCP servers in both eras; run foreign ones in a sandbox)
+from tests.pinning import SHOP as SHOP_OFFERING
+from tests.pinning import mcp_tools, pin_offering
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 HERE = SourceRef(file="leverframe.yaml", line=1)
@@ -79,12 +74,8 @@ def with_server(
 ) -> T:
     async def whole() -> T:
         server = McpServer(name="shop", command=command, trusted_because=trusted, source=HERE)
-<<<<<<< HEAD
         pin_offering(project, server, SHOP_OFFERING)
         tools = mcp_tools({"shop": server}, project)
-=======
-        tools = McpTools({"shop": server}, project)
->>>>>>> a14baca (Speak to MCP servers in both eras; run foreign ones in a sandbox)
         try:
             return await act(tools)
         finally:
@@ -228,14 +219,10 @@ def test_a_request_to_a_server_that_has_ended_never_leaves(project: Path) -> Non
 
 
 def test_a_server_made_with_the_sdk_works_and_its_decimals_stay_exact(project: Path) -> None:
-<<<<<<< HEAD
     command = ("python", "mcp_sdk_shop.py")
     sdk_shop = McpServer(name="shop", command=command, trusted_because="a test", source=HERE)
 
-    async def act(tools: McpStdioTools) -> tuple[str, ToolAnswer]:
-=======
     async def act(tools: McpTools) -> tuple[str, ToolAnswer]:
->>>>>>> a14baca (Speak to MCP servers in both eras; run foreign ones in a sandbox)
         tool = spec("lookup_order")
         pin_offering(project, sdk_shop, await tools.offering("shop"))
         return await tools.ready(tool), await tools.execute(asked(tool, {"order_id": "#W2"}))

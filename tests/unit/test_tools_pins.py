@@ -11,7 +11,7 @@ import pytest
 from leverframe.domain.calls import ToolAnswer, ToolLost, ToolOk
 from leverframe.domain.contracts import McpServer
 from leverframe.domain.pins import DRIFTED, QUARANTINED
-from leverframe.tools.mcp_stdio import McpStdioTools
+from leverframe.tools.mcp_tools import McpTools
 from tests.pinning import mcp_tools, pin_everything
 from tests.unit.test_tools_mcp import FIXTURES, HERE, asked, spec
 
@@ -39,7 +39,7 @@ def calls(root: Path) -> int:
     return len(path.read_text().splitlines()) if path.exists() else 0
 
 
-def play(root: Path, act: Callable[[McpStdioTools], Awaitable[list[ToolAnswer]]]) -> list[ToolAnswer]:
+def play(root: Path, act: Callable[[McpTools], Awaitable[list[ToolAnswer]]]) -> list[ToolAnswer]:
     async def whole() -> list[ToolAnswer]:
         tools = mcp_tools({"shop": SERVER}, root)
         try:
@@ -55,7 +55,7 @@ def pin(root: Path) -> None:
 
 
 def once(root: Path, tool: str = "refund") -> ToolAnswer:
-    async def act(tools: McpStdioTools) -> list[ToolAnswer]:
+    async def act(tools: McpTools) -> list[ToolAnswer]:
         return [await tools.execute(asked(spec(tool)))]
 
     return play(root, act)[0]
@@ -111,7 +111,7 @@ def test_a_tool_under_a_new_name_is_quarantined(project: Path) -> None:
 def test_a_change_in_mid_session_is_seen_before_the_next_call(project: Path) -> None:
     pin(project)
 
-    async def act(tools: McpStdioTools) -> list[ToolAnswer]:
+    async def act(tools: McpTools) -> list[ToolAnswer]:
         first = await tools.execute(asked(spec("refund")))
         offer(project, {**REFUND, "description": "Something else."})
         # Its answer to this call says that the list changed; what was sent was still as reviewed.
@@ -127,7 +127,7 @@ def test_a_change_in_mid_session_is_seen_before_the_next_call(project: Path) -> 
 
 
 def test_a_review_opens_a_tool_of_a_running_server_at_once(project: Path) -> None:
-    async def act(tools: McpStdioTools) -> list[ToolAnswer]:
+    async def act(tools: McpTools) -> list[ToolAnswer]:
         before = await tools.execute(asked(spec("refund")))
         await pin_everything({"shop": SERVER}, project)
         return [before, await tools.execute(asked(spec("refund")))]
@@ -141,7 +141,7 @@ def test_a_review_opens_a_tool_of_a_running_server_at_once(project: Path) -> Non
 def test_a_damaged_lock_closes_every_tool_of_a_running_server(project: Path) -> None:
     pin(project)
 
-    async def act(tools: McpStdioTools) -> list[ToolAnswer]:
+    async def act(tools: McpTools) -> list[ToolAnswer]:
         before = await tools.execute(asked(spec("refund")))
         (project / "tools.lock").write_text("{}")
         return [before, await tools.execute(asked(spec("refund")))]
@@ -153,7 +153,7 @@ def test_a_damaged_lock_closes_every_tool_of_a_running_server(project: Path) -> 
 
 
 def test_what_is_known_without_asking_is_told_before_a_decision(project: Path) -> None:
-    async def act(tools: McpStdioTools) -> list[ToolAnswer]:
+    async def act(tools: McpTools) -> list[ToolAnswer]:
         found = tools.closed(spec("refund"))
         assert found is not None
         assert found.slug == QUARANTINED

@@ -6,7 +6,7 @@ import shutil
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,12 @@ import pytest
 
 from leverframe.domain.calls import ToolAnswer, ToolLost, ToolOk, ToolRequest
 from leverframe.domain.contracts import McpServer
+from leverframe.domain.errors import ToolUnavailable
 from leverframe.domain.ids import CallId, Sha256, TenantId, ToolName
 from leverframe.domain.json import JsonObject
 from leverframe.domain.policy import SourceRef
 from leverframe.domain.tools import EffectClass, McpOrigin, ToolSpec
-from leverframe.tools.mcp_tools import McpTools
+from tests.pinning import mcp_tools, pin_offering
 
 needs_bwrap = pytest.mark.needs(program="bwrap")
 
@@ -88,8 +89,10 @@ def call(project: Path, server: McpServer) -> ToolAnswer:
     )
 
     async def whole() -> ToolAnswer:
-        tools = McpTools({"hostile": server}, project)
+        tools = mcp_tools({"hostile": server}, project)
         try:
+            with suppress(ToolUnavailable):
+                pin_offering(project, server, await tools.offering("hostile"))
             return await tools.execute(request)
         finally:
             await tools.close()

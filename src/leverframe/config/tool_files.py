@@ -92,7 +92,7 @@ class ToolFiles:
             self.findings.error(
                 section.place("credential"),
                 "not-in-this-version",
-                "Nothing in this version hands a credential to an MCP server, which has an empty environment, or its `env`.",
+                "Nothing in this version gives an MCP server a credential: it has an empty environment, or its `env`.",
                 "Delete it; a Python tool is given its own.",
             )
         schema = section.schema("input")

@@ -33,7 +33,7 @@ _NOT_PINNED = frozenset({"_meta", "icons"})
 
 def reached_by(server: McpServer) -> JsonObject:
     """How an upstream is reached, as the project file writes it: the first half of its identity."""
-    return {"command": list(server.command)}
+    return {"command": list(server.command)} if server.command else {"url": server.url}
 
 
 def pinned_part(definition: JsonObject) -> JsonObject:
@@ -53,6 +53,27 @@ def definition_digest(server: str, reached: JsonObject, info: JsonObject, defini
     return Sha256(sha256(canonical.encode(whole)).hexdigest())
 
 
+def server_closed(lock: ToolsLock, server: str, reached: JsonObject | None, offering: Offering | None) -> Closed | None:
+    """Why nothing of a server may be asked for that is no tool: a resource, a prompt; None where it was reviewed.
+
+    Args:
+        lock: the project's pins.
+        server: its name.
+        reached: how the project file reaches it now; None where it has no such server.
+        offering: what it says of itself; None where it was not asked.
+    """
+    pin = lock.servers.get(server)
+    if pin is None:
+        return _quarantined(f"Nobody has reviewed the server {server!r} and its tools yet")
+    if reached is not None and reached != pin.reached_by:
+        was, now = _words(pin.reached_by), _words(reached)
+        return _drifted(f"Behind the name {server!r} stands another upstream: it was {was}, and now is {now}")
+    if offering is not None and server_info(offering.info) != pin.info:
+        was, now = _words(pin.info), _words(server_info(offering.info))
+        return _drifted(f"The server {server!r} says that it is {now}, and was reviewed as {was}")
+    return None
+
+
 def known_closed(lock: ToolsLock, origin: McpOrigin, reached: JsonObject | None) -> Closed | None:
     """What the lock alone says against a call, without asking the server.
 
@@ -61,12 +82,9 @@ def known_closed(lock: ToolsLock, origin: McpOrigin, reached: JsonObject | None)
         origin: whose call.
         reached: how the project file reaches the server now; None where it has no such server.
     """
-    server = lock.servers.get(origin.server)
-    if server is None:
-        return _quarantined(f"Nobody has reviewed the server {origin.server!r} and its tools yet")
-    if reached is not None and reached != server.reached_by:
-        was, now = _words(server.reached_by), _words(reached)
-        return _drifted(f"Behind the name {origin.server!r} stands another upstream: it was {was}, and now is {now}")
+    found = server_closed(lock, origin.server, reached, None)
+    if found is not None:
+        return found
     if pin_key(origin.server, origin.name) not in lock.tools:
         return _quarantined(f"Nobody has reviewed the tool {origin.name!r} of server {origin.server!r} yet")
     return None

@@ -12,6 +12,7 @@ from typing import Final
 
 from leverframe import __version__
 from leverframe.domain.json import Json, JsonObject
+from leverframe.domain.pins import Offering
 from leverframe.ports.upstreams import Listing
 from leverframe.tools.mcp_headers import modern_headers, version_headers
 from leverframe.tools.mcp_peer import METHOD_NOT_FOUND, UNSUPPORTED_VERSION, Peer, PeerLost, RpcError
@@ -62,6 +63,8 @@ class Link:
         self._capabilities = capabilities
         self._lists: dict[Listing, Sequence[JsonObject]] = {}
         self._listing = asyncio.Lock()
+        self._offering: Offering | None = None
+        self._offered: Sequence[JsonObject] = ()
 
     async def request(self, method: str, params: JsonObject, *, deadline_s: float) -> JsonObject:
         """One request in the agreed protocol.  Raises `RpcError` or `PeerLost`."""
@@ -87,6 +90,18 @@ class Link:
                 found = await self._ask_for(listing)
                 self._lists[listing] = found
             return found
+
+    async def offering(self) -> Offering:
+        """Who the server is and what tools it has; the same value until it says that they changed.
+
+        Raises:
+            RpcError, PeerLost: no list.
+            ValueError: the list is no list, or has a tool twice.
+        """
+        tools = await self.listed(Listing.TOOLS)
+        if self._offering is None or self._offered is not tools:
+            self._offering, self._offered = _offering(self.greeting.server, tools), tools
+        return self._offering
 
     def forget(self, listing: Listing) -> None:
         """The server says that a list changed; it is asked for again when it is next looked at."""
@@ -128,6 +143,18 @@ class Link:
             if tool.get("name") == params.get("name") and isinstance(schema, Mapping):
                 return schema
         return {}
+
+
+def _offering(info: JsonObject, tools: Sequence[JsonObject]) -> Offering:
+    found: dict[str, JsonObject] = {}
+    for tool in tools:
+        name = tool.get("name")
+        if not isinstance(name, str):
+            raise ValueError("its list of tools is none")  # noqa: TRY004 what it says is wrong, not our argument
+        if name in found:
+            raise ValueError(f"its list has the tool {name!r} twice")
+        found[name] = tool
+    return Offering(info=info, tools=found)
 
 
 async def greet(peer: Peer, capabilities: JsonObject, *, deadline_s: float) -> Link:

@@ -13,14 +13,6 @@ from typing import Final
 from leverframe.core import canonical
 from leverframe.domain.errors import JsonInvalid
 from leverframe.domain.json import Json, JsonObject
-<<<<<<< HEAD
-from leverframe.domain.pins import Closed, Offering
-from leverframe.domain.tools import McpOrigin, ToolSpec
-from leverframe.ports.acting import ToolExecutor
-from leverframe.tools.mcp_session import NoReply, ProtocolError, Reply, ServerSession
-from leverframe.tools.pin_book import PinBook
-from leverframe.tools.results import MAX_RESULT_BYTES, within
-=======
 from leverframe.ports.conversation import Exchange, exchange
 from leverframe.tools.mcp_peer import (
     INTERNAL_ERROR,
@@ -34,7 +26,6 @@ from leverframe.tools.mcp_peer import (
     with_progress,
 )
 from leverframe.tools.mcp_process import ServerProcess
->>>>>>> a14baca (Speak to MCP servers in both eras; run foreign ones in a sandbox)
 
 # A server may talk without being asked; this much of it without one answer in between is a flood.
 _MAX_UNASKED: Final = 10_000
@@ -46,130 +37,6 @@ _CANCEL_S: Final = 1.0
 class StdioPeer(Peer):
     """The server at the other end of a process's pipes.  `name` is for messages."""
 
-<<<<<<< HEAD
-    def __init__(self, servers: Mapping[str, McpServer], root: Path, pins: PinBook) -> None:
-        self._pins = pins
-        self._upstreams = {name: _Upstream(server, root) for name, server in servers.items()}
-
-    async def execute(self, request: ToolRequest) -> ToolAnswer:
-        """Do one attempt."""
-        spec = request.spec
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + request.deadline_s
-        try:
-            origin, upstream = self._upstream(spec)
-            session = await upstream.session(request.deadline_s)
-            offering = await session.offering(max(deadline - loop.time(), 0.0))
-        except ToolUnavailable as err:
-            return ToolLost(message=str(err), kind="connect", has_left=False)
-        refusal = self._pins.check(origin, offering)
-        if refusal is not None:
-            return ToolLost(message=refusal.message, kind=refusal.slug, has_left=False)
-        arguments: dict[str, Json] = dict(request.args)
-        if spec.idempotency_argument:
-            arguments[spec.idempotency_argument] = request.idempotency_key
-        reply = await session.call(origin.name, arguments, max(deadline - loop.time(), 0.0))
-        match reply:
-            case Reply(result=result):
-                upstream.worked()
-                return _answer(result, origin)
-            case ProtocolError(code=code, message=message):
-                upstream.worked()
-                message = f"{origin.name!r} of server {origin.server!r}: {message}"
-                if code in _NOT_RUN or not spec.effect.is_write:
-                    return ToolFailed(message=message)
-                return ToolLost(message=message, kind="crash", has_left=True)
-            case NoReply(message=message, has_left=has_left):
-                kind = "timeout" if reply.is_timeout else "garbage" if reply.is_garbled else "crash"
-                return ToolLost(message=message, kind=kind if has_left else "connect", has_left=has_left)
-            case _:
-                assert_never(reply)
-
-    async def ready(self, spec: ToolSpec) -> str:
-        """Say why this tool cannot be called now; starts its server."""
-        try:
-            origin, _ = self._upstream(spec)
-            offering = await self.offering(origin.server)
-        except ToolUnavailable as err:
-            return str(err)
-        if origin.name not in offering.tools:
-            close = nearest(origin.name, offering.tools)
-            known = ", ".join(sorted(offering.tools)[:20]) or "none"
-            hint = f"Did you mean {close!r}?" if close else f"It has: {known}."
-            return f"Server {origin.server!r} has no tool {origin.name!r}, which {spec.name!r} names.  {hint}"
-        refusal = self._pins.check(origin, offering)
-        return "" if refusal is None else f"{refusal.message}  See it and say so: leverframe tools diff {spec.name}"
-
-    def closed(self, spec: ToolSpec) -> Closed | None:
-        """Why no call of this tool may be sent, as far as is known without starting or asking its server."""
-        return self._pins.known(spec.origin) if isinstance(spec.origin, McpOrigin) else None
-
-    async def offering(self, server: str) -> Offering:
-        """What a server says of itself now; starts it.
-
-        Raises:
-            ToolUnavailable: the project has no such server, or it does not start or answer.
-        """
-        session = await self._named(server, "what is asked for").session(_START_WAIT_S)
-        return await session.offering(_START_WAIT_S)
-
-    async def close(self) -> None:
-        """Stop every server."""
-        await asyncio.gather(*(upstream.close() for upstream in self._upstreams.values()))
-
-    def _upstream(self, spec: ToolSpec) -> "tuple[McpOrigin, _Upstream]":
-        if not isinstance(spec.origin, McpOrigin):
-            raise ToolUnavailable(f"Tool {spec.name!r} is not a tool of an MCP server.", next_move="Mend its `from`.")
-        return spec.origin, self._named(spec.origin.server, f"tool {spec.name!r}")
-
-    def _named(self, name: str, who: str) -> "_Upstream":
-        if name not in self._upstreams:
-            close = nearest(name, self._upstreams)
-            raise ToolUnavailable(
-                f"The project has no server {name!r}, which {who} names.",
-                next_move=f"Did you mean {close!r}?" if close else "Add it to `servers` of leverframe.yaml.",
-            )
-        return self._upstreams[name]
-
-
-class _Upstream:
-    """One server, whatever the number of times it was started."""
-
-    def __init__(self, server: McpServer, root: Path) -> None:
-        self._server = server
-        self._root = root
-        self._session: ServerSession | None = None
-        self._failures = 0
-        self._not_before = 0.0  # of the loop's clock
-        self._starting = asyncio.Lock()
-
-    async def session(self, within_s: float) -> ServerSession:
-        """The running session, started or started again where it must be.
-
-        A start that takes longer than `within_s` goes on, and serves the next call.
-
-        Raises:
-            ToolUnavailable: not in this time, or not at all; nothing was sent.
-        """
-        if not self._server.trusted_because:
-            raise ToolUnavailable(
-                f"Server {self._server.name!r} is foreign code, and this version has no sandbox to run it in.",
-                next_move='Where you trust it, add trusted_process: {because: "..."} in leverframe.yaml.',
-            )
-        try:
-            async with asyncio.timeout(within_s):
-                async with self._starting:
-                    if self._session is None or not self._session.is_alive:
-                        self._session = await self._start()
-                    session = self._session
-                await asyncio.shield(session.ready)
-        except TimeoutError as err:
-            raise ToolUnavailable(
-                f"Server {self._server.name!r} was not ready within {within_s:g} s; nothing was sent.",
-                next_move="Try again, or give its tools a longer timeout_s.",
-            ) from err
-        return session
-=======
     def __init__(self, name: str, process: ServerProcess, ears: Ears) -> None:
         self._name = name
         self._process = process
@@ -180,7 +47,6 @@ class _Upstream:
         self._unasked = self._strays = 0
         self._asked: set[asyncio.Task[None]] = set()
         self._reading = asyncio.create_task(self._read(), name=f"leverframe-mcp-{name}")
->>>>>>> a14baca (Speak to MCP servers in both eras; run foreign ones in a sandbox)
 
     @property
     def is_alive(self) -> bool:

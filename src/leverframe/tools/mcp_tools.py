@@ -16,13 +16,16 @@ from leverframe.domain.contracts import McpServer
 from leverframe.domain.errors import JsonInvalid, ToolUnavailable
 from leverframe.domain.ids import TenantId
 from leverframe.domain.json import Json, JsonObject
+from leverframe.domain.pins import Closed, Offering
 from leverframe.domain.tools import McpOrigin, McpPart, ToolSpec
 from leverframe.ports.acting import ToolExecutor
 from leverframe.ports.conversation import InputNeeded, Unanswerable, exchange
 from leverframe.ports.upstreams import ListChanged, Listing, Upstreams, UpstreamState, UpstreamStatus
 from leverframe.tools.mcp_connect import connector
+from leverframe.tools.mcp_link import Link
 from leverframe.tools.mcp_peer import INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, PARSE_ERROR, PeerLost, RpcError
 from leverframe.tools.mcp_upstream import Upstream
+from leverframe.tools.pin_book import PinBook
 from leverframe.tools.results import MAX_RESULT_BYTES, within
 
 _START_WAIT_S: Final = 30.0
@@ -46,8 +49,11 @@ _ASKING: Final = frozenset({McpPart.ELICITATION, McpPart.SAMPLING, McpPart.ROOTS
 class McpTools(ToolExecutor, Upstreams):
     """All MCP servers of a project, each started at its first use."""
 
-    def __init__(self, servers: Mapping[str, McpServer], root: Path, hidden: Sequence[Path] = ()) -> None:
+    def __init__(
+        self, servers: Mapping[str, McpServer], root: Path, pins: PinBook, hidden: Sequence[Path] = ()
+    ) -> None:
         """`hidden`: files of ours beside the state folder, which no server may see."""
+        self._pins = pins
         self._servers = servers
         self._connect = connector(root, hidden)
         self._upstreams: dict[tuple[str, TenantId], Upstream] = {}
@@ -62,7 +68,10 @@ class McpTools(ToolExecutor, Upstreams):
             if origin.part in _ASKING:
                 return await _asked(origin, request.args)
             params = _params(origin, spec, request)
-            await upstream.link(request.deadline_s)
+            offering = await _offering(origin.server, await upstream.link(request.deadline_s))
+            refusal = self._pins.check(origin, offering)
+            if refusal is not None:
+                return ToolLost(message=refusal.message, kind=refusal.slug, has_left=False)
             result = await upstream.request(_METHODS[origin.part], params, deadline_s=deadline - loop.time())
         except ToolUnavailable as err:
             return ToolLost(message=str(err), kind="connect", has_left=False)
@@ -81,20 +90,29 @@ class McpTools(ToolExecutor, Upstreams):
     async def ready(self, spec: ToolSpec) -> str:
         """Say why this tool cannot be called now; starts its server."""
         try:
-            origin, upstream = self._upstream(spec, self._somebody(spec))
-            link = await upstream.link(_START_WAIT_S)
-            if origin.part is not McpPart.TOOL:
-                return ""
-            names = [str(tool.get("name")) for tool in await link.listed(Listing.TOOLS)]
+            origin, _ = self._upstream(spec, self._somebody(spec))
+            offering = await self.offering(origin.server)
         except ToolUnavailable as err:
             return str(err)
-        except (RpcError, PeerLost, ValueError) as err:
-            return f"Server {origin.server!r} does not list its tools: {str(err)[:_MAX_MESSAGE]}"
-        if origin.name in names:
-            return ""
-        close = nearest(origin.name, names)
-        hint = f"Did you mean {close!r}?" if close else f"It has: {', '.join(sorted(names)[:20]) or 'none'}."
-        return f"Server {origin.server!r} has no tool {origin.name!r}, which {spec.name!r} names.  {hint}"
+        if origin.part is McpPart.TOOL and origin.name not in offering.tools:
+            close = nearest(origin.name, offering.tools)
+            known = ", ".join(sorted(offering.tools)[:20]) or "none"
+            hint = f"Did you mean {close!r}?" if close else f"It has: {known}."
+            return f"Server {origin.server!r} has no tool {origin.name!r}, which {spec.name!r} names.  {hint}"
+        refusal = self._pins.check(origin, offering)
+        return "" if refusal is None else f"{refusal.message}  See it and say so: leverframe tools diff {spec.name}"
+
+    def closed(self, spec: ToolSpec) -> Closed | None:
+        """Why no call of this tool may be sent, as far as is known without starting or asking its server."""
+        return self._pins.known(spec.origin) if isinstance(spec.origin, McpOrigin) else None
+
+    async def offering(self, server: str) -> Offering:
+        """What a server says of itself now; starts it.
+
+        Raises:
+            ToolUnavailable: the project has no such server, or it does not start or answer.
+        """
+        return await _offering(server, await self._of(server, self._tenant_of(server)).link(_START_WAIT_S))
 
     async def close(self) -> None:
         """Stop every server."""
@@ -146,7 +164,11 @@ class McpTools(ToolExecutor, Upstreams):
         if name not in self._servers:
             raise ToolUnavailable(f"The project has no server {name!r}.", next_move="Look at `servers`.")
         found = self._upstreams.get((name, tenant))
-        if found is None:
+        # One that was started to be looked at has done nothing for anybody, and becomes the first tenant's.
+        found = found or self._upstreams.pop((name, _NOBODY), None)
+        if found is not None:
+            self._upstreams[name, tenant] = found
+        else:
             found = self._upstreams[name, tenant] = Upstream(self._servers[name], self._connect, self._tell)
         return found
 
@@ -156,6 +178,17 @@ class McpTools(ToolExecutor, Upstreams):
     def _tenant_of(self, server: str) -> TenantId:
         """A tenant whose conversation with the server is there already: what a server lists is no tenant's secret."""
         return next((tenant for name, tenant in self._upstreams if name == server), _NOBODY)
+
+
+async def _offering(server: str, link: Link) -> Offering:
+    try:
+        return await link.offering()
+    # What a server answers in place of its list is its own affair: every kind of it closes the tool.
+    except (RpcError, PeerLost, ValueError) as err:
+        raise ToolUnavailable(
+            f"Server {server!r} does not list its tools: {str(err)[:_MAX_MESSAGE]}",
+            next_move="Nothing was sent.  Ask again, or look at the server.",
+        ) from err
 
 
 def _params(origin: McpOrigin, spec: ToolSpec, request: ToolRequest) -> JsonObject:

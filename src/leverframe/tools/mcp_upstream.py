@@ -223,7 +223,7 @@ class Upstream(Ears):
     async def _greeted(self, connection: Connection) -> Link | None:
         try:
             link = await greet(connection.peer, self._capabilities(), deadline_s=_START_S)
-            await link.listed(Listing.TOOLS)
+            await link.offering()
         except RpcError as err:
             self._fail(self._unavailable(f"{err.message}{await connection.last_words()}"))
         except PeerLost as err:

@@ -9,21 +9,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from leverframe.config.lock_file import LOCK_FILE, load_lock
-from leverframe.core.pins import closed, known_closed, reached_by
+from leverframe.core.pins import closed, known_closed, reached_by, server_closed
 from leverframe.domain.contracts import McpServer
 from leverframe.domain.errors import ConfigInvalid
 from leverframe.domain.pins import DRIFTED, Closed, Offering, ToolsLock
-from leverframe.domain.tools import McpOrigin
+from leverframe.domain.tools import McpOrigin, McpPart
 
 _Signature = tuple[int, int, int] | None
 
 
 @dataclass(slots=True)
 class _Judged:
-    """What was found of one offering under one lock, by the tool's name."""
+    """What was found of one offering under one lock, by what was asked for."""
 
     offering: Offering
-    found: dict[str, Closed | None] = field(default_factory=dict)
+    found: dict[McpOrigin, Closed | None] = field(default_factory=dict)
 
 
 class PinBook:
@@ -58,16 +58,20 @@ class PinBook:
         return self._judge(origin, judged)
 
     def _judge(self, origin: McpOrigin, judged: _Judged) -> Closed | None:
-        if origin.name not in judged.found:
+        if origin not in judged.found:
             blind = self._blind(origin) if self._lock is None or origin.server not in self._reached else None
-            judged.found[origin.name] = blind or closed(
-                self._lock or ToolsLock(), origin, self._reached[origin.server], judged.offering
-            )
-        return judged.found[origin.name]
+            lock, reached = self._lock or ToolsLock(), self._reached.get(origin.server, {})
+            if origin.part is McpPart.TOOL:
+                judged.found[origin] = blind or closed(lock, origin, reached, judged.offering)
+            else:
+                judged.found[origin] = blind or server_closed(lock, origin.server, reached, judged.offering)
+        return judged.found[origin]
 
     def _blind(self, origin: McpOrigin) -> Closed | None:
         if self._lock is None:
             return Closed(slug=DRIFTED, message=self._damage)
+        if origin.part is not McpPart.TOOL:
+            return server_closed(self._lock, origin.server, self._reached.get(origin.server), None)
         return known_closed(self._lock, origin, self._reached.get(origin.server))
 
     def _refresh(self) -> None:

@@ -13,12 +13,8 @@ from leverframe.ports.acting import ModelCaller, ToolExecutor
 from leverframe.ports.clock import Clock
 from leverframe.ports.secrets import Secrets
 from leverframe.tools.functions import PythonFunctions
-<<<<<<< HEAD
-from leverframe.tools.mcp_stdio import McpStdioTools
-from leverframe.tools.pin_book import PinBook
-=======
 from leverframe.tools.mcp_tools import McpTools
->>>>>>> a14baca (Speak to MCP servers in both eras; run foreign ones in a sandbox)
+from leverframe.tools.pin_book import PinBook
 from leverframe.tools.python_tools import PythonTools
 from leverframe.tools.router import ToolRouter
 
@@ -28,11 +24,9 @@ def build_tools(project: Project, functions: PythonFunctions, secrets: Secrets) 
     root = Path(project.root)
     return ToolRouter(
         python=PythonTools(functions, secrets),
-<<<<<<< HEAD
-        mcp=McpStdioTools(project.servers, root, PinBook(root, project.servers)),
-=======
-        mcp=McpTools(project.servers, root, [root / project.storage_url.removeprefix("sqlite:")]),
->>>>>>> a14baca (Speak to MCP servers in both eras; run foreign ones in a sandbox)
+        mcp=McpTools(
+            project.servers, root, PinBook(root, project.servers), [root / project.storage_url.removeprefix("sqlite:")]
+        ),
         secrets=secrets,
     )
 

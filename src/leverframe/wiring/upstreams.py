@@ -6,14 +6,14 @@ from pathlib import Path
 
 from leverframe.domain.contracts import Project
 from leverframe.domain.pins import Offering
-from leverframe.tools.mcp_stdio import McpStdioTools
+from leverframe.tools.mcp_tools import McpTools
 from leverframe.tools.pin_book import PinBook
 
 
 class OpenUpstreams:
     """The servers of a project, each started at its first question."""
 
-    def __init__(self, tools: McpStdioTools) -> None:
+    def __init__(self, tools: McpTools) -> None:
         self._tools = tools
 
     async def offering(self, server: str) -> Offering:
@@ -29,7 +29,7 @@ class OpenUpstreams:
 async def open_upstreams(project: Project) -> AsyncIterator[OpenUpstreams]:
     """Stop every server in the end that was started."""
     root = Path(project.root)
-    tools = McpStdioTools(project.servers, root, PinBook(root, project.servers))
+    tools = McpTools(project.servers, root, PinBook(root, project.servers))
     try:
         yield OpenUpstreams(tools)
     finally:
