@@ -4,7 +4,7 @@ Knows: how the server is at any moment, and why.  Never: lets one server's troub
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
@@ -182,7 +182,7 @@ class Upstream(Ears):
         except asyncio.CancelledError:
             # A process that was just made is ours to end, whoever stopped waiting for it.
             with suppress(ToolUnavailable):
-                await (await starting).peer.close()
+                await _to_the_end((await starting).peer.close())
             raise
         except ToolUnavailable as err:
             self._fail(err)
@@ -200,7 +200,7 @@ class Upstream(Ears):
             self._reason = "it ended" + await connection.last_words()
         finally:
             self._drop()
-            await connection.peer.close()
+            await _to_the_end(connection.peer.close())
 
     async def _end_of(self, connection: Connection) -> None:
         """Wait until the peer ends, or somebody finds that it has."""
@@ -261,6 +261,16 @@ class Upstream(Ears):
     def _turn(self, state: UpstreamState) -> None:
         self._state = state
         self._changed(self._server.name, None)
+
+
+async def _to_the_end(closing: Coroutine[None, None, None]) -> None:
+    """Do it whole, also where whoever waits for it is cancelled in the middle."""
+    task = asyncio.ensure_future(closing)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await task
+        raise
 
 
 def back_off_s(failures: int) -> float:
