@@ -114,7 +114,7 @@ class ServerProcess:
             # Also where we are cancelled in the middle: no process outlives us.
             self._signal(signal.SIGKILL)
             self._stderr_task.cancel()
-            await asyncio.wait({self._stderr_task})
+            await asyncio.wait({self._stderr_task, asyncio.ensure_future(self._process.wait())}, timeout=_GRACE_S)
 
     async def _has_exited(self, within_s: float) -> bool:
         with suppress(TimeoutError):
