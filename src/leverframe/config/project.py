@@ -4,13 +4,14 @@ Loading runs `tools/*.py`, which are the project's own code.  Nothing is written
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from leverframe.config.budgets import check_workflows
 from leverframe.config.contract import ContractDraft, read_contract
 from leverframe.config.findings import Findings, Mark
 from leverframe.config.lints import lint_contract
-from leverframe.config.lock_file import read_lock
+from leverframe.config.lock_file import LOCK_FILE, lock_text, read_lock
 from leverframe.config.overlays import Overlays
 from leverframe.config.project_file import PROJECT_FILE, ProjectFile, read_project_file
 from leverframe.config.project_files import ProjectFiles
@@ -20,6 +21,7 @@ from leverframe.config.tool_files import ToolFiles
 from leverframe.domain.contracts import Contract, Project
 from leverframe.domain.errors import ConfigInvalid, NotFound, Problem
 from leverframe.domain.ids import EnvironmentName, WorkflowName
+from leverframe.domain.pins import ToolsLock
 
 
 def load_project(root: Path) -> Project:
@@ -36,13 +38,17 @@ def load_project(root: Path) -> Project:
     return project
 
 
-def load_project_lenient(root: Path) -> tuple[Project | None, tuple[Problem, ...]]:
+def load_project_lenient(root: Path, *, pinned: ToolsLock | None = None) -> tuple[Project | None, tuple[Problem, ...]]:
     """Load a project with all its problems; the project is None where any of them is an error.
+
+    Args:
+        root: its folder.
+        pinned: as if this stood in its `tools.lock`.
 
     Raises:
         NotFound: there is no project in the folder.
     """
-    files = ProjectFiles(root)
+    files = ProjectFiles(root, {} if pinned is None else {LOCK_FILE: lock_text(pinned).encode()})
     if not files.exists(PROJECT_FILE):
         raise NotFound(
             f"There is no project in {str(files.root)!r}: it has no {PROJECT_FILE}.",
@@ -62,7 +68,8 @@ def load_project_lenient(root: Path) -> tuple[Project | None, tuple[Problem, ...
         check_workflows(project.budgets, contracts, findings)
     if findings.has_errors:
         return None, findings.problems
-    return _project(files, project, contracts), findings.problems
+    specs = {name: loaded.spec for name, loaded in tools.items()}
+    return replace(_project(files, project, contracts), tools=specs), findings.problems
 
 
 def check_contract_file(path: Path) -> tuple[Problem, ...]:

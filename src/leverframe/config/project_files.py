@@ -3,6 +3,7 @@
 Knows: names relative to the project, with `/`.  Never: follows a name or a link out of the folder, writes anything.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from leverframe.config.findings import Findings, Mark, did_you_mean
@@ -14,9 +15,10 @@ from leverframe.domain.tools import PythonOrigin
 class ProjectFiles:
     """One project folder.  What was read once is answered from memory, so that one load sees one state of a file."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, supposed: Mapping[str, bytes] | None = None) -> None:
+        """Read below `root`; what is `supposed` is read as if it were there."""
         self.root = root.resolve()
-        self._read: dict[str, bytes] = {}
+        self._read: dict[str, bytes] = dict(supposed or {})
 
     def names(self, folder: str, *suffixes: str) -> tuple[str, ...]:
         """The files of one folder that end so, sorted; hidden ones and those that start with `_` are left out."""
@@ -37,7 +39,7 @@ class ProjectFiles:
     def exists(self, name: str) -> bool:
         """Whether there is such a file within the project."""
         path = self.root / name
-        return path.resolve().is_relative_to(self.root) and path.is_file()
+        return name in self._read or (path.resolve().is_relative_to(self.root) and path.is_file())
 
     def read(self, name: str, at: Mark, findings: Findings) -> bytes | None:
         """The bytes of a file that is named at `at`; None with the reason in `findings`."""

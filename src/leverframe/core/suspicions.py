@@ -58,7 +58,7 @@ _PHRASES: Final[tuple[tuple[int, tuple[str, ...]], ...]] = (
         ),
     ),
     (60, (_SPOKEN_TO + r"\s+" + _DUTY, _ACT)),
-    (60, (r"\b(?:before|after|when|whenever|prior to|every time|each time)\b", r"\b(?:other|another)\b.{0,20}\btools?\b")),
+    (60, (r"\b(?:before|after|when|whenever|prior to|each time)\b", r"\b(?:other|another)\b.{0,20}\btools?\b")),
     (60, (r"\b(?:before|prior to) (?:using|calling|invoking)\b", r"\btools?\b", _ACT)),
     (80, (_LOCAL, r"\b(?:contents?|pass|send|include|argument|parameter)\b")),
     (60, (r"\b(?:pass|send|include|append|provide|put|copy)\b", _IN_SIGHT)),

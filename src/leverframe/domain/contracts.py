@@ -270,6 +270,7 @@ class Project:
     zones: Mapping[TenantId, tzinfo] = field(default_factory=dict)  # in which a tenant's days and months begin
     environments: Mapping[WorkflowName, Mapping[EnvironmentName, Contract]] = field(default_factory=dict)
     tier_sources: Mapping[str, SourceRef] = field(default_factory=dict)  # the line of each tier
+    tools: Mapping[ToolName, ToolSpec] = field(default_factory=dict)  # every tool of tools/, named by a contract or not
 
     def contract_in(self, workflow: WorkflowName, environment: EnvironmentName | None = None) -> Contract | None:
         """The contract as an environment narrows it; None without a name: the default one.  None: not there."""

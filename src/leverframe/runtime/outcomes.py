@@ -43,7 +43,7 @@ class Failed:
     """The receiver said no, or its answer could not be used; proven or declared to have had no effect."""
 
     path: StepPath
-    error: str  # a slug: tool-refused | tool-unavailable | output-invalid
+    error: str  # a slug: tool-refused | tool-unavailable | tool-drifted | output-invalid
     message: str
 
 
