@@ -17,6 +17,7 @@ from leverframe.core.policy import (
     compile_policy,
     needed_history,
 )
+from leverframe.domain.authority import KillScope, KillSwitch
 from leverframe.domain.budgets import BudgetUnit, Window
 from leverframe.domain.conditions import (
     And,
@@ -218,6 +219,7 @@ FACTS = st.dictionaries(
         st.just(Unreadable(why="timeout")),
     ),
 )
+KILL = KillSwitch(scope=KillScope.TOOL, name="a", by=PrincipalId("person:lena"), at=datetime(2030, 1, 1, tzinfo=UTC))
 DENIALS = st.builds(
     lambda is_same_run: StickyDenial(
         approval_id=ApprovalId("apr_9"),
@@ -269,4 +271,5 @@ def questions(draw: st.DrawFn, policy: CompiledPolicy) -> Question:
         once_per_seen=draw(often(False, True, None)),
         denied_before=draw(st.one_of(st.none(), st.none(), st.none(), DENIALS)),
         asker=draw(often(Asker.AGENT, Asker.REENTRY, Asker.DOOR)),
+        killed=draw(often(None, None, None, KILL)),
     )

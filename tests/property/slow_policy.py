@@ -55,7 +55,7 @@ class _Found:
 
 def slow_decide(question: Question, policy: SlowPolicy) -> SlowDecision:
     """Decide by reading the page from top to bottom; a call that is denied with no step left stops the run."""
-    found = _slow_decide(question, policy)
+    found = _slow_decide(question, policy) if question.killed is None else _deny({"kill-switch"})
     if found.word != "deny" or found.stops_run or question.asker != Asker.AGENT:
         return found
     steps = [each for each in question.windows if each.unit == "steps"]

@@ -20,7 +20,7 @@ from leverframe.domain.errors import JsonInvalid
 from leverframe.domain.json import Json, JsonObject
 from leverframe.domain.policy import Decision, Fact, Known
 from tests.policy_samples import RUN, window
-from tests.property.policy_strategies import policies, questions
+from tests.property.policy_strategies import KILL, policies, questions
 
 
 def as_the_door_asks(question: Question, policy: CompiledPolicy) -> Question:
@@ -95,6 +95,7 @@ def test_a_recorded_model_question_is_the_same(settled: int, reserved: int, aske
         run=RUN,
         windows=(window(BudgetUnit.MODEL_CALLS, 8, settled=settled, reserved=reserved),),
         cost={BudgetUnit.MODEL_CALLS: asked},
+        killed=KILL if settled == asked else None,
     )
 
     value = decode(encode(model_question_json(question)))

@@ -61,6 +61,8 @@ GROUPS: tuple[Group, ...] = (
             Command("policy", "Explain what a workflow's policy says about a call."),
             Command("tools", "List the tools of servers, see what changed, pin what you have reviewed, test them."),
             Command("keys", "Make, list, show, rotate and revoke the API keys of agents."),
+            Command("kill", "Stop calls now: of everything, a tenant, workflow, tool, model or key."),
+            Command("unkill", "Clear a kill switch."),
             Command("budgets", "List what tenants and workflows have left over all their runs."),
             Command("signer", "Hold the keys of evidence logs as another user, and refuse to sign a rollback."),
         ),

@@ -14,11 +14,12 @@ from leverframe.core.policy import CompiledPolicy
 from leverframe.core.provenance import ValueIndex
 from leverframe.core.redaction import Redaction, learn
 from leverframe.core.shared_budgets import shared_windows, with_books
+from leverframe.domain.authority import ApiKey, Authority, KillSwitch
 from leverframe.domain.budgets import BudgetUnit, Window
 from leverframe.domain.contracts import Contract
-from leverframe.domain.errors import EvidenceBroken
+from leverframe.domain.errors import EvidenceBroken, IntegrityError
 from leverframe.domain.evidence import Disclosure
-from leverframe.domain.ids import ReservationId, StepPath, WindowId
+from leverframe.domain.ids import ReservationId, StepPath, ToolName, WindowId
 from leverframe.domain.json import Json, JsonObject
 from leverframe.domain.policy import RunFacts
 from leverframe.domain.runs import Run, Step
@@ -52,6 +53,7 @@ class RunContext:
     booked: dict[ReservationId, tuple[Window, ...]] = field(default_factory=dict)
     today: CompiledPolicy | None = None  # the project's present policy, where it is not the one the run pinned
     waiting_since: float | None = None
+    key: ApiKey | None = None  # with which an outside agent calls; None: a loop of ours, or a person
     is_outside: bool = False  # an outside agent's run: no loop of ours numbers its steps
 
     @property
@@ -66,6 +68,21 @@ class RunContext:
             subject=self.subject,
             input=self.input,
         )
+
+    def killed(
+        self, authority: Authority, *, model: str | None = None, tool: ToolName | None = None
+    ) -> KillSwitch | None:
+        """The kill switch that stops such a call of this run."""
+        return authority.killed(
+            tenant=self.run.tenant, workflow=self.run.workflow, key=self.key, model=model, tool=tool
+        )
+
+    def may_send_again(self, tool: ToolName) -> bool:
+        """Whether a call that is on its way may be sent once more, as far as this process knows now."""
+        try:
+            return self.killed(self.services.authority.current(), tool=tool) is None
+        except IntegrityError:
+            return False
 
     @property
     def window_id(self) -> WindowId:

@@ -29,16 +29,17 @@ _NOTHING_GRANTED: frozenset[RuleId] = frozenset()
 def decide(question: Question | ModelQuestion, policy: CompiledPolicy) -> Decision:
     """Decide one call.
 
-    The order: unknown tool, environment, the tool's review, arguments; deny rules; the lists; a denial in this run;
-    budgets; hold rules, `once_per` and a denial in another run; allow rules.  The first that speaks against the call
-    decides, and names every rule of its rank that took part.
+    A kill switch denies before all else.  Then the order: unknown tool, environment, the tool's review, arguments; deny
+    rules; the lists; a denial in this run; budgets; hold rules, `once_per` and a denial in another run; allow rules.
+    The first that speaks against the call decides, and names every rule of its rank that took part.
 
     A hold that matches while no allow rule is true names that as well (`no-allow-rule`): `allow_tools` and allow rules
     say what may run by itself, and a person's grant of the whole stands in for them.
     """
+    stopped = None if question.killed is None else Deny(reasons=(reasons.killed(question.killed),))
     if isinstance(question, ModelQuestion):
-        return _decide_model(question, policy)
-    decision = _decide_call(question, policy)
+        return stopped or _decide_model(question, policy)
+    decision = stopped or _decide_call(question, policy)
     if isinstance(decision, Deny) and question.asker is Asker.AGENT:
         return _counting_a_step(decision, question)
     return decision

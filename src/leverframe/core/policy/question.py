@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from leverframe.domain.authority import KillSwitch
 from leverframe.domain.budgets import BudgetUnit, Window
 from leverframe.domain.conditions import HistoryQuery
 from leverframe.domain.ids import ApprovalId, PrincipalId, RuleId, ToolName
@@ -83,6 +84,7 @@ class Question:
         asker: on whose account.
         union: the join of all that the run has seen, the label of what its model writes; None: recorded before the
             default rules on labels were there, which are then not asked.
+        killed: the kill switch that stops the call; then nothing else was looked at.
     """
 
     tool: ToolName
@@ -101,13 +103,15 @@ class Question:
     denied_before: StickyDenial | None = None
     asker: Asker = Asker.AGENT
     union: Label | None = None
+    killed: KillSwitch | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelQuestion:
-    """One model call: it is bounded by budgets, and by whether the contract has a model at all."""
+    """One model call: it is bounded by budgets, kill switches, and whether the contract has a model at all."""
 
     model: str  # "openai/gpt-5-mini"
     run: RunFacts
     windows: tuple[Window, ...] = ()
     cost: Mapping[BudgetUnit, int] = field(default_factory=dict)
+    killed: KillSwitch | None = None

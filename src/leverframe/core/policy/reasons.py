@@ -13,6 +13,7 @@ from leverframe.core.policy.compiled import BUILT_IN, CompiledPolicy, ToolPlan
 from leverframe.core.policy.matching import RuleTest
 from leverframe.core.policy.question import ModelQuestion, Question, StickyDenial
 from leverframe.core.policy.wording import seen_text, with_reason
+from leverframe.domain.authority import KillScope, KillSwitch
 from leverframe.domain.budgets import BudgetUnit, Window
 from leverframe.domain.conditions import Truth
 from leverframe.domain.errors import BudgetExhausted
@@ -31,6 +32,7 @@ ONCE_PER = RuleId("once_per")
 OWN_READ = RuleId("own-read")
 NOT_AN_OWN_READ = RuleId("not-an-own-read")
 NO_MODELS = RuleId("no-models")
+KILL_SWITCH = RuleId("kill-switch")
 BUDGET_EXHAUSTED = RuleId(BudgetExhausted.slug)
 
 
@@ -56,6 +58,14 @@ _ALWAYS = {
 def unknown_tool(policy: CompiledPolicy) -> Reason:
     """The contract does not know the tool at all."""
     return _deny(UNKNOWN_TOOL, policy.source, f"the contract lists {policy.listed_count} tools, and not this one")
+
+
+def killed(switch: KillSwitch) -> Reason:
+    """A person has stopped such calls; their words are not for the agent."""
+    what = "every call" if switch.scope is KillScope.EVERYTHING else f"every call of {switch.scope.value} {switch.name}"
+    where = f" of tenant {switch.tenant}" if switch.tenant is not None else ""
+    text = f"{switch.by} has switched off {what}{where} at {rfc3339(switch.at)}; it stays off until it is cleared"
+    return _deny(KILL_SWITCH, BUILT_IN, text)
 
 
 def other_environment(question: Question, spec: ToolSpec) -> Reason:

@@ -19,9 +19,10 @@ from leverframe.core.policy.question import (
     Question,
     StickyDenial,
 )
+from leverframe.domain.authority import KillScope, KillSwitch
 from leverframe.domain.budgets import BudgetUnit, Window
 from leverframe.domain.conditions import HistoryQuery
-from leverframe.domain.ids import ApprovalId, BudgetId, PrincipalId, RuleId, Sha256, ToolName, WindowId
+from leverframe.domain.ids import ApprovalId, BudgetId, PrincipalId, RuleId, Sha256, TenantId, ToolName, WindowId
 from leverframe.domain.json import Json, JsonObject
 from leverframe.domain.labels import CONFIDENTIALITY_WORDS, INTEGRITY_WORDS, Label
 from leverframe.domain.pins import Closed
@@ -64,6 +65,7 @@ def question_json(question: Question) -> dict[str, Json]:
         "windows": [_window_json(window) for window in question.windows],
         "cost": {unit.value: amount for unit, amount in question.cost.items()},
         "once_per_seen": question.once_per_seen,
+        "killed": _kill_json(question.killed),
         "granted": None
         if granted is None
         else {"approval_id": granted.approval_id, "rules": list[Json](sorted(granted.rules))},
@@ -118,6 +120,7 @@ def recorded_question(recorded: JsonObject, run: RunFacts, spec: ToolSpec | None
             denied_before=_denied(recorded["denied_before"]),
             asker=asker,
             union=_label(_object(recorded["union"])) if "union" in recorded else None,
+            killed=_killed(recorded["killed"]),
         )
     except _UNFORMED as err:
         raise NotRecordedError(f"{type(err).__name__}: {err}") from err
@@ -127,6 +130,7 @@ def model_question_json(question: ModelQuestion) -> dict[str, Json]:
     """What the question of a model call holds beyond its release and its run."""
     return {
         "model": question.model,
+        "killed": _kill_json(question.killed),
         "windows": [_window_json(window) for window in question.windows],
         "cost": {unit.value: amount for unit, amount in question.cost.items()},
     }
@@ -140,6 +144,7 @@ def recorded_model_question(recorded: JsonObject, run: RunFacts) -> ModelQuestio
             run=run,
             windows=tuple(_window(one) for one in _objects(recorded["windows"])),
             cost=_cost(recorded["cost"]),
+            killed=_killed(recorded["killed"]),
         )
     except _UNFORMED as err:
         raise NotRecordedError(f"{type(err).__name__}: {err}") from err
@@ -270,6 +275,31 @@ def _closed(item: Json) -> Closed | None:
         return None
     found = _object(item)
     return Closed(slug=_text(found["slug"]), message=_text(found["message"]), seen=Sha256(_text(found["seen"])))
+
+
+def _kill_json(switch: KillSwitch | None) -> Json:
+    if switch is None:
+        return None
+    return {
+        "scope": switch.scope.value,
+        "name": switch.name,
+        "tenant": switch.tenant,
+        "by": switch.by,
+        "at": rfc3339(switch.at),
+    }
+
+
+def _killed(item: Json) -> KillSwitch | None:
+    if item is None:
+        return None
+    found = _object(item)
+    return KillSwitch(
+        scope=KillScope(_text(found["scope"])),
+        name=_text(found["name"]),
+        tenant=None if found["tenant"] is None else TenantId(_text(found["tenant"])),
+        by=PrincipalId(_text(found["by"])),
+        at=_time(found["at"]),
+    )
 
 
 def _seen(item: Json) -> bool | None:

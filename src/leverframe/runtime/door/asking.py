@@ -72,15 +72,18 @@ class Loaded:
     lookups: tuple[HistoryLookup, ...]
     once: OnceFree | None
     own_read: Known | None  # the call itself is the read of one of its facts: it has run already
+    generation: int  # of the authority that it rests on
 
 
 async def load(ctx: RunContext, ask: Ask, read: ReadFact) -> Loaded:
     """Read facts, history, budgets, labels, earlier denials and the approval's standing."""
     now = ctx.services.mint.now()
+    authority = ctx.services.authority.current()
+    killed = ctx.killed(authority, tool=ask.tool)
     facts: dict[str, Fact] = {}
     own_read: Known | None = None
     # The door's own reads rest on no facts: a fact that needed itself would never be read.
-    if not ask.is_early and ask.asker is not Asker.DOOR:
+    if killed is None and not ask.is_early and ask.asker is not Asker.DOOR:
         for name in needed_facts(ctx.policy, ask.tool):
             fact, is_own = await _fact(ctx, ask, name, facts, read)
             facts[name] = fact
@@ -108,8 +111,17 @@ async def load(ctx: RunContext, ask: Ask, read: ReadFact) -> Loaded:
         denied_before=await _denied_before(ctx, ask, now),
         asker=ask.asker,
         union=ctx.values.union,
+        killed=killed,
     )
-    return Loaded(question=question, now=now, envelope=envelope, lookups=lookups, once=once, own_read=own_read)
+    return Loaded(
+        question=question,
+        now=now,
+        envelope=envelope,
+        lookups=lookups,
+        once=once,
+        own_read=own_read,
+        generation=authority.generation,
+    )
 
 
 async def _fact(ctx: RunContext, ask: Ask, name: str, known: Mapping[str, Fact], read: ReadFact) -> tuple[Fact, bool]:

@@ -163,6 +163,8 @@ class Door:
                     )
                 case GuardFailed() as failed:
                     lost = f"{failed.guard}: {failed.detail}"
+                    if failed.guard == "AuthorityIs":
+                        await ctx.services.authority.reload()
                     if failed.guard == "PutStep":
                         # Someone was here before: what they did is what is told when this is asked for again.
                         await catch_up(ctx)
@@ -221,6 +223,8 @@ class Door:
     async def _recovered(self, ctx: RunContext, spec: ToolSpec, step: Step, args: JsonObject) -> ToolOutcome:
         """A call that a process left behind: settled by what is known, or sent again where that is harmless."""
         verdict = await recovering.after_crash(self._read_tool, ctx, spec, step, args)
+        if verdict is None:
+            verdict = await self._stopped(ctx, spec)
         if verdict is None and await self._is_denied_today(ctx, step, args):
             verdict = recovering.unknown("it may have been sent before, and today's policy denies sending it again")
         if verdict is not None:
@@ -229,6 +233,15 @@ class Door:
             step = await recovering.sending_again(ctx, step)
         # It was decided within the run's time; cut short now, it would only be unknown once more.
         return await self._act(ctx, step, spec, args, wall_s=math.inf)
+
+    async def _stopped(self, ctx: RunContext, spec: ToolSpec) -> Outcome | None:
+        """What a call is that an earlier process left behind, where a kill switch stops sending it again."""
+        await ctx.services.authority.refresh()
+        if ctx.may_send_again(spec.name):
+            return None
+        if spec.effect.is_write:
+            return recovering.unknown("it may have been sent before, and a kill switch stops sending it again")
+        return recovering.abandoned()
 
     async def _is_denied_today(self, ctx: RunContext, step: Step, args: JsonObject) -> bool:
         if ctx.today is None:

@@ -58,7 +58,8 @@ async def attempt(
         )
         crash_point("after_answer")
         is_spent = attempts > spec.retries.max or clock.monotonic() >= until
-        if is_spent or not may_send_again(spec, answer):
+        # A switch that was thrown meanwhile stops the next request, never the one that has left.
+        if is_spent or not may_send_again(spec, answer) or not ctx.may_send_again(spec.name):
             return Attempted(answer=answer, attempts=attempts)
 
 

@@ -125,6 +125,7 @@ async def refuse_other_bytes(ctx: RunContext, ask: Ask, recorded: Step) -> Refus
         lookups=(),
         once=None,
         own_read=None,
+        generation=ctx.services.authority.current().generation,
     )
     made = decided(ctx, ask, loaded, Deny(reasons=(reason,)), expect=None)
     if isinstance(await ctx.services.writer.commit(made.proposal), Committed):

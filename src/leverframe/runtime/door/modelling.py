@@ -26,8 +26,8 @@ from leverframe.domain.json import Json, JsonObject
 from leverframe.domain.money import MicroUsd
 from leverframe.domain.policy import Allow, Deny, Hold
 from leverframe.domain.proposals import (
+    AuthorityIs,
     Change,
-    Committed,
     GuardFailed,
     Proposal,
     PutRun,
@@ -103,6 +103,7 @@ def _after(candidates: tuple[ModelRef, ...], recorded: Step) -> tuple[ModelRef, 
 async def _one_candidate(models: ModelCaller, ctx: RunContext, model: ModelRef, wanted: Wanted) -> ModelOutcome:
     path = wanted.path
     for _ in range(_TRIES):
+        authority = ctx.services.authority.current()
         windows = await ctx.windows(ctx.services.mint.now())
         asked = clamped(models, ctx, model, wanted, windows)
         before = ctx.steps.get(path)
@@ -114,12 +115,17 @@ async def _one_candidate(models: ModelCaller, ctx: RunContext, model: ModelRef, 
             BudgetUnit.OUTPUT_TOKENS: asked.bound.output_tokens,
             BudgetUnit.USD: asked.bound.cost,
         }
-        question = ModelQuestion(model=str(model), run=ctx.facts, windows=windows, cost=cost)
+        killed = ctx.killed(authority, model=str(model))
+        question = ModelQuestion(model=str(model), run=ctx.facts, windows=windows, cost=cost, killed=killed)
         decision = _answer(question, ctx)
         step = _step(ctx, wanted, asked, decision)
         expect = None if before is None else frozenset({before.state})
         step, proposal = _decided_proposal(ctx, step, decision, expect, question)
-        if not isinstance(await ctx.services.writer.commit(proposal), Committed):
+        proposal = replace(proposal, guards=(*proposal.guards, AuthorityIs(generation=authority.generation)))
+        result = await ctx.services.writer.commit(proposal)
+        if isinstance(result, GuardFailed):
+            if result.guard == "AuthorityIs":
+                await ctx.services.authority.reload()
             continue
         ctx.steps[path] = step
         booked(ctx, reservation_id(step.call_id), windows)

@@ -22,6 +22,7 @@ from leverframe.domain.pins import DRIFTED
 from leverframe.domain.policy import Allow, Decision, Deny, Hold, Then
 from leverframe.domain.proposals import (
     ApprovalUsable,
+    AuthorityIs,
     Change,
     Guard,
     HistoryStill,
@@ -289,7 +290,7 @@ def _booked(ask: Ask, loaded: Loaded, decision: Decision) -> dict[str, DetailVal
 
 
 def _allow_guards(ctx: RunContext, loaded: Loaded, decision: Allow) -> list[Guard]:
-    guards: list[Guard] = []
+    guards: list[Guard] = [AuthorityIs(generation=loaded.generation)]
     if loaded.lookups:
         question, policy = loaded.question, ctx.policy
 

@@ -80,11 +80,17 @@ async def sending_again(ctx: RunContext, step: Step) -> Step:
     The sending of the dead process, of which nobody knows whether it happened, counts as a used attempt.
 
     Raises:
-        Contended: someone else settled the step.
+        Contended: someone else settled the step, or a key or a kill switch was changed in this very moment.
     """
     again = replace(step, started_at=ctx.services.mint.now(), attempts=step.attempts + 1)
     change = PutStep(step=again, expect=frozenset({step.state}))
-    result = await ctx.services.writer.commit(Proposal(tenant=ctx.run.tenant, changes=(change,)))
+    guards = (ctx.services.authority.guard(),)
+    result = await ctx.services.writer.commit(Proposal(tenant=ctx.run.tenant, guards=guards, changes=(change,)))
+    if isinstance(result, GuardFailed) and result.guard == "AuthorityIs":
+        raise Contended(
+            f"Keys or kill switches were changed while step {step.path} of {step.run_id} was taken up again.",
+            next_move="Ask again.",
+        )
     if isinstance(result, GuardFailed):
         raise Contended(
             f"Step {step.path} of {step.run_id} was settled by someone else ({result.detail}); theirs stands.",
