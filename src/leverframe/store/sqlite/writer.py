@@ -14,7 +14,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from queue import Empty, SimpleQueue
 
 from leverframe.domain.errors import EvidenceBroken, LeverframeError, StoreUnavailable
 from leverframe.domain.proposals import AnswerApproval, CommitResult, Committed, Proposal, PutRun
@@ -27,34 +26,23 @@ from leverframe.store.sqlite.data_keys import Keyring
 from leverframe.store.sqlite.filelock import FileLock, held_too_long
 from leverframe.store.sqlite.flushing import Commit, Flusher, Grown, flush_failed
 from leverframe.store.sqlite.half_done import HalfDone
+from leverframe.store.sqlite.line import Line, Outcome, Ticket, tell
 
 MAX_BATCH = 256
 MAX_WAITING = 8_192
 _WHOLE_UP_TO = 16  # a smaller batch is not split: a transaction has costs of its own
 
 
-_Outcome = CommitResult | Exception
-_UNKNOWN: _Outcome = Committed(first_index=-1)
-
-
-@dataclass(slots=True, kw_only=True, eq=False)
-class _Ticket:
-    """A proposal that waits, and whom to tell.  `is_taken` once the writer has begun or the caller has left."""
-
-    proposal: Proposal
-    loop: asyncio.AbstractEventLoop
-    future: asyncio.Future[CommitResult]
-    is_taken: bool = False
-    outcome: _Outcome = _UNKNOWN
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Done:
     """What became of a batch: an outcome for each, and why it could not be flushed where it had to be at once."""
 
-    outcomes: list[_Outcome]
+    outcomes: list[Outcome]
     grown: Grown = field(default_factory=dict)
     failed: Exception | None = None
+
+
+_NOTHING = _Done(outcomes=[])
 
 
 class SqliteWriter:
@@ -83,11 +71,7 @@ class SqliteWriter:
         self._ring = ring
         self._boot = boot
         self._is_strict = is_strict
-        self._patience_s = patience_s
-        self._waiting: SimpleQueue[_Ticket | None] = SimpleQueue()
-        # Guards `is_taken` of every ticket and `_is_closed`; held for instants only.
-        self._mutex = threading.Lock()
-        self._is_closed = False
+        self._line = Line(patience_s=patience_s, admit=self._admit, late=partial(held_too_long, path, patience_s))
         # A daemon: a process that ends without close() must not wait for ever; what was not committed never happened.
         self._thread = threading.Thread(target=self._serve, name="leverframe-store-writer", daemon=True)
         self._thread.start()
@@ -99,82 +83,45 @@ class SqliteWriter:
             StoreUnavailable: the database cannot take it, is closed, or has been locked for too long.
             EvidenceBroken: an earlier head could not be signed; nothing is written any more.
         """
-        loop = asyncio.get_running_loop()
-        ticket = _Ticket(proposal=proposal, loop=loop, future=loop.create_future())
-        self._enqueue(ticket)
-        timer = loop.call_later(self._patience_s, self._give_up, ticket)
-        try:
-            return await ticket.future
-        finally:
-            timer.cancel()
-            self._withdraw(ticket)
+        return await self._line.wait(proposal)
 
     async def close(self) -> None:
         """Finish, flush and sign what waits, then stop.  Safe to call twice."""
-        with self._mutex:
-            is_first, self._is_closed = not self._is_closed, True
-            if is_first:
-                self._waiting.put(None)
+        is_first = self._line.close()
         await asyncio.to_thread(self._thread.join)
         await asyncio.to_thread(self._flusher.close)
         if is_first:
             await asyncio.to_thread(self._leave_clean)
 
-    def _enqueue(self, ticket: _Ticket) -> None:
-        with self._mutex:
-            if self._is_closed:
-                raise StoreUnavailable(
-                    f"The store {str(self._path)!r} is closed.", next_move="Open it again; nothing was written."
-                )
-            if self._flusher.broken is not None:
-                raise _broken(self._path, self._flusher.broken) from self._flusher.broken
-            if self._waiting.qsize() >= MAX_WAITING:
-                raise StoreUnavailable(
-                    f"{MAX_WAITING} proposals wait for the database {str(self._path)!r} already.",
-                    next_move="Send less at once, or try again in a moment; nothing was written.",
-                )
-            self._waiting.put(ticket)
-
-    def _withdraw(self, ticket: _Ticket) -> bool:
-        """Whether it was still waiting; then it never happens."""
-        with self._mutex:
-            was_waiting, ticket.is_taken = not ticket.is_taken, True
-        return was_waiting
-
-    def _give_up(self, ticket: _Ticket) -> None:
-        if self._withdraw(ticket) and not ticket.future.done():
-            ticket.future.set_exception(held_too_long(self._path, self._patience_s))
+    def _admit(self, waiting: int) -> None:
+        if self._line.is_closed:
+            raise StoreUnavailable(
+                f"The store {str(self._path)!r} is closed.", next_move="Open it again; nothing was written."
+            )
+        if self._flusher.broken is not None:
+            raise _broken(self._path, self._flusher.broken) from self._flusher.broken
+        if waiting >= MAX_WAITING:
+            raise StoreUnavailable(
+                f"{MAX_WAITING} proposals wait for the database {str(self._path)!r} already.",
+                next_move="Send less at once, or try again in a moment; nothing was written.",
+            )
 
     def _serve(self) -> None:
-        is_last = False
-        while not is_last:
-            first = self._waiting.get()
-            if first is None:
-                return
+        while self._line.sleep():
             with self._lock:
-                batch, is_last = self._take(first)
-                done = self._commit(batch)
+                # What waits now: others may have joined while the lock was waited for.
+                batch = self._line.take(self._most())
+                done = self._commit(batch) if batch else _NOTHING
             self._answer(batch, done)
 
-    def _take(self, first: _Ticket) -> tuple[list[_Ticket], bool]:
-        """What waits now, in order, without those whose caller left; and whether nothing comes after it."""
-        found: list[_Ticket | None] = [first]
-        most = MAX_BATCH
-        if self._flusher.is_idle:
-            # The disk has nothing to do: give it half, and commit the other half while it flushes the first.
-            most = max(_WHOLE_UP_TO, min(MAX_BATCH, self._waiting.qsize() // 2 + 1))
-        with suppress(Empty):
-            while len(found) < most and found[-1] is not None:
-                found.append(self._waiting.get_nowait())
-        batch = []
-        with self._mutex:
-            for ticket in found:
-                if ticket is not None and not ticket.is_taken:
-                    ticket.is_taken = True
-                    batch.append(ticket)
-        return batch, found[-1] is None
+    def _most(self) -> int:
+        """How many proposals make a batch just now."""
+        if not self._flusher.is_idle:
+            return MAX_BATCH
+        # The disk has nothing to do: give it half, and commit the other half while it flushes the first.
+        return max(_WHOLE_UP_TO, min(MAX_BATCH, len(self._line) // 2 + 1))
 
-    def _commit(self, batch: list[_Ticket]) -> _Done:
+    def _commit(self, batch: list[Ticket]) -> _Done:
         crash_point("before_begin")
         refused = self._flusher.admit()
         if refused is not None:
@@ -191,7 +138,7 @@ class SqliteWriter:
             # One each: a raised exception carries the traceback of its own caller.
             return _Done(outcomes=[unavailable(self._path, err) for _ in batch])
 
-    def _transact(self, tickets: list[_Ticket], *, is_careful: bool) -> _Done:
+    def _transact(self, tickets: list[Ticket], *, is_careful: bool) -> _Done:
         """One transaction for the batch."""
         batch, is_marked = Batch(self._connection, self._ring, is_careful=is_careful), False
         self._connection.execute("BEGIN IMMEDIATE")
@@ -213,11 +160,11 @@ class SqliteWriter:
         failed = self._flusher.flush() if batch.books.is_raised or is_marked else None
         return _Done(outcomes=outcomes, grown=grown, failed=failed)
 
-    def _waits(self, ticket: _Ticket) -> bool:
+    def _waits(self, ticket: Ticket) -> bool:
         """Whether its caller is answered only after the flush."""
         return self._is_strict or ticket.proposal.is_durable
 
-    def _quickly(self, batch: Batch, ticket: _Ticket) -> _Outcome:
+    def _quickly(self, batch: Batch, ticket: Ticket) -> Outcome:
         """Carry out a proposal without a savepoint, its rows written with those of the others.
 
         Raises:
@@ -229,7 +176,7 @@ class SqliteWriter:
             raise HalfDone
         return outcome
 
-    def _outcome(self, batch: Batch, ticket: _Ticket) -> _Outcome:
+    def _outcome(self, batch: Batch, ticket: Ticket) -> Outcome:
         try:
             return carry_out(batch, ticket.proposal)
         except Exception as err:
@@ -239,7 +186,7 @@ class SqliteWriter:
                 raise
             return err
 
-    def _in_savepoint(self, batch: Batch, ticket: _Ticket) -> _Outcome:
+    def _in_savepoint(self, batch: Batch, ticket: Ticket) -> Outcome:
         place = batch.log.mark()
         self._connection.execute("SAVEPOINT proposal")
         outcome = self._outcome(batch, ticket)
@@ -250,15 +197,15 @@ class SqliteWriter:
         self._connection.execute("RELEASE proposal")
         return outcome
 
-    def _answer(self, batch: list[_Ticket], done: _Done) -> None:
+    def _answer(self, batch: list[Ticket], done: _Done) -> None:
         """Tell whom the commit is enough, and hand the others to the flusher."""
-        at_once: list[_Ticket] = []
-        later: list[_Ticket] = []
+        at_once: list[Ticket] = []
+        later: list[Ticket] = []
         for ticket, outcome in zip(batch, done.outcomes, strict=True):
             is_committed = isinstance(outcome, Committed)
             ticket.outcome = done.failed if is_committed and done.failed is not None else outcome
             (later if is_committed and done.failed is None and self._waits(ticket) else at_once).append(ticket)
-        _tell(at_once)
+        tell(at_once)
         if any(isinstance(outcome, Committed) for outcome in done.outcomes):
             self._flusher.add(
                 Commit(
@@ -312,29 +259,8 @@ def _wants_a_head(proposal: Proposal) -> bool:
     return any(isinstance(change, AnswerApproval | PutRun) for change in proposal.changes)
 
 
-def _tell_flushed(tickets: list[_Ticket], failed: Exception | None) -> None:
+def _tell_flushed(tickets: list[Ticket], failed: Exception | None) -> None:
     if failed is not None:
         for ticket in tickets:
             ticket.outcome = failed
-    _tell(tickets)
-
-
-def _tell(tickets: list[_Ticket]) -> None:
-    """Answer the callers, with one wake-up for each event loop."""
-    by_loop: dict[asyncio.AbstractEventLoop, list[_Ticket]] = {}
-    for ticket in tickets:
-        by_loop.setdefault(ticket.loop, []).append(ticket)
-    for loop, told in by_loop.items():
-        # The loop may have been closed since; its callers are gone.
-        with suppress(RuntimeError):
-            loop.call_soon_threadsafe(_settle, told)
-
-
-def _settle(told: list[_Ticket]) -> None:
-    for ticket in told:
-        if ticket.future.done():
-            continue
-        if isinstance(ticket.outcome, Exception):
-            ticket.future.set_exception(ticket.outcome)
-        else:
-            ticket.future.set_result(ticket.outcome)
+    tell(tickets)
