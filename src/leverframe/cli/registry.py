@@ -38,6 +38,7 @@ GROUPS: tuple[Group, ...] = (
             Command("check", "Judge the files of a project, or one contract."),
             Command("show", "Say what a workflow may do, where it stops and what it leaves."),
             Command("demo", "Play a first run, held, granted and explained, in a new folder."),
+            Command("serve", "Serve models to agents of any framework, every call through the door."),
         ),
     ),
     Group(

@@ -16,17 +16,29 @@ Never: draws a salt, or keeps a key; both are given.
 import base64
 import hashlib
 import hmac
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from leverframe.core.canonical import decode, encode
-from leverframe.core.redaction import Redaction, Span, fold, is_redacted_key, learn, redaction_of, rewrite, spans
+from leverframe.core.redaction import (
+    Redaction,
+    Span,
+    fold,
+    is_redacted_key,
+    learn,
+    may_withhold,
+    redaction_of,
+    rewrite,
+    spans,
+)
 from leverframe.domain.evidence import Disclosure, Withheld
 from leverframe.domain.json import Json
 
 SALT_BYTES = 16
 PLACE, CUT, PAIRS, ESCAPE = "...", "...cut", "...pairs", "...="
 _TOKEN_BYTES = 9
+_PLACE = re.compile(rb'"\.\.\.":"([A-Za-z0-9_-]{43})"')
 
 
 def digest_of(salt: str, name: str, value_bytes: bytes) -> str:
@@ -62,6 +74,20 @@ def seal(
     return (writer.disclose(name, value_bytes), *writer.redacted)
 
 
+def seal_bytes(
+    name: str, value_bytes: bytes, *, redaction: Redaction, salts: Iterator[bytes], token_key: bytes
+) -> tuple[Disclosure, ...]:
+    """As `seal`, of a value that is JSON text already: it is kept to the byte where nothing of it is withheld.
+
+    Raises:
+        JsonInvalid: something may be withheld, and the text is not the JSON that we read.
+    """
+    writer = _Sealer(salts=salts, token_key=token_key)
+    if b'"...' in value_bytes or may_withhold(value_bytes, redaction) or is_redacted_key(name, redaction):
+        return seal(name, decode(value_bytes), redaction=redaction, salts=salts, token_key=token_key)
+    return (writer.disclose(name, value_bytes),)
+
+
 def open_(top: Disclosure, parts: Mapping[str, Disclosure], shown: Mapping[str, str]) -> Json:
     """Put a value together again.
 
@@ -71,6 +97,11 @@ def open_(top: Disclosure, parts: Mapping[str, Disclosure], shown: Mapping[str, 
         shown: for those withheld the text to show instead, by digest, as `placeholders` writes it.
     """
     return _opened(decode(top.value_bytes), parts, shown)
+
+
+def places_in(value_bytes: bytes) -> Iterator[str]:
+    """The digests of the redacted parts that a sealed value holds the places of."""
+    return (found.decode() for found in _PLACE.findall(value_bytes))
 
 
 def redaction_from(redaction: Redaction, parts: Iterable[Disclosure]) -> Redaction:

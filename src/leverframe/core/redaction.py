@@ -27,6 +27,7 @@ MIN_CHARS = 3
 MIN_CHARS_CASELESS = 2
 
 _WORD = re.compile(r"\w+")
+_ESCAPE = re.compile(r"\\[bfnrt\"/]")
 _SCALAR = re.compile(r"[^\s,}\])]*")
 _decode_at = json.JSONDecoder().raw_decode
 
@@ -122,6 +123,25 @@ def rewrite(value: Json, redaction: Redaction, into: Rewriter) -> Json:
     if _is_redacted_number(value, redaction):
         return into.withheld(redaction.values[str(value).lower()], value)
     return value
+
+
+def may_withhold(data: bytes, redaction: Redaction) -> bool:
+    """Whether JSON text may hold something to withhold; False is a promise, and costs a search of its bytes.
+
+    Only of plain ASCII can that be told without reading it: another letter or an escaped one may fold to any.
+    """
+    if not redaction:
+        return False
+    if not data.isascii() or b"\\u" in data or any("/" in key for key in redaction.keys):
+        return True
+    text = data.decode().lower()
+    if any(key in text for key in redaction.keys):
+        return True
+    if not redaction.values:
+        return False
+    # What stands behind an escape is a word of its own in the string that the text spells.
+    spelled = (text, _ESCAPE.sub(" ", text)) if "\\" in text else (text,)
+    return any(next(_needles(redaction).candidates(one), None) is not None for one in spelled)
 
 
 def spans(text: str, redaction: Redaction) -> tuple[Span, ...]:
@@ -250,9 +270,7 @@ def _value_spans(text: str, offset: int, redaction: Redaction) -> Iterator[Span]
     if not redaction.values or not text:
         return
     folded, origin = _fold(text)
-    if not redaction._needles:  # noqa: SLF001 - a cache of this module's own
-        redaction._needles.append(_Needles.of(redaction.values))  # noqa: SLF001 - as above
-    for needle in redaction._needles[0].candidates(folded):  # noqa: SLF001 - as above
+    for needle in _needles(redaction).candidates(folded):
         key = redaction.values[needle]
         for match in _token(needle).finditer(folded):
             start, end = match.span()
@@ -261,6 +279,12 @@ def _value_spans(text: str, offset: int, redaction: Redaction) -> Iterator[Span]
                 after = origin[end] if end < len(origin) else len(text)
                 start, end = origin[start], max(after, origin[end - 1] + 1)
             yield Span(start=offset + start, end=offset + end, key=key)
+
+
+def _needles(redaction: Redaction) -> _Needles:
+    if not redaction._needles:  # noqa: SLF001 - a cache of this module's own
+        redaction._needles.append(_Needles.of(redaction.values))  # noqa: SLF001 - as above
+    return redaction._needles[0]  # noqa: SLF001 - as above
 
 
 def _gaps(found: Sequence[Span], length: int) -> Iterator[tuple[int, int]]:

@@ -104,7 +104,11 @@ Guard = HistoryStill | RunIs | ApprovalUsable | OnceFree | AuthorityIs
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenRun:
-    """A new run with its budget windows."""
+    """A new run with its budget windows.
+
+    Fails where `run.item` begins with "key:" and another run of that name, tenant, workflow and environment has not
+    ended.
+    """
 
     run: Run
     windows: tuple[Window, ...]

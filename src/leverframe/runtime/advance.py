@@ -66,7 +66,7 @@ class Runner:
 
     async def context(self, run: Run) -> RunContext:
         """The context of a recorded run, under the release it pinned and with today's denials."""
-        contract, today = await self._pinned(run)
+        contract, today = await self.pinned(run)
         ctx = await take_up(self.services, contract, run, today=today)
         await abandon_own_reads(ctx)
         return ctx
@@ -77,9 +77,9 @@ class Runner:
         Raises:
             EvidenceBroken: its files are not kept, or do not give its digest.
         """
-        return (await self._pinned(run))[0]
+        return (await self.pinned(run))[0]
 
-    async def _pinned(self, run: Run) -> tuple[Contract, CompiledPolicy | None]:
+    async def pinned(self, run: Run) -> tuple[Contract, CompiledPolicy | None]:
         """The contract of the run's release; where the project has moved on, today's policy as well."""
         present = self.services.project.environments.get(run.workflow, {}).get(run.environment)
         if present is not None and present.release_digest == run.release_digest:

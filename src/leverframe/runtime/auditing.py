@@ -12,7 +12,7 @@ from itertools import pairwise
 
 from leverframe.core import merkle
 from leverframe.core.bundles import FORMAT
-from leverframe.core.disclosures import encoded
+from leverframe.core.disclosures import encoded, places_in
 from leverframe.core.notes import SignedHead, open_checkpoint, parse_vkey
 from leverframe.domain.errors import EvidenceBroken
 from leverframe.domain.evidence import TreeState
@@ -20,7 +20,7 @@ from leverframe.domain.ids import TenantId
 from leverframe.domain.time import from_us, rfc3339
 from leverframe.ports.audit import EvidenceAudit, StoredDisclosure, StoredLeaf
 from leverframe.runtime.agreeing import check_journal
-from leverframe.runtime.exporting import Gone, places_in
+from leverframe.runtime.exporting import Gone
 from leverframe.sdk.heads import HASH_BYTES
 from leverframe.sdk.report import Check, Leaf, Report, new_checks
 from leverframe.sdk.seen import epoch_of, key_for

@@ -23,7 +23,7 @@ from leverframe.domain.ids import ReservationId, StepPath, ToolName, WindowId
 from leverframe.domain.json import Json, JsonObject
 from leverframe.domain.policy import RunFacts
 from leverframe.domain.runs import Run, Step
-from leverframe.runtime.run_limits import check_limits
+from leverframe.runtime.run_limits import check_limits, is_of_a_key
 from leverframe.runtime.services import Services
 
 
@@ -116,6 +116,11 @@ class RunContext:
             )
         return open_(top, self.payloads, {})
 
+    def step_name(self, name: str) -> StepPath:
+        """An agent's own name for a step, as a path; what a path cannot say is told apart by a keyed hash."""
+        plain = "".join(char if char.isascii() and (char.isalnum() or char in "-_") else "_" for char in name)[:64]
+        return StepPath(f"@{plain}" if plain == name else f"@~{self.fingerprint('step', name).hex()[:32]}")
+
     def fingerprint(self, domain: str, value: Json) -> bytes:
         """The keyed hash of a value under the tenant's key."""
         return self.services.fingerprints.fingerprint(self.run.tenant, domain, encode(value))
@@ -155,7 +160,7 @@ class RunContext:
             AuthorityForged: the store has a limit that the run's contract does not have.
         """
         stored = await self.services.journal.windows(self.run.run_id)
-        check_limits(self.contract, self.window_id, stored)
+        check_limits(self.contract, self.window_id, stored, is_a_task=not is_of_a_key(self.run))
         running = self.unsettled_active_us()
         return tuple(
             window if window.unit is not BudgetUnit.WALL_US else _with_running(window, running) for window in stored

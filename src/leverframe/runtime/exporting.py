@@ -6,13 +6,12 @@ with all that each run has taught.  The layout is written in docs/evidence-bundl
 """
 
 import hashlib
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from leverframe.core.bundles import BundleParts, build_bundle, zipped
 from leverframe.core.canonical import decode
-from leverframe.core.disclosures import redaction_from
+from leverframe.core.disclosures import places_in, redaction_from
 from leverframe.core.notes import SignedHead
 from leverframe.core.redaction import Redaction
 from leverframe.domain.errors import EvidenceBroken, NotFound
@@ -28,7 +27,6 @@ from leverframe.runtime.verifying import consistency_proof, inclusion_proof, sig
 from leverframe.sdk.onefile import verify_py
 
 PAGE = 1_000
-_PLACE = re.compile(rb'"\.\.\.":"([A-Za-z0-9_-]{43})"')
 _GONE = (b'"type":"retention.pruned"', b'"type":"disclosure.erased"')
 
 
@@ -197,11 +195,6 @@ def _committed(entry: _Entry, kept: Mapping[str, Disclosure]) -> Iterable[str]:
         yield digest
         if digest in kept:
             yield from places_in(kept[digest].value_bytes)
-
-
-def places_in(value_bytes: bytes) -> Iterator[str]:
-    """The digests of the redacted parts that a sealed value holds the places of."""
-    return (found.decode() for found in _PLACE.findall(value_bytes))
 
 
 @dataclass(slots=True, kw_only=True)

@@ -7,14 +7,18 @@ model may bill its whole bound.  Never: sends anything.
 from leverframe.domain.errors import Contended
 from leverframe.domain.ids import ToolName
 from leverframe.domain.runs import Run, Step, StepKind, StepState
+from leverframe.ports.claims import Claims
+from leverframe.ports.live import LiveBook
 from leverframe.runtime.closing import RunEnd, end_run
 from leverframe.runtime.context import RunContext
 from leverframe.runtime.door.modelling import settle_abandoned
 from leverframe.runtime.door.ownership import is_left_behind
 from leverframe.runtime.door.recording import settled
 from leverframe.runtime.door.recovering import abandon_own_reads, abandoned, unknown
+from leverframe.runtime.door.relay_run import claim_of, owner_of
 from leverframe.runtime.sessions import catch_up
 
+_MOST_OPEN = 10_000
 _ON_THEIR_WAY = frozenset({StepState.STARTED, StepState.INTENDED})
 
 
@@ -31,15 +35,49 @@ async def finish_run(ctx: RunContext, end: RunEnd) -> Run:
     return await end_run(ctx, end)
 
 
+async def finish_outside(ctx: RunContext, end: RunEnd, *, book: LiveBook, owner: str) -> Run:
+    """End a run of an outside agent, of which `ctx.steps` holds no model calls: there may be very many.
+
+    Raises:
+        Contended: the run has ended before, or a call of it is being done just now.
+    """
+    for call in await book.open_calls(_MOST_OPEN):
+        if call.run_id != ctx.run.run_id or not owner_of(call.path):
+            continue
+        step = await book.step(call.run_id, call.path)
+        if step is None or step.state is not StepState.STARTED:
+            continue
+        if owner_of(call.path) == owner or is_alive(ctx.services.claims, owner_of(call.path)):
+            raise _done_just_now(ctx, step)
+        await settle_abandoned(ctx, step)
+        ctx.steps.pop(step.path, None)
+    await abandon_own_reads(ctx)
+    for step in [one for one in ctx.steps.values() if one.state in _ON_THEIR_WAY]:
+        await _settle(ctx, step)
+    return await end_run(ctx, end)
+
+
+def is_alive(claims: Claims, owner: str) -> bool:
+    """Whether a worker lives: its claim ends with its process."""
+    with claims.claim(claim_of(owner)) as is_ours:
+        return not is_ours
+
+
+def _done_just_now(ctx: RunContext, step: Step) -> Contended:
+    return Contended(
+        f"Step {step.path} of {ctx.run.run_id} is being done just now; the run ends after it.",
+        next_move="Ask again in a moment.",
+    )
+
+
 async def _settle(ctx: RunContext, step: Step) -> None:
     if step.kind is StepKind.MODEL:
+        if owner_of(step.path) and is_alive(ctx.services.claims, owner_of(step.path)):
+            raise _done_just_now(ctx, step)
         await settle_abandoned(ctx, step)
         return
     if step.kind is StepKind.FACT or not is_left_behind(ctx, step.path):
-        raise Contended(
-            f"Step {step.path} of {ctx.run.run_id} is being done just now; the run ends after it.",
-            next_move="Ask again in a moment.",
-        )
+        raise _done_just_now(ctx, step)
     spec = ctx.contract.tools[ToolName(step.name)]
     outcome = (
         unknown("the run ended before anyone could tell whether it happened") if spec.effect.is_write else abandoned()

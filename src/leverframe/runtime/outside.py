@@ -29,6 +29,7 @@ class OutsideRun:
         self._next = 1 + max((int(path) for path in ctx.steps if path.isdigit()), default=-1)
         self._asked: dict[bytes, StepPath] = {}
         self._on_their_way = 0
+        self.owner = ""  # the tag of the worker, where several may number the steps of one run
 
     @property
     def run_id(self) -> RunId:
@@ -52,7 +53,7 @@ class OutsideRun:
                 f"Run {self.run_id} has ended ({self.ctx.run.outcome}); nothing more is called in it.",
                 next_move="Open a new run.",
             )
-        path = self._named(step) if step else self._path(tool, arguments)
+        path = self.ctx.step_name(step) if step else self._path(tool, arguments)
         self.ctx.go_on()
         self._on_their_way += 1
         try:
@@ -84,7 +85,7 @@ class OutsideRun:
             known = self._asked.get(digest) or self._recorded(digest)
             if known is not None and _may_be_done(self.ctx.steps.get(known)):
                 return known
-        path = StepPath(str(self._next))
+        path = StepPath(f"{self.owner}+{self._next}" if self.owner else str(self._next))
         self._next += 1
         if is_write:
             self._asked[digest] = path
@@ -97,13 +98,6 @@ class OutsideRun:
             if step.kind is StepKind.TOOL and step.request_digest == digest and _may_be_done(step)
         ]
         return equal[0] if equal else None
-
-    def _named(self, name: str) -> StepPath:
-        """The agent's own name as a path component; what a path cannot say is told apart by a keyed hash."""
-        plain = "".join(char if char.isascii() and (char.isalnum() or char in "-_") else "_" for char in name)[:64]
-        if plain == name:
-            return StepPath(f"@{plain}")
-        return StepPath(f"@~{self.ctx.fingerprint('step', name).hex()[:32]}")
 
 
 async def take_up_calls(door: Door, ctx: RunContext) -> tuple[tuple[Step, ToolOutcome], ...]:

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import assert_never
 
 from leverframe.core.canonical import decode
-from leverframe.core.disclosures import open_
+from leverframe.core.disclosures import open_, places_in
 from leverframe.core.policy import CompiledPolicy, compile_contract, decide
 from leverframe.core.policy.recorded import (
     NotRecordedError,
@@ -28,7 +28,6 @@ from leverframe.domain.json import Json, JsonObject
 from leverframe.domain.policy import Allow, Decision, Deny, Hold, RunFacts
 from leverframe.ports.releases import Releases
 from leverframe.runtime.door.holding import BYTES_RULE
-from leverframe.runtime.exporting import places_in
 from leverframe.runtime.services import Services
 
 _DECISIONS = frozenset({EventType.CALL_DECIDED.value, EventType.MODEL_CALLED.value})

@@ -11,10 +11,12 @@ from leverframe.domain.contracts import Contract
 from leverframe.domain.errors import AuthorityForged
 from leverframe.domain.ids import WindowId
 from leverframe.domain.policy import SourceRef
+from leverframe.domain.runs import Run
 
 # A window without a limit of the contract's still counts; nothing real comes near this.
 UNLIMITED = 2**53
 DEFAULT_MAX_STEPS = 50
+_DEFAULT = SourceRef(file="(default)")
 
 _KEYS: Mapping[BudgetUnit, str] = {
     BudgetUnit.USD: "max_usd",
@@ -27,21 +29,26 @@ _KEYS: Mapping[BudgetUnit, str] = {
 }
 
 
-def fresh_windows(contract: Contract, window_id: WindowId) -> tuple[Window, ...]:
-    """One window a unit: limited where the contract says so, else counting only; steps are always limited."""
+def is_of_a_key(run: Run) -> bool:
+    """Whether an agent's own key opened the run: it is no task, but all that the key does for a while."""
+    return run.item.startswith("key:")
+
+
+def fresh_windows(contract: Contract, window_id: WindowId, *, is_a_task: bool = True) -> tuple[Window, ...]:
+    """One window a unit: limited where the contract says so, else counting only; the steps of a task always are."""
     return tuple(
         Window(
             window_id=window_id,
             unit=unit,
             limit=limit,
-            source=contract.budget.sources.get(unit, SourceRef(file="(default)")),
+            source=contract.budget.sources.get(unit, _DEFAULT),
             key=_KEYS[unit],
         )
-        for unit, limit in _limits(contract).items()
+        for unit, limit in _limits(contract, is_a_task=is_a_task).items()
     )
 
 
-def check_limits(contract: Contract, window_id: WindowId, stored: Iterable[Window]) -> None:
+def check_limits(contract: Contract, window_id: WindowId, stored: Iterable[Window], *, is_a_task: bool = True) -> None:
     """Hold a run's stored windows against the contract that it pinned.
 
     A lower limit than the contract's is let be: it harms its own run alone.
@@ -49,7 +56,7 @@ def check_limits(contract: Contract, window_id: WindowId, stored: Iterable[Windo
     Raises:
         AuthorityForged: a limit is above the contract's, or a window is gone.
     """
-    limits, found = _limits(contract), {one.unit: one.limit for one in stored}
+    limits, found = _limits(contract, is_a_task=is_a_task), {one.unit: one.limit for one in stored}
     for unit, limit in limits.items():
         there = found.get(unit)
         if there is not None and there > limit:
@@ -58,10 +65,12 @@ def check_limits(contract: Contract, window_id: WindowId, stored: Iterable[Windo
             raise _forged(window_id, unit, f"its window is gone, and the contract that the run pinned says {limit}")
 
 
-def _limits(contract: Contract) -> Mapping[BudgetUnit, int]:
+def _limits(contract: Contract, *, is_a_task: bool) -> Mapping[BudgetUnit, int]:
     limits: dict[BudgetUnit, int] = dict.fromkeys(BudgetUnit, UNLIMITED)
     limits[BudgetUnit.STEPS] = DEFAULT_MAX_STEPS
     limits.update(contract.budget.limits)
+    if not is_a_task and contract.budget.sources.get(BudgetUnit.STEPS, _DEFAULT) == _DEFAULT:
+        limits[BudgetUnit.STEPS] = UNLIMITED
     return limits
 
 

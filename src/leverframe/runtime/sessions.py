@@ -5,16 +5,17 @@ Never: decides about a call; that is the door's.
 """
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from leverframe.core.canonical import encode
-from leverframe.core.disclosures import redaction_from
+from leverframe.core.disclosures import places_in, redaction_from
 from leverframe.core.policy import CompiledPolicy, compile_contract
 from leverframe.core.provenance import index_input, index_result, label_output
 from leverframe.core.redaction import learn, redaction_of
 from leverframe.domain.contracts import Contract
-from leverframe.domain.errors import AuthorityForged, InputInvalid, NotFound
-from leverframe.domain.evidence import EventType
+from leverframe.domain.errors import AuthorityForged, Contended, InputInvalid, NotFound
+from leverframe.domain.evidence import Disclosure, EventType
 from leverframe.domain.ids import (
     EnvironmentName,
     PrincipalId,
@@ -28,6 +29,7 @@ from leverframe.domain.json import JsonObject
 from leverframe.domain.labels import Integrity
 from leverframe.domain.proposals import (
     Change,
+    GuardFailed,
     OpenRun,
     Proposal,
     PutArtifact,
@@ -37,7 +39,7 @@ from leverframe.ports.crash_points import crash_point
 from leverframe.runtime.closing import put_run
 from leverframe.runtime.context import RunContext, input_value
 from leverframe.runtime.entries import run_entry
-from leverframe.runtime.run_limits import fresh_windows
+from leverframe.runtime.run_limits import fresh_windows, is_of_a_key
 from leverframe.runtime.schemas import schema_error
 from leverframe.runtime.services import Services
 
@@ -61,6 +63,7 @@ class Opening:
     opener_integrity: Integrity = Integrity.USER
     item: str = ""
     is_outside: bool = False
+    is_bare: bool = False  # opened by an agent's own key: nobody gave an input or a subject, and none is asked for
 
 
 async def open_run(services: Services, contract: Contract, opening: Opening) -> RunContext:
@@ -68,9 +71,10 @@ async def open_run(services: Services, contract: Contract, opening: Opening) -> 
 
     Raises:
         InputInvalid: the input breaks the contract's schema, or lacks the subject that the contract names.
+        Contended: another run that goes by the name in `item` has not ended.
     """
     _check_opening(contract, opening)
-    subject = opening.subject or _subject(contract, opening.input)
+    subject = opening.subject or (None if opening.is_bare else _subject(contract, opening.input))
     now = services.mint.now()
     run = Run(
         run_id=services.mint.run_id(),
@@ -108,16 +112,18 @@ async def open_run(services: Services, contract: Contract, opening: Opening) -> 
         disclosures=sealed,
     )
     changes: tuple[Change, ...] = (
-        OpenRun(run=run, windows=fresh_windows(contract, ctx.window_id)),
+        OpenRun(run=run, windows=fresh_windows(contract, ctx.window_id, is_a_task=not is_of_a_key(run))),
         *_artifacts(contract),
     )
-    await services.writer.commit(Proposal(tenant=run.tenant, changes=changes, entries=(entry,)))
+    result = await services.writer.commit(Proposal(tenant=run.tenant, changes=changes, entries=(entry,)))
+    if isinstance(result, GuardFailed):
+        raise Contended(f"No run was opened: {result.detail}.", next_move="Use that one, or end it first.")
     crash_point("after_run_opened")
     return ctx
 
 
 def _check_opening(contract: Contract, opening: Opening) -> None:
-    complaint = schema_error(contract.input_schema, opening.input)
+    complaint = "" if opening.is_bare else schema_error(contract.input_schema, opening.input)
     if complaint:
         raise InputInvalid(
             f"The input of workflow {contract.workflow!r} is not what its contract asks for: {complaint}.",
@@ -142,8 +148,35 @@ async def take_up(
         AuthorityForged: its row names another person as its subject than its recorded input does.
     """
     payloads = {one.digest: one for one in await services.evidence.disclosures_of_run(run.tenant, run.run_id)}
+    ctx = _rebuilt(services, contract, run, payloads, today=today)
+    for step in await services.journal.steps(run.run_id):
+        ctx.steps[step.path] = step
+        _relearn(ctx, step)
+    if run.state is RunState.PARKED:
+        await _reopen(ctx)
+    return ctx
+
+
+async def take_up_lightly(
+    services: Services, contract: Contract, run: Run, *, today: CompiledPolicy | None = None
+) -> RunContext:
+    """The same without any step and with no payload but the input: enough to pass model calls on in it."""
+    tops = await services.evidence.disclosures(run.tenant, (run.input_ref,))
+    parts = [digest for one in tops.values() for digest in places_in(one.value_bytes)]
+    withheld = await services.evidence.disclosures(run.tenant, tuple(parts)) if parts else {}
+    return _rebuilt(services, contract, run, {**tops, **withheld}, today=today)
+
+
+def _rebuilt(
+    services: Services,
+    contract: Contract,
+    run: Run,
+    payloads: Mapping[str, Disclosure],
+    *,
+    today: CompiledPolicy | None,
+) -> RunContext:
     shell = _context(services, contract, run, given={}, subject=None, opener=Integrity.USER)
-    shell.payloads = payloads
+    shell.payloads = dict(payloads)
     opened = shell.payload(run.input_ref)
     recorded = opened if isinstance(opened, dict) else {}
     given = recorded.get("input")
@@ -162,16 +195,11 @@ async def take_up(
         subject=subject,
         opener=opener,
     )
-    ctx.payloads = payloads
+    ctx.payloads = dict(payloads)
     # Also what arguments, facts and models taught, of which no value is indexed.
     ctx.redaction = redaction_from(ctx.redaction, payloads.values())
     ctx.today = today
     ctx.is_outside = recorded.get("outside") is True
-    for step in await services.journal.steps(run.run_id):
-        ctx.steps[step.path] = step
-        _relearn(ctx, step)
-    if run.state is RunState.PARKED:
-        await _reopen(ctx)
     return ctx
 
 

@@ -39,6 +39,9 @@ CREATE TABLE runs (
 CREATE INDEX runs_by_time ON runs (opened_us);
 CREATE INDEX runs_by_subject ON runs (subject_digest);
 CREATE INDEX runs_untagged ON runs (run_id) WHERE tag IS NULL;
+-- A run that a key opened is named in `item`; of two workers that open it at once, one loses.
+CREATE UNIQUE INDEX runs_live ON runs (tenant, workflow, environment, item)
+ WHERE state <> 'ended' AND item GLOB 'key:*';
 
 -- step_id is the order in which steps were first written; it has no other meaning.
 CREATE TABLE steps (
@@ -272,4 +275,4 @@ CREATE TABLE budget_raises (
 CREATE INDEX leaves_of_authority ON leaves (tenant, leaf_index)
  WHERE type IN ('key.created', 'key.rotated', 'key.revoked', 'killswitch.set', 'budget.raised');
 
-PRAGMA user_version = 8;
+PRAGMA user_version = 9;

@@ -62,10 +62,10 @@ def question_json(question: Question) -> dict[str, Json]:
         "history": [
             {"query": _query_json(query), "answer": _plain(value)} for query, value in question.history.items()
         ],
-        "windows": [_window_json(window) for window in question.windows],
+        "windows": [window_json(window) for window in question.windows],
         "cost": {unit.value: amount for unit, amount in question.cost.items()},
         "once_per_seen": question.once_per_seen,
-        "killed": _kill_json(question.killed),
+        "killed": kill_json(question.killed),
         "granted": None
         if granted is None
         else {"approval_id": granted.approval_id, "rules": list[Json](sorted(granted.rules))},
@@ -130,8 +130,8 @@ def model_question_json(question: ModelQuestion) -> dict[str, Json]:
     """What the question of a model call holds beyond its release and its run."""
     return {
         "model": question.model,
-        "killed": _kill_json(question.killed),
-        "windows": [_window_json(window) for window in question.windows],
+        "killed": kill_json(question.killed),
+        "windows": [window_json(window) for window in question.windows],
         "cost": {unit.value: amount for unit, amount in question.cost.items()},
     }
 
@@ -193,7 +193,8 @@ def _history(queries: Sequence[HistoryQuery], recorded: Sequence[JsonObject]) ->
     return {query: one["answer"] for query, one in zip(queries, recorded, strict=True)}
 
 
-def _window_json(window: Window) -> Json:
+def window_json(window: Window) -> Json:
+    """One window as it is recorded with a decision."""
     found: dict[str, Json] = {
         "window_id": window.window_id,
         "unit": window.unit.value,
@@ -277,7 +278,8 @@ def _closed(item: Json) -> Closed | None:
     return Closed(slug=_text(found["slug"]), message=_text(found["message"]), seen=Sha256(_text(found["seen"])))
 
 
-def _kill_json(switch: KillSwitch | None) -> Json:
+def kill_json(switch: KillSwitch | None) -> Json:
+    """The kill switch that stopped a call, as it is recorded."""
     if switch is None:
         return None
     return {

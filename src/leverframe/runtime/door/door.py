@@ -12,14 +12,14 @@ from leverframe.domain.approvals import Approval
 from leverframe.domain.budgets import BudgetUnit
 from leverframe.domain.calls import Message, OfferedTool
 from leverframe.domain.contracts import ToolFact
-from leverframe.domain.errors import CallDenied, Contended, NondeterministicRun
+from leverframe.domain.errors import CallDenied, Contended, NondeterministicRun, ProviderUnavailable
 from leverframe.domain.ids import StepPath, ToolName, child_path
 from leverframe.domain.json import Json, JsonObject
 from leverframe.domain.policy import Allow, Deny, Fact, Hold, Known, Unreadable
 from leverframe.domain.proposals import Committed, GuardFailed
 from leverframe.domain.runs import Step, StepKind, StepState
 from leverframe.domain.tools import ToolSpec
-from leverframe.ports.acting import ModelCaller, ToolExecutor
+from leverframe.ports.acting import ModelCaller, ModelRelay, ToolExecutor
 from leverframe.ports.crash_points import crash_point
 from leverframe.runtime.bookings import booked
 from leverframe.runtime.context import RunContext
@@ -30,6 +30,8 @@ from leverframe.runtime.door.envelopes import idempotency_key, request_digest
 from leverframe.runtime.door.executing import attempt, judge
 from leverframe.runtime.door.ownership import in_hand
 from leverframe.runtime.door.recording import Decided, Outcome, decided, settled
+from leverframe.runtime.door.relay_run import RelayAsk, RelayRun
+from leverframe.runtime.door.relaying import Relayer, RelayOutcome
 from leverframe.runtime.door.rows import reservation_id
 from leverframe.runtime.outcomes import (
     Answered,
@@ -54,11 +56,13 @@ class Door:
     Args:
         tools: the executor of every tool of the project.
         models: the caller of every model of the project.
+        relays: what passes on the model calls of outside agents; None where nobody serves any.
     """
 
-    def __init__(self, tools: ToolExecutor, models: ModelCaller) -> None:
+    def __init__(self, tools: ToolExecutor, models: ModelCaller, relays: ModelRelay | None = None) -> None:
         self._tools = tools
         self._models = models
+        self._relayer = None if relays is None else Relayer(relays)
 
     async def tool_call(self, ctx: RunContext, path: StepPath, tool: str, arguments: str | JsonObject) -> ToolOutcome:
         """Ask for a tool.  A step that the journal already has is answered from it, or recovered.
@@ -97,8 +101,22 @@ class Door:
         """Ask the workflow's model.  Same journal, same budgets, same evidence as a tool call."""
         return await modelling.model_call(self._models, ctx, path, messages, tools=tools, output_schema=output_schema)
 
+    async def relay(self, run: RelayRun, ask: RelayAsk) -> RelayOutcome:
+        """Pass on an outside agent's model call, in the vendor's own bytes.
+
+        Raises:
+            CallDenied: the run is over.
+            Contended: others changed what the decision rests on again and again.
+            ProviderUnavailable: a candidate has no known price, or this door passes nothing on.
+        """
+        if self._relayer is None:
+            raise ProviderUnavailable("This door passes no model calls on.", next_move="Ask: leverframe serve")
+        return await self._relayer.relay(run, ask)
+
     async def close(self) -> None:
         """Stop servers and let go of connections."""
+        if self._relayer is not None:
+            await self._relayer.close()
         await self._tools.close()
         await self._models.close()
 

@@ -157,7 +157,9 @@ def _write(batch: Batch, change: OpenRun | PutRun | PutArtifact | PruneDisclosur
     """Runs, releases, and what is deleted."""
     match change:
         case OpenRun():
-            runs.insert(batch.tx, batch.keys, change.run)
+            failed = runs.insert(batch.tx, batch.keys, change.run)
+            if failed is not None:
+                return failed
             for window in change.windows:
                 windows.insert(batch.tx, change.run, window)
             batch.books.opened(change)

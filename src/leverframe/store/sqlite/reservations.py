@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 import msgspec
 
-from leverframe.domain.ids import ReservationId, RunId
+from leverframe.domain.ids import ReservationId, RunId, StepPath
 from leverframe.domain.proposals import TakeReserves
+from leverframe.ports.live import OpenCall
 
 _OPEN = """
 INSERT INTO reservations (reservation_id, run_id, path, amounts, state) VALUES (?1, ?2, ?3, ?4, ?5)
@@ -29,6 +30,10 @@ SELECT reservation_id FROM reservations INDEXED BY reservations_open
 
 _RUNS_WITH_OPEN = """
 SELECT DISTINCT run_id FROM reservations INDEXED BY reservations_open WHERE state = 'open' ORDER BY run_id LIMIT ?1
+"""
+
+_OPEN_CALLS = """
+SELECT run_id, path FROM reservations INDEXED BY reservations_open WHERE state = 'open' ORDER BY reservation_id LIMIT ?1
 """
 
 _CLOSE = "UPDATE reservations SET state = ?2 WHERE reservation_id = ?1 AND state = 'open'"
@@ -71,6 +76,12 @@ def read(tx: sqlite3.Connection, reservation_ids: Collection[str]) -> dict[str, 
 def open_of_run(tx: sqlite3.Connection, run_id: RunId) -> Sequence[ReservationId]:
     """What a run has open, by id."""
     return [ReservationId(one) for (one,) in tx.execute(_OPEN_OF_RUN, (run_id,)).fetchall()]
+
+
+def open_calls(tx: sqlite3.Connection, limit: int) -> Sequence[OpenCall]:
+    """Calls with an open reservation; the id of a reservation begins with its time."""
+    rows = tx.execute(_OPEN_CALLS, (limit,))
+    return [OpenCall(run_id=RunId(run_id), path=StepPath(path)) for run_id, path in rows]
 
 
 def unsettled(tx: sqlite3.Connection, limit: int) -> Sequence[RunId]:

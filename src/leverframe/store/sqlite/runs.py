@@ -11,6 +11,7 @@ import hmac
 import sqlite3
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -21,6 +22,7 @@ from leverframe.domain.proposals import GuardFailed, PutRun, RunIs
 from leverframe.domain.runs import Run, RunOutcome, RunState
 from leverframe.domain.time import from_us, to_us
 from leverframe.ports.audit import StoredRun, Unreadable
+from leverframe.ports.live import RunName
 from leverframe.ports.store import RunFilter
 from leverframe.ports.vault import Vault
 from leverframe.store.sqlite.data_keys import Keys
@@ -74,6 +76,24 @@ SELECT run_id, tenant, environment, workflow, kind, release_digest, policy_diges
  LIMIT :limit
 """
 
+_LIVE = """
+SELECT run_id, tenant, environment, workflow, kind, release_digest, policy_digest, initiator, launcher, opened_us,
+       state, outcome, stop_reason, handoff_queue, ended_us, active_us, waited_us, subject_digest, item, input_ref,
+       output_ref, is_recorded_model, tag
+  FROM runs INDEXED BY runs_live
+ WHERE tenant = :tenant AND workflow = :workflow AND environment = :environment AND item = :item
+   AND state <> 'ended' AND item GLOB 'key:*'
+"""
+
+# The index holds the open runs of keys alone, so this reads those and no others.
+_IDLE = """
+SELECT run_id FROM runs INDEXED BY runs_live
+ WHERE state <> 'ended' AND item GLOB 'key:*' AND opened_us < :since_us
+   AND NOT EXISTS (SELECT 1 FROM steps WHERE steps.run_id = runs.run_id AND steps.started_us >= :since_us)
+ ORDER BY run_id
+ LIMIT :limit
+"""
+
 _HEADS = """
 SELECT r.run_id, r.tenant, r.state, r.tag, r.subject_digest,
        (SELECT max(l.run_seq) FROM leaves AS l WHERE l.tenant = r.tenant AND l.run_id = r.run_id)
@@ -109,9 +129,15 @@ _Row = tuple[Any, ...]
 _pack = msgspec.msgpack.Encoder().encode
 
 
-def insert(tx: sqlite3.Connection, keys: Keys, run: Run) -> None:
-    """Write a new run.  A second one of the same id is a bug of ours and raises."""
+def insert(tx: sqlite3.Connection, keys: Keys, run: Run) -> GuardFailed | None:
+    """Write a new run.  A second one of the same id is a bug of ours and raises; one of the same live name loses."""
+    if run.item.startswith("key:"):
+        name = RunName(tenant=run.tenant, workflow=run.workflow, environment=run.environment, item=run.item)
+        there = live(tx, keys.vault, name)
+        if there is not None:
+            return GuardFailed(guard="OpenRun", detail=f"run {there.run_id} goes by that name")
     tx.execute(_INSERT, _with_tag(keys, run))
+    return None
 
 
 def replace(tx: sqlite3.Connection, keys: Keys, change: PutRun) -> GuardFailed | None:
@@ -148,6 +174,18 @@ def one(tx: sqlite3.Connection, vault: Vault, run_id: RunId) -> Run | None:
     if run.state is not RunState.ENDED and tx.execute(_ENDED, {"tenant": run.tenant, "run_id": run_id}).fetchone():
         raise _forged(run_id, f"it is {run.state.value}, and the log says that it has ended")
     return run
+
+
+def live(tx: sqlite3.Connection, vault: Vault, name: RunName) -> Run | None:
+    """The run of a name that has not ended.  Raises AuthorityForged where its row is not what was written."""
+    params = {"tenant": name.tenant, "workflow": name.workflow, "environment": name.environment, "item": name.item}
+    row = tx.execute(_LIVE, params).fetchone()
+    return None if row is None else _believed(vault, row)
+
+
+def idle(tx: sqlite3.Connection, since: datetime, limit: int) -> Sequence[RunId]:
+    """Open runs of keys in which no step began since then."""
+    return [RunId(run_id) for (run_id,) in tx.execute(_IDLE, {"since_us": to_us(since), "limit": limit})]
 
 
 def newest(tx: sqlite3.Connection, vault: Vault, wanted: RunFilter) -> Sequence[Run]:

@@ -6,6 +6,7 @@ or skip a call, or hide a call from history rules; the evidence log would contra
 
 import sqlite3
 from collections.abc import Sequence
+from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
@@ -61,6 +62,25 @@ SELECT run_id, path, kind, name, request_digest, state, started_us, call_id, att
  WHERE run_id = :run_id
  ORDER BY step_id
 """
+
+_ONE = """
+SELECT run_id, path, kind, name, request_digest, state, started_us, call_id, attempts, finished_us, action_digest,
+       decision, rule, rule_source, args_ref, result_ref, detail_ref, approval_id, idempotency_key, cost_microusd,
+       input_tokens, output_tokens, error, is_counted
+  FROM steps
+ WHERE run_id = :run_id AND path = :path
+"""
+
+_BUT_MODELS = """
+SELECT run_id, path, kind, name, request_digest, state, started_us, call_id, attempts, finished_us, action_digest,
+       decision, rule, rule_source, args_ref, result_ref, detail_ref, approval_id, idempotency_key, cost_microusd,
+       input_tokens, output_tokens, error, is_counted
+  FROM steps
+ WHERE run_id = :run_id AND kind <> 'model'
+ ORDER BY step_id
+"""
+
+_LAST_AT = "SELECT max(started_us) FROM steps WHERE run_id = :run_id"
 
 _OF_CALL = """
 SELECT run_id, path, kind, name, request_digest, state, started_us, call_id, attempts, finished_us, action_digest,
@@ -150,6 +170,23 @@ def put_once_key(tx: sqlite3.Connection, step_id: int, key_digest: bytes) -> Non
 def of_run(tx: sqlite3.Connection, run_id: RunId) -> Sequence[Step]:
     """All steps of a run in the order in which they were first written."""
     return [_step(row) for row in tx.execute(_OF_RUN, {"run_id": run_id})]
+
+
+def one(tx: sqlite3.Connection, run_id: RunId, path: StepPath) -> Step | None:
+    """One step."""
+    row = tx.execute(_ONE, {"run_id": run_id, "path": path}).fetchone()
+    return None if row is None else _step(row)
+
+
+def but_models(tx: sqlite3.Connection, run_id: RunId) -> Sequence[Step]:
+    """The steps of a run that are no model calls, in the order in which they were first written."""
+    return [_step(row) for row in tx.execute(_BUT_MODELS, {"run_id": run_id})]
+
+
+def last_at(tx: sqlite3.Connection, run_id: RunId) -> datetime | None:
+    """When the newest step of a run began."""
+    (at_us,) = tx.execute(_LAST_AT, {"run_id": run_id}).fetchone()
+    return None if at_us is None else from_us(at_us)
 
 
 def of_call(tx: sqlite3.Connection, call_id: CallId) -> Step | None:

@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 from leverframe.domain.errors import StoreUnavailable
 from leverframe.domain.ids import TenantId
+from leverframe.ports.live import LiveBook
 from leverframe.ports.signing import Signer
 from leverframe.ports.store import ApprovalBook, AuthorityBook, EvidenceLog, ForfeitEntry, Journal, Writer
 from leverframe.ports.vault import Vault
@@ -26,6 +27,7 @@ from leverframe.store.sqlite.evidence import Appender
 from leverframe.store.sqlite.filelock import FileLock
 from leverframe.store.sqlite.flushing import Flusher, WalFile
 from leverframe.store.sqlite.heads import HeadKeeper
+from leverframe.store.sqlite.live import SqliteLiveBook
 from leverframe.store.sqlite.migrate import migrate
 from leverframe.store.sqlite.reads import (
     Readers,
@@ -48,6 +50,7 @@ class Store:
     journal: Journal
     approvals: ApprovalBook
     authority: AuthorityBook
+    live: LiveBook
     evidence: EvidenceLog
     signers: Mapping[TenantId, Signer]  # those it was opened with, each in the epoch of its log
     _connection: sqlite3.Connection
@@ -155,6 +158,7 @@ def _opened(
         journal=SqliteJournal(readers, vault),
         approvals=SqliteApprovalBook(readers, vault),
         authority=SqliteAuthorityBook(readers, vault),
+        live=SqliteLiveBook(readers, vault),
         evidence=SqliteEvidenceLog(readers, vault),
         signers=signers,
         _connection=held[0],

@@ -1,0 +1,1 @@
+"""The process that serves: one port for agents of any framework."""

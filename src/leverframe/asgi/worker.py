@@ -1,0 +1,109 @@
+"""One process that serves: the project opened, the gateway built, uvicorn on a socket, the sweeps beside it."""
+
+import asyncio
+import socket
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+import uvicorn
+import uvloop
+
+from leverframe.asgi.bounded_http import BoundedHttp
+from leverframe.asgi.options import Options
+from leverframe.config.project import load_project
+from leverframe.domain.errors import LeverframeError, UsageError
+from leverframe.gateway.app import Gateway
+from leverframe.gateway.asgi_types import App
+from leverframe.runtime.live_runs import LiveRuns
+from leverframe.runtime.sweeping import SWEEP_S, end_idle, settle_dead
+from leverframe.wiring.assembly import Assembly, open_assembly
+
+_GRACE_S: Final = 30
+_BACKLOG: Final = 2_048
+_IDLE_EVERY: Final = 30  # sweeps
+
+
+def listen(options: Options) -> socket.socket:
+    """The socket of a host and a port, listening.
+
+    Raises:
+        UsageError: the port is taken, or the host is none of this machine.
+    """
+    family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
+    found = socket.socket(family, socket.SOCK_STREAM)
+    found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        found.bind((options.host, options.port))
+    except OSError as err:
+        found.close()
+        raise UsageError(
+            f"Nothing can be served at {options.host}:{options.port} ({err.strerror}).",
+            next_move="Choose another with --port, or stop what uses it.",
+        ) from err
+    found.listen(_BACKLOG)
+    found.set_inheritable(True)
+    return found
+
+
+def serve_on(options: Options, sock: socket.socket) -> int:
+    """Serve until a signal says stop; 0 when it ended in good order."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_serve(options, sock))
+
+
+async def _serve(options: Options, sock: socket.socket) -> int:
+    project = load_project(Path(options.directory))
+    async with open_assembly(project, create=True) as assembly:
+        live = LiveRuns(assembly.services, assembly.runner, assembly.store.live)
+        with live.alive():
+            gateway = Gateway(assembly.door, live, _mounted(assembly, live))
+            sweeps = asyncio.create_task(_sweep(live, assembly), name="leverframe-sweeps")
+            try:
+                await _serve_app(options, sock, gateway)
+            finally:
+                sweeps.cancel()
+    return 0
+
+
+def _mounted(assembly: Assembly, live: LiveRuns) -> Mapping[str, App]:
+    """Other surfaces on the same port, by path.  The one place to mount one."""
+    del assembly, live
+    return {}
+
+
+async def _serve_app(options: Options, sock: socket.socket, gateway: Gateway) -> None:
+    config = uvicorn.Config(
+        gateway,
+        http=BoundedHttp,
+        loop="none",
+        ws="none",
+        lifespan="off",
+        access_log=False,
+        log_level="warning",
+        server_header=False,
+        date_header=False,
+        proxy_headers=False,
+        backlog=_BACKLOG,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=_GRACE_S,
+        ssl_certfile=options.tls_cert or None,
+        ssl_keyfile=options.tls_key or None,
+    )
+    gateway.is_ready = True
+    await uvicorn.Server(config).serve(sockets=[sock])
+    gateway.is_ready = False
+
+
+async def _sweep(live: LiveRuns, assembly: Assembly) -> None:
+    """Settle what dead workers left, at once and then every few seconds; end what nobody uses, more seldom."""
+    round_ = 0
+    while True:
+        # What cannot be done now, for want of the database, is done in the next round.
+        with suppress(LeverframeError):
+            await settle_dead(live, assembly.runner)
+            if round_ % _IDLE_EVERY == 0:
+                await end_idle(live)
+        round_ += 1
+        await asyncio.sleep(SWEEP_S)

@@ -1,0 +1,82 @@
+"""`leverframe serve`: the door for agents of any framework, on one port."""
+
+import asyncio
+import sys
+from argparse import Namespace
+from importlib import import_module
+
+from leverframe.cli.parser import CommandParser
+from leverframe.cli.pasting import command
+from leverframe.cli.project import load, named_file
+from leverframe.cli.screen import Screen
+from leverframe.domain.authority import KeyState
+from leverframe.domain.contracts import Project
+from leverframe.domain.errors import RefusedError, UsageError
+from leverframe.wiring.assembly import open_assembly
+from leverframe.wiring.people import enrol_launcher
+
+_MOST_WORKERS = 64
+_MOST_PORT = 65_535
+
+
+def add(parser: CommandParser) -> None:
+    """Take the address."""
+    parser.description = (
+        "Serve this project's models to agents of any framework: point their base URL here, with a key of\n"
+        "`leverframe keys create`.  One process, one port; with --workers several processes on that port."
+    )
+    parser.add_argument("--host", metavar="HOST", default="127.0.0.1", help="the address to listen at (127.0.0.1)")
+    parser.add_argument("--port", metavar="PORT", type=int, default=8460, help="the port (8460)")
+    parser.add_argument("--workers", metavar="N", type=int, default=1, help="how many processes (1)")
+    parser.add_argument("--tls-cert", metavar="FILE", default="", help="a certificate chain; needs --tls-key")
+    parser.add_argument("--tls-key", metavar="FILE", default="", help="its private key")
+
+
+def run(args: Namespace) -> int:
+    """Serve until it is told to stop."""
+    project = load(args)
+    _check(args, project)
+    asyncio.run(_has_a_key(args, project))
+    # By name, since the two entry points do not import each other; and only here, since it brings a whole server.
+    options = import_module("leverframe.asgi.options").Options(
+        directory=project.root,
+        host=args.host,
+        port=args.port,
+        workers=args.workers,
+        tls_cert=_file(args, args.tls_cert),
+        tls_key=_file(args, args.tls_key),
+    )
+    screen = Screen.of(args)
+    screen.line(f"Serving {project.root} at {options.url}  (OpenAI: {options.url}/v1, Anthropic: {options.url})")
+    screen.line(f"Stop it with Control-C.  Health: {options.url}/readyz")
+    sys.stdout.flush()
+    return int(import_module("leverframe.asgi.serving").serve(options))
+
+
+def _check(args: Namespace, project: Project) -> None:
+    if not 1 <= args.workers <= _MOST_WORKERS:
+        raise UsageError(f"--workers takes 1 to {_MOST_WORKERS}, got {args.workers}.", next_move="Try one a core.")
+    if not 0 < args.port <= _MOST_PORT:
+        raise UsageError(f"--port takes 1 to {_MOST_PORT}, got {args.port}.", next_move="Try 8460.")
+    if bool(args.tls_cert) is not bool(args.tls_key):
+        raise UsageError("--tls-cert and --tls-key go together.", next_move="Give both, or neither.")
+    if not project.contracts:
+        raise RefusedError("This project has no workflow to serve.", next_move="Write one in workflows/NAME.yaml.")
+
+
+def _file(args: Namespace, name: str) -> str:
+    return str(named_file(args, name).resolve()) if name else ""
+
+
+async def _has_a_key(args: Namespace, project: Project) -> None:
+    """Refuse to listen where nobody could call."""
+    async with open_assembly(project, create=True) as assembly:
+        enrol_launcher(project)
+        now = assembly.services.mint.now()
+        keys = assembly.services.authority.current().keys.values()
+        if not any(one.state_at(now) is KeyState.LIVE for one in keys):
+            workflow = next(iter(project.contracts))
+            raise RefusedError(
+                "No API key is live in this project, so nobody could call.",
+                next_move=f"Make one: {command(args, 'keys', 'create', 'desk', '--workflow', workflow)}",
+            )

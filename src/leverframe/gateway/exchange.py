@@ -1,0 +1,85 @@
+"""One HTTP exchange over raw ASGI: a bounded body in, whole answers out.
+
+Knows: that nobody may send a body for ever, larger than 50 MB or slower than a piece in 20 s, and that a client which
+went away is told nothing.
+"""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from leverframe.domain.errors import WireRefused
+from leverframe.gateway.asgi_types import Message, Receive, Scope, Send
+
+MAX_BODY_BYTES: Final = 50_000_000
+_PIECE_S: Final = 20.0
+_BODY_S: Final = 300.0
+
+Headers = Iterable[tuple[bytes, bytes]]
+JSON: Final = (b"content-type", b"application/json")
+PROBLEM: Final = (b"content-type", b"application/problem+json")
+
+
+class ClientGoneError(Exception):
+    """The client went away before it had said what it wanted."""
+
+
+def headers_of(scope: Scope) -> dict[str, str]:
+    """Header names in lower case; of one that stands twice the last."""
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+
+
+async def read_body(receive: Receive, headers: Mapping[str, str]) -> bytes:
+    """The whole body.
+
+    Raises:
+        WireRefused: it is larger than `MAX_BODY_BYTES`, or comes too slowly.
+        ClientGoneError: it never comes.
+    """
+    length = headers.get("content-length", "")
+    if length.isdigit() and int(length) > MAX_BODY_BYTES:
+        raise _too_large()
+    pieces: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(_BODY_S):
+            while True:
+                message = await _next(receive)
+                piece: bytes = message.get("body", b"")
+                size += len(piece)
+                if size > MAX_BODY_BYTES:
+                    raise _too_large()
+                if not message.get("more_body"):
+                    return b"".join([*pieces, piece]) if pieces else piece
+                pieces.append(piece)
+    except TimeoutError as err:
+        raise WireRefused(
+            f"The body stopped for {_PIECE_S:.0f} s, or did not end within {_BODY_S:.0f} s.",
+            next_move="Send it again, without pauses.",
+            code="too_slow",
+            status=408,
+        ) from err
+
+
+async def answer(send: Send, status: int, body: bytes, headers: Headers = (JSON,)) -> None:
+    """Send a whole answer."""
+    length = (b"content-length", str(len(body)).encode())
+    await send({"type": "http.response.start", "status": status, "headers": [*headers, length]})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def _next(receive: Receive) -> Message:
+    async with asyncio.timeout(_PIECE_S):
+        message = await receive()
+    if message["type"] == "http.disconnect":
+        raise ClientGoneError
+    return message
+
+
+def _too_large() -> WireRefused:
+    return WireRefused(
+        f"The body is larger than {MAX_BODY_BYTES:,} bytes.",
+        next_move="Send less in one call.",
+        code="too_large",
+        status=413,
+    )

@@ -1,0 +1,140 @@
+"""Refusals on the vendors' routes, in the shape that each vendor's own clients parse.
+
+Knows: the status, the words and the headers of each outcome that is no answer.  A client of either vendor retries 429
+and 5xx by itself; where asking again is in vain it is told so (`x-should-retry`).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from math import ceil
+from typing import Final
+
+from leverframe.core.wires import error_body
+from leverframe.domain.calls import ModelLost
+from leverframe.domain.errors import BudgetExhausted, CallDenied, Killed, LeverframeError, WireRefused
+from leverframe.domain.relays import RelayBroken, RelayRefusal, WireFormat
+from leverframe.domain.time import rfc3339_s
+from leverframe.gateway.exchange import JSON
+from leverframe.runtime.door.relaying import Unanswered
+from leverframe.runtime.outcomes import Exhausted, Refused, Stopped
+
+_KILL_SWITCH: Final = "kill-switch"
+_NO_RETRY: Final = (b"x-should-retry", b"false")
+_STATUS_OF_LOST: Final[Mapping[str, int]] = {"timeout": 504, "refused": 502}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """An answer that is none: what goes to the client, and the slug for the counts."""
+
+    status: int
+    slug: str
+    body: bytes
+    headers: tuple[tuple[bytes, bytes], ...] = (JSON,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Words:
+    status: int
+    slug: str
+    message: str
+    code: str = ""
+    param: str = ""
+    more: Mapping[str, str | int] = field(default_factory=dict)
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+
+
+def of_error(wire: WireFormat, err: LeverframeError) -> Refusal:
+    """A problem of ours."""
+    status, code, param = err.status, "", ""
+    if isinstance(err, WireRefused):
+        status, code, param = err.http_status, err.code, err.param
+    more = {"next_move": err.next_move} if err.next_move else {}
+    headers = () if err.is_retryable else (_NO_RETRY,)
+    message = f"{err.message} {err.next_move}".strip()
+    words = _Words(status=status, slug=err.slug, message=message, code=code, param=param, more=more, headers=headers)
+    return _refusal(wire, words)
+
+
+def of_outcome(wire: WireFormat, outcome: Refused | Stopped | Exhausted | Unanswered, now: datetime) -> Refusal:
+    """What the door said."""
+    match outcome:
+        case Exhausted():
+            return _refusal(wire, _exhausted(outcome, now))
+        case Stopped():
+            words = _Words(
+                status=429,
+                slug=BudgetExhausted.slug,
+                message=outcome.message,
+                code="insufficient_quota",
+                more={"limit": outcome.limit},
+                headers=(_NO_RETRY,),
+            )
+            return _refusal(wire, words)
+        case Refused():
+            is_killed = outcome.reasons[0].rule == _KILL_SWITCH
+            slug = Killed.slug if is_killed else CallDenied.slug
+            words = _Words(
+                status=403,
+                slug=slug,
+                message=outcome.message,
+                more={"rule": outcome.reasons[0].rule},
+                headers=(_NO_RETRY,),
+            )
+            return _refusal(wire, words)
+        case Unanswered():
+            return _of_unanswered(wire, outcome.lost)
+
+
+def _of_unanswered(wire: WireFormat, lost: RelayRefusal | ModelLost) -> Refusal:
+    if isinstance(lost, RelayRefusal):
+        return _of_vendor(lost)
+    status = _STATUS_OF_LOST.get(lost.kind, 502)
+    return _refusal(wire, _Words(status=status, slug="provider-unavailable", message=lost.message))
+
+
+def of_broken(wire: WireFormat, err: RelayBroken) -> Refusal:
+    """The vendor's answer has no proper end."""
+    status = 504 if err.kind == "timeout" else 502
+    return _refusal(wire, _Words(status=status, slug="provider-unavailable", message=err.message))
+
+
+def _exhausted(outcome: Exhausted, now: datetime) -> _Words:
+    more: dict[str, str | int] = {"budget": outcome.budget}
+    headers: list[tuple[bytes, bytes]] = []
+    if outcome.resets_at is not None:
+        wait_s = max(1, ceil((outcome.resets_at - now).total_seconds()))
+        more["resets_at"] = rfc3339_s(outcome.resets_at)
+        headers.append((b"retry-after", str(wait_s).encode()))
+    if outcome.resets_at is None or wait_s > 60:  # noqa: PLR2004 - a minute: no client waits longer by itself
+        headers.append(_NO_RETRY)
+    return _Words(
+        status=429,
+        slug=BudgetExhausted.slug,
+        message=outcome.message,
+        code="insufficient_quota",
+        more=more,
+        headers=tuple(headers),
+    )
+
+
+def _of_vendor(lost: RelayRefusal) -> Refusal:
+    """The vendor's own error, as it came."""
+    headers = [(b"content-type", lost.content_type.encode("latin-1", "replace"))]
+    if lost.retry_after_s is not None:
+        headers.append((b"retry-after", str(max(0, ceil(lost.retry_after_s))).encode()))
+    return Refusal(status=lost.status, slug=f"vendor-{lost.kind}", body=lost.body, headers=tuple(headers))
+
+
+def _refusal(wire: WireFormat, words: _Words) -> Refusal:
+    body = error_body(
+        wire,
+        status=words.status,
+        slug=words.slug,
+        message=words.message,
+        code=words.code,
+        param=words.param,
+        more=words.more,
+    )
+    return Refusal(status=words.status, slug=words.slug, body=body, headers=(JSON, *words.headers))

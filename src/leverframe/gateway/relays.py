@@ -1,0 +1,174 @@
+"""The vendors' own routes: a call's bytes in, the answer's bytes out, everything between through the door.
+
+Knows: how a credential, the headers of a selection and a model's name become what the door is asked, and that a stream
+which nobody reads any more is read to its end all the same, within a limit: what it takes is paid for.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from leverframe.core.wires import error_frame, read_call
+from leverframe.domain.contracts import Contract, ModelRef, Project
+from leverframe.domain.errors import LeverframeError, NotFound
+from leverframe.domain.relays import RelayBroken, WireFormat
+from leverframe.gateway import refusing
+from leverframe.gateway.asgi_types import Receive, Scope, Send
+from leverframe.gateway.exchange import ClientGoneError, answer, headers_of, read_body
+from leverframe.gateway.metrics import Metrics
+from leverframe.runtime.door import Door
+from leverframe.runtime.door.relay_run import RelayAsk, RelayRun
+from leverframe.runtime.door.relay_stream import Relayed
+from leverframe.runtime.live_runs import LiveRuns, selection
+
+_DRAIN_S: Final = 120.0
+_EVENTS: Final = (b"cache-control", b"no-cache")
+
+
+@dataclass(slots=True, kw_only=True)
+class _Exchange:
+    wire: WireFormat
+    send: Send
+    receive: Receive
+    began_at: float
+    status: int = 500
+
+
+class Relays:
+    """Serves every relayed format."""
+
+    def __init__(self, door: Door, live: LiveRuns, metrics: Metrics) -> None:
+        self._door = door
+        self._live = live
+        self._metrics = metrics
+        self._clock = live.services.clock
+
+    async def serve(self, wire: WireFormat, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one call."""
+        exchange = _Exchange(wire=wire, send=send, receive=receive, began_at=self._clock.monotonic())
+        self._metrics.in_flight += 1
+        try:
+            await self._serve(exchange, headers_of(scope))
+        except ClientGoneError:
+            exchange.status = 499
+        except LeverframeError as err:
+            await self._refuse(exchange, refusing.of_error(wire, err))
+        finally:
+            self._metrics.in_flight -= 1
+            seconds = self._clock.monotonic() - exchange.began_at
+            self._metrics.request(wire.value, exchange.status, seconds)
+
+    async def _serve(self, exchange: _Exchange, headers: Mapping[str, str]) -> None:
+        caller = self._live.authenticate(headers)
+        body = await read_body(exchange.receive, headers)
+        call = read_call(exchange.wire, body)
+        run = await self._live.run_for(caller, selection(headers))
+        candidates = candidates_of(self._live.services.project, run.ctx.contract, call.model)
+        ask = RelayAsk(
+            call=call,
+            key=caller.key,
+            candidates=candidates,
+            began_at=exchange.began_at,
+            step=headers.get("leverframe-step", ""),
+            headers=headers,
+        )
+        outcome = await self._door.relay(run, ask)
+        if not isinstance(outcome, Relayed):
+            await self._refuse(exchange, refusing.of_outcome(exchange.wire, outcome, self._live.services.mint.now()))
+            return
+        exchange.status = outcome.status
+        if outcome.is_stream:
+            await self._stream(exchange, run, outcome)
+        else:
+            await self._plain(exchange, run, outcome)
+        if outcome.usage is not None:
+            self._metrics.used(
+                outcome.model,
+                input_tokens=outcome.usage.input_tokens,
+                output_tokens=outcome.usage.output_tokens,
+                cost_microusd=outcome.cost_microusd,
+            )
+
+    async def _plain(self, exchange: _Exchange, run: RelayRun, relayed: Relayed) -> None:
+        """The whole answer, once it is settled."""
+        pieces: list[bytes] = []
+        try:
+            while (piece := await relayed.read()) is not None:
+                pieces.append(piece)
+        except RelayBroken as err:
+            await self._refuse(exchange, refusing.of_broken(exchange.wire, err))
+            return
+        except asyncio.CancelledError:
+            await asyncio.shield(relayed.give_up("cancelled"))
+            raise
+        body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        await answer(exchange.send, relayed.status, body, _headers(run, relayed))
+
+    async def _stream(self, exchange: _Exchange, run: RelayRun, relayed: Relayed) -> None:
+        """Frames as they come.  The response ends after the settlement."""
+        self._metrics.streams += 1
+        gone = asyncio.ensure_future(_gone(exchange.receive))
+        try:
+            start = {"type": "http.response.start", "status": relayed.status, "headers": _headers(run, relayed)}
+            await exchange.send(start)
+            await self._frames(exchange, relayed, gone)
+            await exchange.send({"type": "http.response.body", "body": b""})
+        except asyncio.CancelledError:
+            await asyncio.shield(relayed.give_up("cancelled"))
+            raise
+        finally:
+            gone.cancel()
+            self._metrics.streams -= 1
+
+    async def _frames(self, exchange: _Exchange, relayed: Relayed, gone: "asyncio.Future[None]") -> None:
+        drained_at = 0.0
+        try:
+            while (piece := await relayed.read()) is not None:
+                if not gone.done():
+                    await exchange.send({"type": "http.response.body", "body": piece, "more_body": True})
+                    continue
+                drained_at = drained_at or self._clock.monotonic()
+                if self._clock.monotonic() - drained_at > _DRAIN_S:
+                    await relayed.give_up("client-gone")
+                    return
+        except RelayBroken as err:
+            frame = error_frame(exchange.wire, status=502, slug="provider-unavailable", message=err.message)
+            await exchange.send({"type": "http.response.body", "body": frame, "more_body": True})
+
+    async def _refuse(self, exchange: _Exchange, refusal: refusing.Refusal) -> None:
+        exchange.status = refusal.status
+        self._metrics.refusal(exchange.wire.value, refusal.slug)
+        await answer(exchange.send, refusal.status, refusal.body, refusal.headers)
+
+
+def candidates_of(project: Project, contract: Contract, asked: str) -> tuple[ModelRef, ...]:
+    """Who is asked for a model: the tier of the contract by its name, else those of it that the name means.
+
+    Raises:
+        NotFound: the contract has no such model.
+    """
+    tier = project.tiers.get(contract.tier, ())
+    if asked == contract.tier:
+        return tier
+    found = tuple(one for one in tier if asked in (one.model, f"{one.provider}/{one.model}"))
+    if not found:
+        known = ", ".join([contract.tier, *(one.model for one in tier)])
+        raise NotFound(
+            f"The model {asked[:100]!r} is not one of workflow {contract.workflow!r}.", next_move=f"It has: {known}."
+        )
+    return found
+
+
+def _headers(run: RelayRun, relayed: Relayed) -> list[tuple[bytes, bytes]]:
+    passed = [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in relayed.headers.items()]
+    passed.append((b"leverframe-run", run.ctx.run.run_id.encode()))
+    if relayed.is_stream:
+        passed.append(_EVENTS)
+    return passed
+
+
+async def _gone(receive: Receive) -> None:
+    """Ends when the client has gone away, or the response has ended."""
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,55 @@
+"""Reads that a serving process asks again and again: which run a key is in, and which calls nobody has settled."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from leverframe.domain.ids import EnvironmentName, RunId, StepPath, TenantId, WorkflowName
+from leverframe.domain.runs import Run, Step
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenCall:
+    """A call whose reservation is open: on its way in a worker, or left behind by one that is gone."""
+
+    run_id: RunId
+    path: StepPath
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunName:
+    """What an outside agent's run goes by: at most one of a name is not ended (`OpenRun` fails for a second one)."""
+
+    tenant: TenantId
+    workflow: WorkflowName
+    environment: EnvironmentName
+    item: str  # begins with "key:"
+
+
+class LiveBook(Protocol):
+    """Reads without a lock; each sees everything committed before it began."""
+
+    async def live_run(self, name: RunName) -> Run | None:
+        """The run of that name that has not ended."""
+        ...
+
+    async def open_calls(self, limit: int) -> Sequence[OpenCall]:
+        """Calls with an open reservation, the oldest first."""
+        ...
+
+    async def step(self, run_id: RunId, path: StepPath) -> Step | None:
+        """One step."""
+        ...
+
+    async def tool_steps(self, run_id: RunId) -> Sequence[Step]:
+        """The steps of a run that are no model calls, in the order in which they were first written."""
+        ...
+
+    async def last_step_at(self, run_id: RunId) -> datetime | None:
+        """When the newest step of a run began; None where it has none."""
+        ...
+
+    async def idle_runs(self, since: datetime, limit: int) -> Sequence[RunId]:
+        """Open runs of outside agents' own keys in which no step began since then, by id."""
+        ...

@@ -1,0 +1,84 @@
+"""What the windows of a relayed call held a moment ago, kept in memory, so that a call reads no database to be decided.
+
+Knows: that the truth is in the store, which refuses a reservation without room; so what is kept here may be old, and
+is read anew before anyone is told that there is no room.  Windows without a limit decide nothing and are left out;
+what a call took is counted in them when it is settled.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from leverframe.core.canonical import encode
+from leverframe.core.policy.recorded import window_json
+from leverframe.domain.budgets import BudgetUnit, Window
+from leverframe.domain.ids import WindowId
+from leverframe.domain.proposals import EnsureWindow
+from leverframe.runtime.context import RunContext
+from leverframe.runtime.run_limits import UNLIMITED
+
+# A reservation is refused by the store and never by these books, so their age costs at most a second look.
+_FRESH_S: Final = 0.1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Books:
+    """Every window with a limit that a call of this scope counts in, as the store had it at `read_at` (monotonic)."""
+
+    windows: tuple[Window, ...]
+    recorded: bytes  # the windows as the evidence holds them
+    to_ensure: tuple[EnsureWindow, ...]  # shared windows that the store has not, or has otherwise
+    uncounted: tuple[BudgetUnit, ...]  # units of the run's own windows without a limit
+    left: Mapping[BudgetUnit, int]
+    limits: Mapping[BudgetUnit, int]  # the lowest limit of a unit
+    read_at: float
+    until: datetime | None  # when the first of the periods ends
+
+    def is_fresh(self, now: datetime, at: float) -> bool:
+        """Whether a call may be decided on them."""
+        return at - self.read_at < _FRESH_S and (self.until is None or now < self.until)
+
+
+async def read_books(ctx: RunContext, now: datetime) -> Books:
+    """Read them from the store."""
+    at = ctx.services.clock.monotonic()
+    windows = await ctx.windows(now)
+    limited = tuple(one for one in windows if one.limit < UNLIMITED)
+    shared = [one for one in limited if one.budget]
+    known = {(one.window_id, one.unit): one for one in await _stored(ctx, shared)}
+    ends = [one.resets_at for one in shared if one.resets_at is not None]
+    left: dict[BudgetUnit, int] = {}
+    limits: dict[BudgetUnit, int] = {}
+    for one in limited:
+        left[one.unit] = min(one.left, left.get(one.unit, one.left))
+        limits[one.unit] = min(one.limit, limits.get(one.unit, one.limit))
+    return Books(
+        windows=limited,
+        recorded=encode([window_json(one) for one in limited]),
+        to_ensure=tuple(
+            EnsureWindow(window=one, tenant=ctx.run.tenant, resets_at=one.resets_at)
+            for one in shared
+            if not _is_kept(one, known)
+        ),
+        uncounted=tuple(one.unit for one in windows if one.limit >= UNLIMITED and not one.budget),
+        left=left,
+        limits=limits,
+        read_at=at,
+        until=min(ends, default=None),
+    )
+
+
+async def _stored(ctx: RunContext, shared: Sequence[Window]) -> Sequence[Window]:
+    ids = tuple(dict.fromkeys(one.window_id for one in shared))
+    return await ctx.services.journal.shared_windows(ids) if ids else ()
+
+
+def _is_kept(window: Window, known: Mapping[tuple[WindowId, BudgetUnit], Window]) -> bool:
+    """Whether the store has it with this limit, so that a reservation finds it as the project's file says."""
+    stored = known.get((window.window_id, window.unit))
+    return stored is not None and (stored.limit, stored.source, stored.key) == (
+        window.limit,
+        window.source,
+        window.key,
+    )

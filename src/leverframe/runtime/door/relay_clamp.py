@@ -1,0 +1,69 @@
+"""How long a relayed answer may become: what the client asked for, or what the budgets afford where it asked nothing.
+
+Knows: that a call without a maximum must not set aside all that is left, or a burst of equal calls starves behind the
+first; so none takes more than a ninth of a limit of money or a third of one of tokens, and the last one what is left.
+Below a useful length the call is asked at that length, and policy refuses it.  Never: decides.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from leverframe.domain.budgets import BudgetUnit
+from leverframe.domain.calls import ModelBound
+from leverframe.domain.contracts import Contract, ModelRef
+from leverframe.domain.relays import RelayCall
+from leverframe.ports.acting import ModelRelay
+from leverframe.runtime.door.relay_books import Books
+
+# No model in use takes less as a maximum, so a client that gave none is not refused by its vendor for ours.
+MOST_OUTPUT_TOKENS: Final = 4_096
+USEFUL_OUTPUT_TOKENS: Final = 16
+_SHARES_OF_MONEY: Final = 9
+_SHARES_OF_TOKENS: Final = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clamped:
+    """The worst case of a call; `injected` is the maximum that is written into it, None where it keeps its own."""
+
+    bound: ModelBound
+    injected: int | None
+
+
+def clamp(relays: ModelRelay, call: RelayCall, model: ModelRef, contract: Contract, books: Books) -> Clamped:
+    """The longest answer that the call may ask for.
+
+    Raises:
+        ProviderUnavailable: the model has no known price.
+    """
+    if not call.wire.has_answer:
+        return Clamped(bound=relays.bound(call, model, max_output_tokens=0), injected=None)
+    per_step, own = contract.budget.per_step_output_tokens, call.max_output_tokens
+    if own is not None:
+        most = own if per_step is None else min(own, per_step)
+        return Clamped(bound=relays.bound(call, model, max_output_tokens=most), injected=most if most != own else None)
+    ceiling = per_step or MOST_OUTPUT_TOKENS
+    useful = max(call.min_output_tokens, min(USEFUL_OUTPUT_TOKENS, ceiling))
+    ceiling = max(useful, min(ceiling, _tokens(books, call.choices)))
+    bound = relays.bound(call, model, max_output_tokens=ceiling)
+    if BudgetUnit.USD not in books.left:
+        return Clamped(bound=bound, injected=ceiling)
+    left = books.left[BudgetUnit.USD]
+    money = min(left, books.limits[BudgetUnit.USD] // _SHARES_OF_MONEY)
+    if bound.cost <= money:
+        return Clamped(bound=bound, injected=ceiling)
+    floor = relays.bound(call, model, max_output_tokens=useful)
+    if floor.cost > money or bound.cost == floor.cost:
+        return Clamped(bound=floor, injected=useful)
+    # The price is linear in the output.  Both are rounded up, so a micro-dollar less is asked for than is there.
+    share = max(0, money - floor.cost - 1) * (ceiling - useful) // (bound.cost - floor.cost + 1)
+    most = useful + share
+    return Clamped(bound=relays.bound(call, model, max_output_tokens=most), injected=most)
+
+
+def _tokens(books: Books, choices: int) -> int:
+    """The output tokens of one choice that every window of them takes."""
+    if BudgetUnit.OUTPUT_TOKENS not in books.left:
+        return MOST_OUTPUT_TOKENS
+    share = books.limits[BudgetUnit.OUTPUT_TOKENS] // _SHARES_OF_TOKENS
+    return min(books.left[BudgetUnit.OUTPUT_TOKENS], max(share, USEFUL_OUTPUT_TOKENS)) // max(1, choices)

@@ -1,0 +1,114 @@
+"""An outside agent's run, as far as relayed model calls need it: no steps and no payloads are kept of them.
+
+Knows: how a worker names the steps of such calls, so that no two workers give one name, and so that whoever finds an
+unsettled step can tell whether its worker still lives: `k3f9q2-17`, or `@plan.k3f9q2-17` for a step that the agent
+named.  A worker holds the claim of its tag for as long as it lives.
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from leverframe.core.canonical import decode, encode
+from leverframe.core.disclosures import seal_bytes
+from leverframe.core.redaction import learn, may_withhold
+from leverframe.domain.authority import ApiKey
+from leverframe.domain.contracts import ModelRef
+from leverframe.domain.errors import JsonInvalid
+from leverframe.domain.evidence import Disclosure
+from leverframe.domain.ids import RunId, StepPath, child_path
+from leverframe.domain.json import JsonObject
+from leverframe.domain.relays import RelayCall
+from leverframe.runtime.context import RunContext
+from leverframe.runtime.door.relay_books import Books
+
+# Values to withhold that a run learned from its calls; what is learned beyond is withheld when the run is exported.
+_MOST_LEARNED: Final = 2_000
+_MOST_RECORDED_BYTES: Final = 1_048_576
+_TAGGED: Final = re.compile(r"(?:.*\.)?([0-9a-z]{8})-[0-9]+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RelayAsk:
+    """One relayed call as its surface read it.
+
+    `candidates` are asked in order; `step` is the agent's own name for it, empty without one; `began_at` is when its
+    first bytes were here, on the monotonic clock.
+    """
+
+    call: RelayCall
+    key: ApiKey
+    candidates: tuple[ModelRef, ...]
+    began_at: float
+    step: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)  # of the client, names in lower case
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class RelayRun:
+    """One run in one worker.  `owner` is the worker's tag; `used_at` (monotonic) is of the last call that was allowed.
+
+    `is_over`: it ended, or is to end; the next call that names no run opens another.
+    """
+
+    ctx: RunContext
+    owner: str
+    used_at: float
+    is_over: bool = False
+    is_overrun: bool = False  # a vendor took more than it declared: the run is to be stopped
+    books: dict[str, Books] = field(default_factory=dict)
+    _count: int = 0
+
+    def next_path(self, step: str) -> StepPath:
+        """The place of a new call, under the agent's own name for the step where it gave one."""
+        self._count += 1
+        name = f"{self.owner}-{self._count}"
+        return child_path(self.ctx.step_name(step), name) if step else StepPath(name)
+
+    def seal(self, name: str, value_bytes: bytes) -> tuple[Disclosure, ...]:
+        """Commit to JSON text under the contract's redaction, keep nothing of it, and learn what it withholds."""
+        ctx = self.ctx
+        is_plain = not may_withhold(value_bytes, ctx.redaction)
+        try:
+            sealed = self._sealed(name, value_bytes)
+            if not is_plain:
+                learned = learn(ctx.redaction, decode(value_bytes))
+                if len(learned.values) <= _MOST_LEARNED:
+                    ctx.redaction = learned
+        except JsonInvalid:
+            sealed = self._sealed(name, by_digest(value_bytes))
+        return sealed
+
+    def _sealed(self, name: str, value_bytes: bytes) -> tuple[Disclosure, ...]:
+        ctx = self.ctx
+        return seal_bytes(
+            name,
+            value_bytes,
+            redaction=ctx.redaction,
+            salts=ctx.services.mint.salts(),
+            token_key=ctx.token_key,
+        )
+
+
+def owner_of(path: StepPath) -> str:
+    """The tag of the worker that a relayed call's step is of; empty for any other step."""
+    found = _TAGGED.fullmatch(path)
+    return found[1] if found else ""
+
+
+def claim_of(owner: str) -> RunId:
+    """What a worker holds for as long as it lives.  A claim is on a name; no run has this one."""
+    return RunId(f"worker/{owner}")
+
+
+def recordable(value_bytes: bytes) -> bytes:
+    """JSON text as it is recorded: of more than a megabyte its length and SHA-256."""
+    return value_bytes if len(value_bytes) <= _MOST_RECORDED_BYTES else by_digest(value_bytes)
+
+
+def by_digest(value_bytes: bytes) -> bytes:
+    """What stands for a text that is not recorded itself."""
+    told: JsonObject = {"bytes": len(value_bytes), "sha256": hashlib.sha256(value_bytes).hexdigest()}
+    return encode(told)

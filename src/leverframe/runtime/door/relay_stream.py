@@ -1,0 +1,195 @@
+"""A relayed answer on its way to the client, and its end in the books.
+
+Knows: when an answer has ended well, broken off or been given up, and what each costs: what the vendor said it took,
+or the whole bound where nobody can tell.  Whoever reads it to its end has settled it.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from leverframe.core.wires import UsageReader
+from leverframe.domain.calls import ModelBound, ModelLost
+from leverframe.domain.errors import Contended
+from leverframe.domain.evidence import DetailValue
+from leverframe.domain.proposals import GuardFailed, Proposal
+from leverframe.domain.relays import RelayBroken, RelayRefusal, Usage
+from leverframe.domain.runs import StepState
+from leverframe.ports.acting import ModelRelay, RelayStream
+from leverframe.ports.crash_points import crash_point
+from leverframe.runtime.door.relay_record import (
+    NOTHING,
+    Attempt,
+    Settlement,
+    answer_bytes,
+    is_over,
+    lost_bytes,
+    settled,
+)
+from leverframe.runtime.door.relay_run import RelayAsk, RelayRun
+
+_MICRO: Final = 1_000_000
+
+
+class Relayed:
+    """One answer.  `read` gives its bytes for the client, and None at its end, when it is settled.
+
+    Invariant: it is settled once, whatever happens: at its end, when it breaks off, or by `give_up`.
+    """
+
+    def __init__(
+        self,
+        *,
+        run: RelayRun,
+        ask: RelayAsk,
+        attempt: Attempt,
+        stream: RelayStream,
+        relays: ModelRelay,
+        sent_at: float,
+    ) -> None:
+        self._run = run
+        self._ask = ask
+        self._attempt = attempt
+        self._stream = stream
+        self._relays = relays
+        self._sent_at = sent_at
+        self._reader = UsageReader.of(ask.call, is_stream=stream.is_stream)
+        self._first_at = 0.0
+        self._has_ended = False
+        self._is_settled = False
+        self.cost_microusd = 0
+        self.usage: Usage | None = None
+
+    @property
+    def status(self) -> int:
+        """The vendor's status."""
+        return self._stream.status
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The vendor's headers that are passed on, names in lower case."""
+        return self._stream.headers
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether the body is a stream of events."""
+        return self._stream.is_stream
+
+    @property
+    def model(self) -> str:
+        """Who answers: `provider/model`."""
+        return str(self._attempt.model)
+
+    async def read(self) -> bytes | None:
+        """The next bytes for the client; None at the end.
+
+        Raises:
+            RelayBroken: the vendor broke off; what is known is settled, the rest at its bound.
+        """
+        while not self._has_ended:
+            try:
+                raw = await self._stream.read()
+            except RelayBroken as err:
+                await self._settle(self._broken(f"broken-{err.kind}"))
+                raise
+            if not self._first_at:
+                self._first_at = self._run.ctx.services.clock.monotonic()
+            self._has_ended = not raw
+            piece = self._reader.feed(raw) if raw else self._reader.end()
+            if self._reader.is_broken:
+                await self.give_up("garbage")
+                raise RelayBroken(self._reader.error, kind="garbage")
+            if piece:
+                return piece
+        await self._settle(self._ended())
+        return None
+
+    async def give_up(self, why: str) -> None:
+        """Stop reading, and settle at the bound: nobody saw the end, and the vendor may bill it."""
+        self._stream.close()
+        await self._settle(self._broken(why))
+
+    def _ended(self) -> Settlement:
+        usage, attempt = self._reader.usage, self._attempt
+        if not self._reader.is_complete:
+            return self._broken("cut-short")
+        answer = answer_bytes(self._reader.answer)
+        if usage is None:
+            # No tokens are free: where the vendor does not count, the bound is what was used.
+            detail: dict[str, DetailValue] = {**self._timing(), "estimated": True}
+            return Settlement(state=StepState.OK, outcome="ok", used=attempt.bound, answer=answer, detail=detail)
+        cost, price = self._relays.cost(attempt.model, usage)
+        self.usage, self.cost_microusd = usage, int(cost)
+        used = ModelBound(input_tokens=usage.input_tokens, output_tokens=usage.output_tokens, cost=cost)
+        detail = {**self._timing(), "price": price}
+        if usage.cached_input_tokens:
+            detail["cached_input_tokens"] = usage.cached_input_tokens
+        if usage.is_estimated:
+            detail["estimated"] = True
+        return Settlement(state=StepState.OK, outcome="ok", used=used, answer=answer, detail=detail)
+
+    def _broken(self, why: str) -> Settlement:
+        """What was seen of it is recorded; what it took beyond is unknown, and so the bound is spent."""
+        usage = self._reader.usage
+        detail: dict[str, DetailValue] = dict(self._timing())
+        if usage is not None:
+            detail |= {"seen_input_tokens": usage.input_tokens, "seen_output_tokens": usage.output_tokens}
+        return Settlement(
+            state=StepState.ERROR,
+            outcome="unknown",
+            used=None,
+            error=f"model-{why}",
+            answer=answer_bytes(self._reader.answer),
+            detail=detail,
+        )
+
+    def _timing(self) -> Mapping[str, DetailValue]:
+        return timing(self._run, self._ask, sent_at=self._sent_at, first_at=self._first_at)
+
+    async def _settle(self, settlement: Settlement) -> None:
+        if self._is_settled:
+            return
+        self._is_settled = True
+        crash_point("after_answer")
+        await _commit(self._run, self._ask, self._attempt, settlement)
+        crash_point("after_settled")
+        if settlement.used is not None and is_over(self._attempt, settlement.used):
+            self._run.is_overrun = True
+
+
+async def settle_lost(
+    run: RelayRun, ask: RelayAsk, attempt: Attempt, lost: ModelLost | RelayRefusal, *, sent_at: float
+) -> None:
+    """Settle an attempt that got no answer: nothing where the vendor bills nothing, the bound where it may."""
+    settlement = Settlement(
+        state=StepState.ERROR,
+        outcome="error",
+        used=attempt.bound if lost.is_billed else NOTHING,
+        error=f"model-{lost.kind}",
+        answer=lost_bytes(lost.message, lost.kind),
+        detail=timing(run, ask, sent_at=sent_at, first_at=0.0),
+    )
+    await _commit(run, ask, attempt, settlement)
+
+
+def timing(run: RelayRun, ask: RelayAsk, *, sent_at: float, first_at: float) -> dict[str, DetailValue]:
+    """The latency split in microseconds: until it was sent, until its first byte, in all."""
+    now = run.ctx.services.clock.monotonic()
+    told: dict[str, DetailValue] = {
+        "queue_us": max(0, int((sent_at - ask.began_at) * _MICRO)),
+        "total_us": max(0, int((now - ask.began_at) * _MICRO)),
+    }
+    if first_at:
+        told["first_byte_us"] = max(0, int((first_at - sent_at) * _MICRO))
+    return told
+
+
+async def _commit(run: RelayRun, ask: RelayAsk, attempt: Attempt, settlement: Settlement) -> None:
+    services = run.ctx.services
+    proposal: Proposal = settled(run, ask, attempt, settlement, at=services.mint.now())
+    result = await services.writer.commit(proposal)
+    if isinstance(result, GuardFailed):
+        raise Contended(
+            f"The answer at step {attempt.step.path} of {attempt.step.run_id} was settled by someone else"
+            f" ({result.detail}); theirs stands.",
+            next_move=f"See: leverframe runs show {attempt.step.run_id}",
+        )

@@ -1,0 +1,233 @@
+"""Relayed model calls: an outside agent's call to a model, in the vendor's own bytes, through the same rooms.
+
+The way of one call: estimate its worst case, decide on the books in memory, one visible commit (step, reservation,
+`model.called`), send, hand the answer on as it comes, one commit for what it took (`model.answered`).  Budget truth is
+in the store; the books in memory are read anew before anyone is told that there is no room.
+Never: asks another candidate after the first byte has reached the client, or keeps anything of a call that is over.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+from leverframe.core.policy import ModelQuestion, decide
+from leverframe.domain.budgets import BudgetUnit
+from leverframe.domain.calls import ModelLost
+from leverframe.domain.contracts import ModelRef
+from leverframe.domain.errors import CallDenied, Contended
+from leverframe.domain.ids import StepPath
+from leverframe.domain.policy import Allow, Deny, Hold
+from leverframe.domain.proposals import Committed, GuardFailed, Proposal
+from leverframe.domain.relays import RelayRefusal
+from leverframe.domain.runs import Step
+from leverframe.ports.acting import ModelRelay
+from leverframe.ports.crash_points import crash_point
+from leverframe.runtime.door.cooling import Cooldowns
+from leverframe.runtime.door.relay_books import Books, read_books
+from leverframe.runtime.door.relay_clamp import Clamped, clamp
+from leverframe.runtime.door.relay_record import Attempt, Decision, decided
+from leverframe.runtime.door.relay_run import RelayAsk, RelayRun
+from leverframe.runtime.door.relay_stream import Relayed, settle_lost
+from leverframe.runtime.outcomes import Exhausted, Refused, Stopped
+from leverframe.runtime.refusals import refused
+
+_TRIES: Final = 4
+_DEADLINE_S: Final = 600.0
+# A call that finds its room taken by others that are on their way waits for one of them to end, and no longer.
+_WAIT_FOR_ROOM_S: Final = (0.008, 0.016)
+_NEXT_MAY_DO_BETTER: Final = frozenset({"connect", "429", "5xx", "timeout"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unanswered:
+    """No candidate answered; `lost` is the last one's word."""
+
+    lost: ModelLost | RelayRefusal
+    path: StepPath
+
+
+Denied = Refused | Stopped | Exhausted
+RelayOutcome = Relayed | Unanswered | Denied
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Way:
+    """Where one call stands: its step, and the candidate that is asked next."""
+
+    path: StepPath
+    model: ModelRef
+    earlier: Step | None  # the step as an earlier candidate left it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Allowed:
+    attempt: Attempt
+    deadline_s: float
+
+
+class Relayer:
+    """One for each process; it keeps nothing of a run, and of upstreams which to leave alone."""
+
+    def __init__(self, relays: ModelRelay) -> None:
+        self._relays = relays
+        self.cooldowns = Cooldowns()
+
+    async def relay(self, run: RelayRun, ask: RelayAsk) -> RelayOutcome:
+        """Ask the candidates in order until one answers.
+
+        Raises:
+            CallDenied: the run is over.
+            Contended: others changed what the decision rests on again and again.
+            ProviderUnavailable: a candidate has no known price.
+        """
+        path = run.next_path(ask.step)
+        outcome: Unanswered | None = None
+        earlier: Step | None = None
+        for model in self.cooldowns.ordered(ask.candidates, ask.began_at):
+            allowed = await self._decide(run, ask, _Way(path=path, model=model, earlier=earlier))
+            if not isinstance(allowed, _Allowed):
+                return outcome or allowed
+            sent = await self._send(run, ask, allowed)
+            if isinstance(sent, Relayed):
+                return sent
+            outcome = Unanswered(lost=sent, path=path)
+            if sent.kind not in _NEXT_MAY_DO_BETTER:
+                break
+            earlier = replace(allowed.attempt.step, attempts=allowed.attempt.step.attempts + 1)
+        if outcome is None:
+            raise CallDenied("There is no model to ask.", next_move="Name a tier in `models:` of leverframe.yaml.")
+        return outcome
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        await self._relays.close()
+
+    async def _decide(self, run: RelayRun, ask: RelayAsk, way: _Way) -> _Allowed | Denied:
+        """Rooms 2 to 4, again as long as a guard fails."""
+        lost, waits, tries = "", list(_WAIT_FOR_ROOM_S), _TRIES
+        is_asked_anew = False
+        while tries:
+            books = await _books(run, way.model, is_asked_anew=is_asked_anew)
+            clamped = clamp(self._relays, ask.call, way.model, run.ctx.contract, books)
+            cost = _cost(clamped, way)
+            decision = _answer(run, way, cost, books)
+            if isinstance(decision, Deny) and (decision.exhausted or decision.stops_run):
+                if not is_asked_anew:
+                    is_asked_anew = True
+                    continue
+                if waits and _is_on_their_way(books, cost):
+                    await asyncio.sleep(waits.pop(0))
+                    continue
+            made = Decision(
+                path=way.path,
+                earlier=way.earlier,
+                model=way.model,
+                bound=clamped.bound,
+                cost=cost,
+                answer=decision,
+                books=books,
+                at=run.ctx.services.mint.now(),
+                injected=clamped.injected,
+            )
+            attempt, proposal = decided(run, ask, made)
+            failed = await self._commit(run, proposal)
+            if failed is None:
+                if isinstance(decision, Deny):
+                    return refused(way.path, decision)
+                run.used_at = run.ctx.services.clock.monotonic()
+                return _Allowed(attempt=attempt, deadline_s=_deadline_s(books))
+            lost, is_asked_anew, tries = failed.detail, True, tries - 1
+        raise Contended(
+            f"The call of {str(way.model)!r} in {run.ctx.run.run_id} lost against others (last: {lost}); it was not"
+            " sent.",
+            next_move="Ask again.",
+        )
+
+    async def _commit(self, run: RelayRun, proposal: Proposal) -> GuardFailed | None:
+        """Room 4; None when it is recorded."""
+        services = run.ctx.services
+        match await services.writer.commit(proposal):
+            case Committed():
+                return None
+            case GuardFailed(guard="RunIs") as failed:
+                run.is_over = True
+                raise CallDenied(
+                    f"Nothing is called in {run.ctx.run.run_id} any more: {failed.detail}.",
+                    next_move="Open a new run.",
+                )
+            case GuardFailed(guard="AuthorityIs") as failed:
+                await services.authority.reload()
+                return failed
+            case GuardFailed() as failed:
+                return failed
+
+    async def _send(self, run: RelayRun, ask: RelayAsk, allowed: _Allowed) -> Relayed | ModelLost | RelayRefusal:
+        """Rooms 5 and, where nobody answered, 6."""
+        clock, model = run.ctx.services.clock, allowed.attempt.model
+        crash_point("before_send")
+        sent_at = clock.monotonic()
+        stream = await self._relays.send(
+            ask.call,
+            model,
+            max_output_tokens=allowed.attempt.decision.injected,
+            deadline_s=allowed.deadline_s,
+            headers=ask.headers,
+        )
+        if isinstance(stream, ModelLost | RelayRefusal):
+            crash_point("after_answer")
+            if stream.kind in _NEXT_MAY_DO_BETTER:
+                retry_after_s = stream.retry_after_s if isinstance(stream, RelayRefusal) else None
+                self.cooldowns.failed(model.provider, sent_at, retry_after_s=retry_after_s)
+            await settle_lost(run, ask, allowed.attempt, stream, sent_at=sent_at)
+            return stream
+        self.cooldowns.worked(model.provider)
+        return Relayed(run=run, ask=ask, attempt=allowed.attempt, stream=stream, relays=self._relays, sent_at=sent_at)
+
+
+async def _books(run: RelayRun, model: ModelRef, *, is_asked_anew: bool) -> Books:
+    """The books of a moment ago, or of now."""
+    services, name = run.ctx.services, str(model)
+    now = services.mint.now()
+    known = run.books.get(name)
+    if known is None or is_asked_anew or not known.is_fresh(now, services.clock.monotonic()):
+        known = run.books[name] = await read_books(run.ctx, now)
+    return known
+
+
+def _cost(clamped: Clamped, way: _Way) -> dict[BudgetUnit, int]:
+    """The worst case in every unit; a call counts once, however many candidates are asked for it."""
+    bound = clamped.bound
+    counts = {BudgetUnit.MODEL_CALLS: 1, BudgetUnit.STEPS: 1} if way.earlier is None else {}
+    return {
+        **counts,
+        BudgetUnit.INPUT_TOKENS: bound.input_tokens,
+        BudgetUnit.OUTPUT_TOKENS: bound.output_tokens,
+        BudgetUnit.USD: bound.cost,
+    }
+
+
+def _answer(run: RelayRun, way: _Way, cost: Mapping[BudgetUnit, int], books: Books) -> Allow | Deny:
+    """Policy's answer, today's denials included; a model call is never held."""
+    ctx = run.ctx
+    question = ModelQuestion(model=str(way.model), run=ctx.facts, windows=books.windows, cost=cost)
+    decision = decide(question, ctx.policy)
+    if isinstance(decision, Allow) and ctx.today is not None:
+        today = decide(question, ctx.today)
+        decision = today if isinstance(today, Deny) else decision
+    match decision:
+        case Hold():
+            msg = f"The model call {question.model!r} was held, which policy never does"
+            raise AssertionError(msg)
+        case _:
+            return decision
+
+
+def _is_on_their_way(books: Books, cost: Mapping[BudgetUnit, int]) -> bool:
+    """Whether the room that is missing is only set aside, and may be free again in a moment."""
+    return all(one.settled + cost.get(one.unit, 0) <= one.limit for one in books.windows)
+
+
+def _deadline_s(books: Books) -> float:
+    left_us = books.left.get(BudgetUnit.WALL_US)
+    return _DEADLINE_S if left_us is None else max(0.05, min(_DEADLINE_S, left_us / 1_000_000))

@@ -1,0 +1,329 @@
+"""Which run an outside agent's call is of, and the runs that this worker has in hand.
+
+A call's run is that of its run token, else the one that `Leverframe-Run` names, else the one that its key has open
+(one for each key, workflow and environment over all workers, until nothing was asked in it for 15 minutes).  A header
+selects only among what the key allows, and a run that a key opened has no subject and third-party values alone.
+Source: docs/journal.md, "Outside agents".
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from leverframe.domain.authority import ApiKey, KeyScope, KeyState
+from leverframe.domain.contracts import Contract
+from leverframe.domain.errors import AuthRefused, CallDenied, Contended, NotFound, UsageError
+from leverframe.domain.ids import EnvironmentName, KeyId, RunId, WorkflowName
+from leverframe.domain.labels import Integrity
+from leverframe.domain.runs import Run, RunOutcome, RunState
+from leverframe.ports.live import LiveBook, RunName
+from leverframe.runtime import run_tokens
+from leverframe.runtime.advance import Runner
+from leverframe.runtime.closing import RunEnd
+from leverframe.runtime.door.relay_run import RelayRun, claim_of
+from leverframe.runtime.leftovers import finish_outside
+from leverframe.runtime.outside import OutsideRun
+from leverframe.runtime.services import Services
+from leverframe.runtime.sessions import Opening, open_run, take_up_lightly
+
+IDLE_S: Final = 900.0
+_OWNER_CHARS: Final = 8
+_MOST_IN_HAND: Final = 10_000
+_MOST_NAME_CHARS: Final = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Who calls: the key, and the run that its token binds it to; None: its own."""
+
+    key: ApiKey
+    run_id: RunId | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """What the headers of a call select; empty where they say nothing."""
+
+    run: str = ""
+    workflow: str = ""
+    environment: str = ""
+
+
+_NO_SELECTION: Final = Selection()
+
+
+class LiveRuns:
+    """The runs of outside agents in one worker.  Everything in it is known from the store again after a crash."""
+
+    def __init__(self, services: Services, runner: Runner, book: LiveBook) -> None:
+        self.services = services
+        self.book = book
+        self.owner = services.mint.nonce()[:_OWNER_CHARS]
+        self._runner = runner
+        self._by_name: dict[tuple[KeyId, Selection], RelayRun] = {}
+        self._by_id: dict[RunId, RelayRun] = {}
+        self._outside: dict[RunId, OutsideRun] = {}
+
+    @contextmanager
+    def alive(self) -> Iterator[None]:
+        """Hold this worker's claim: what it leaves open is settled by others once the claim is gone.
+
+        Raises:
+            Contended: another worker drew the same tag.
+        """
+        with self.services.claims.claim(claim_of(self.owner)) as is_ours:
+            if not is_ours:
+                raise Contended("Another worker has this one's tag.", next_move="Start it again.")
+            yield
+
+    def authenticate(self, headers: Mapping[str, str]) -> Caller:
+        """Who calls, by the headers of a request, names in lower case.
+
+        Raises:
+            AuthRefused: the credential is missing, or not live.
+        """
+        return self.caller(credential(headers))
+
+    def caller(self, text: str) -> Caller:
+        """Who a credential is: an API key, or a run's token, which acts under the policy of its key.
+
+        Raises:
+            AuthRefused: it is neither, or not live.
+        """
+        services = self.services
+        if not text.startswith(run_tokens.PREFIX):
+            return Caller(key=services.authority.authenticate(text))
+        token = run_tokens.read(text, services.fingerprints, services.project.tenants, services.mint.now())
+        key = services.authority.current().keys.get(token.key_id)
+        if key is None or key.tenant != token.tenant or key.state_at(services.mint.now()) is not KeyState.LIVE:
+            raise AuthRefused(why="revoked", key_id=token.key_id, tenant=token.tenant)
+        return Caller(key=key, run_id=token.run_id)
+
+    async def run_for(self, caller: Caller, selected: Selection) -> RelayRun:
+        """The run of a call, opened where there is none.
+
+        Raises:
+            NotFound: the run, workflow or environment is not there, or is not this key's to see.
+            UsageError: the key allows several workflows or environments, and the call names none.
+            CallDenied: the run of the token has ended.
+        """
+        key = caller.key
+        if KeyScope.CALL not in key.scopes:
+            raise CallDenied("This key may open runs and call nothing.", next_move="Call with the run's own token.")
+        if caller.run_id is not None:
+            return await self._of_token(caller.run_id, key)
+        found = self._by_name.get((key.key_id, selected))
+        if found is not None and self._goes_on(found):
+            return found
+        found = await self._named(key, selected)
+        self._by_name[key.key_id, selected] = found
+        return found
+
+    async def outside_for(self, caller: Caller, headers: Mapping[str, str]) -> OutsideRun:
+        """The run of a request that calls tools, by its headers.  Raises as `run_for`."""
+        return await self.outside(await self.run_for(caller, selection(headers)))
+
+    async def outside(self, run: RelayRun) -> OutsideRun:
+        """The same run for tool calls, with its steps."""
+        run_id = run.ctx.run.run_id
+        found = self._outside.get(run_id)
+        if found is None:
+            fresh = await self._runner.reopen_outside(run_id)
+            fresh.owner = self.owner
+            # Of two that asked at once one is kept: its steps are numbered once.
+            found = self._outside.setdefault(run_id, fresh)
+        return found
+
+    async def end(self, run: Run, end: RunEnd) -> Run:
+        """End a run as its agent or its surface says.
+
+        Raises:
+            Contended: it has ended before, or a call of it is being done just now.
+        """
+        with self.services.claims.claim(run.run_id) as is_ours:
+            if not is_ours:
+                raise Contended(f"Run {run.run_id} is being ended or advanced elsewhere.", next_move="Ask again.")
+            contract, today = await self._runner.pinned(run)
+            ctx = await take_up_lightly(self.services, contract, run, today=today)
+            ctx.steps.update((one.path, one) for one in await self.book.tool_steps(run.run_id))
+            ended = await finish_outside(ctx, end, book=self.book, owner=self.owner)
+        self._drop(run.run_id)
+        return ended
+
+    def in_hand(self) -> Iterable[RelayRun]:
+        """Every run that was asked for in this worker lately."""
+        return tuple(self._by_id.values())
+
+    def forget_idle(self) -> None:
+        """Let go of what nobody asked for in a while; the store knows it all."""
+        since = self.services.clock.monotonic() - IDLE_S
+        for run_id, run in list(self._by_id.items()):
+            if run.is_over or run.used_at < since:
+                self._drop(run_id)
+
+    def contract_of(self, key: ApiKey, workflow: str, environment: str) -> Contract:
+        """The contract that a key's call is under.
+
+        Raises:
+            NotFound: there is none of that name that the key may use.
+            UsageError: the key allows several, and none is named.
+        """
+        name = WorkflowName(workflow or _only(key.workflows, "workflow", "Leverframe-Workflow"))
+        contracts = self.services.project.environments.get(name, {}) if name in key.workflows else {}
+        if not contracts:
+            raise NotFound(f"There is no workflow {name!r} for this key.", next_move="See: leverframe keys show KEY")
+        default = self.services.project.contracts[name].environments[0]
+        allowed = key.environments & contracts.keys()
+        if environment:
+            where = EnvironmentName(environment)
+        else:
+            where = (
+                default
+                if default in allowed
+                else EnvironmentName(_only(allowed, "environment", "Leverframe-Environment"))
+            )
+        if where not in allowed:
+            raise NotFound(
+                f"There is no environment {where!r} of {name!r} for this key.",
+                next_move="See: leverframe keys show KEY",
+            )
+        return contracts[where]
+
+    async def _of_token(self, run_id: RunId, key: ApiKey) -> RelayRun:
+        found = self._by_id.get(run_id) or self._keep(await self._taken_up(run_id, key))
+        if found.is_over or found.ctx.run.state is RunState.ENDED:
+            raise CallDenied(f"Run {run_id} has ended; nothing more is called in it.", next_move="Open a new run.")
+        return found
+
+    async def _taken_up(self, run_id: RunId, key: ApiKey) -> RelayRun:
+        run = await self.services.journal.run(run_id)
+        if run is None or run.tenant != key.tenant:
+            raise NotFound(f"There is no run {run_id!r} for this key.", next_move="Open one: POST /api/v1/runs")
+        return await self._relay_run(run)
+
+    async def _relay_run(self, run: Run) -> RelayRun:
+        contract, today = await self._runner.pinned(run)
+        ctx = await take_up_lightly(self.services, contract, run, today=today)
+        return RelayRun(ctx=ctx, owner=self.owner, used_at=self.services.clock.monotonic())
+
+    async def _named(self, key: ApiKey, selected: Selection) -> RelayRun:
+        """The run of the key's own, by the name that the header gave it, or without one."""
+        if selected.run.startswith("run_"):
+            return await self._own_run(RunId(selected.run), key)
+        contract = self.contract_of(key, selected.workflow, selected.environment)
+        environment = EnvironmentName(selected.environment) or self._environment(contract, key)
+        item = f"key:{key.key_id}" + (f"/{_safe(selected.run)}" if selected.run else "")
+        name = RunName(tenant=key.tenant, workflow=contract.workflow, environment=environment, item=item)
+        for _ in range(3):
+            run = await self.book.live_run(name)
+            if run is not None and not await self._is_idle(run):
+                return self._by_id.get(run.run_id) or self._keep(await self._relay_run(run))
+            try:
+                if run is not None:
+                    await self.end(run, RunEnd(outcome=RunOutcome.SUCCESS, output=None, stop_reason="idle"))
+                return self._keep(await self._opened(key, contract, name))
+            except Contended:
+                # Another worker was first; what it did is read.
+                continue
+        raise Contended(f"The run of key {key.key_id} is being opened elsewhere.", next_move="Ask again.")
+
+    def _environment(self, contract: Contract, key: ApiKey) -> EnvironmentName:
+        known = self.services.project.environments[contract.workflow]
+        return next(name for name, one in known.items() if one is contract and name in key.environments)
+
+    async def _own_run(self, run_id: RunId, key: ApiKey) -> RelayRun:
+        """A run that this very key opened; any other needs its token."""
+        run = await self.services.journal.run(run_id)
+        if run is None or run.tenant != key.tenant or run.initiator != key.principal:
+            raise NotFound(
+                f"There is no run {run_id!r} that this key opened.", next_move="Act in another with its run token."
+            )
+        return await self._of_token(run_id, key)
+
+    async def _opened(self, key: ApiKey, contract: Contract, name: RunName) -> RelayRun:
+        opening = Opening(
+            tenant=key.tenant,
+            environment=name.environment,
+            initiator=key.principal,
+            launcher=key.owner,
+            input={},
+            opener_integrity=Integrity.THIRD_PARTY,
+            item=name.item,
+            is_outside=True,
+            is_bare=True,
+        )
+        ctx = await open_run(self.services, contract, opening)
+        ctx.payloads.clear()
+        return RelayRun(ctx=ctx, owner=self.owner, used_at=self.services.clock.monotonic())
+
+    async def _is_idle(self, run: Run) -> bool:
+        last = await self.book.last_step_at(run.run_id) or run.opened_at
+        known = self._by_id.get(run.run_id)
+        if known is not None and not known.is_over and self._is_used(known):
+            return False
+        return self.services.mint.now() - last > timedelta(seconds=IDLE_S)
+
+    def _goes_on(self, run: RelayRun) -> bool:
+        return not run.is_over and self._is_used(run)
+
+    def _is_used(self, run: RelayRun) -> bool:
+        return self.services.clock.monotonic() - run.used_at <= IDLE_S
+
+    def _keep(self, run: RelayRun) -> RelayRun:
+        if len(self._by_id) >= _MOST_IN_HAND:
+            self._drop(next(iter(self._by_id)))
+        return self._by_id.setdefault(run.ctx.run.run_id, run)
+
+    def _drop(self, run_id: RunId) -> None:
+        run = self._by_id.pop(run_id, None)
+        self._outside.pop(run_id, None)
+        if run is not None:
+            run.is_over = True
+            for place in [place for place, one in self._by_name.items() if one is run]:
+                del self._by_name[place]
+
+
+def credential(headers: Mapping[str, str]) -> str:
+    """The API key or run token of a request: `Authorization: Bearer`, else `x-api-key`.
+
+    Raises:
+        AuthRefused: it has neither.
+    """
+    given = headers.get("authorization", "")
+    if given[:7].lower() == "bearer ":
+        return given[7:].strip()
+    found = headers.get("x-api-key", "")
+    if not found:
+        raise AuthRefused(why="missing")
+    return found
+
+
+def selection(headers: Mapping[str, str]) -> Selection:
+    """What the headers select."""
+    run, workflow = headers.get("leverframe-run", ""), headers.get("leverframe-workflow", "")
+    environment = headers.get("leverframe-environment", "")
+    if not run and not workflow and not environment:
+        return _NO_SELECTION
+    return Selection(run=run, workflow=workflow, environment=environment)
+
+
+def _only(names: Iterable[str], what: str, header: str) -> str:
+    found = sorted(names)
+    if len(found) != 1:
+        raise UsageError(
+            f"This key allows {len(found)} {what}s ({', '.join(found) or 'none'}), and the call names none.",
+            next_move=f"Name one with the header {header}.",
+        )
+    return found[0]
+
+
+def _safe(name: str) -> str:
+    """An agent's own name for a run, as a row may hold it."""
+    if len(name) > _MOST_NAME_CHARS or not name.isascii() or not all(char.isalnum() or char in "-_.:" for char in name):
+        raise UsageError(
+            f"Leverframe-Run takes a run id, or a name of at most {_MOST_NAME_CHARS} letters, digits and -_.: .",
+            next_move="Give another, or none.",
+        )
+    return name

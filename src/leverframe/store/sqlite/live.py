@@ -1,0 +1,49 @@
+"""`ports.live.LiveBook` over connections that cannot write."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from leverframe.domain.ids import RunId, StepPath
+from leverframe.domain.runs import Run, Step
+from leverframe.ports.live import LiveBook, OpenCall, RunName
+from leverframe.ports.vault import Vault
+from leverframe.store.sqlite import reservations, runs, steps
+from leverframe.store.sqlite.reads import Readers
+
+
+class SqliteLiveBook(LiveBook):
+    """The live book of `ports.live`."""
+
+    def __init__(self, readers: Readers, vault: Vault) -> None:
+        self._readers = readers
+        self._vault = vault
+
+    async def live_run(self, name: RunName) -> Run | None:
+        """The run of that name that has not ended."""
+        with self._readers.snapshot() as tx:
+            return runs.live(tx, self._vault, name)
+
+    async def open_calls(self, limit: int) -> Sequence[OpenCall]:
+        """Calls with an open reservation, the oldest first."""
+        with self._readers.snapshot() as tx:
+            return reservations.open_calls(tx, limit)
+
+    async def step(self, run_id: RunId, path: StepPath) -> Step | None:
+        """One step."""
+        with self._readers.snapshot() as tx:
+            return steps.one(tx, run_id, path)
+
+    async def tool_steps(self, run_id: RunId) -> Sequence[Step]:
+        """The steps of a run that are no model calls."""
+        with self._readers.snapshot() as tx:
+            return steps.but_models(tx, run_id)
+
+    async def last_step_at(self, run_id: RunId) -> datetime | None:
+        """When the newest step of a run began."""
+        with self._readers.snapshot() as tx:
+            return steps.last_at(tx, run_id)
+
+    async def idle_runs(self, since: datetime, limit: int) -> Sequence[RunId]:
+        """Open runs of outside agents' own keys in which no step began since then."""
+        with self._readers.snapshot() as tx:
+            return runs.idle(tx, since, limit)
