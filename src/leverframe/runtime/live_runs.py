@@ -22,6 +22,7 @@ from leverframe.ports.live import LiveBook, RunName
 from leverframe.runtime import run_tokens
 from leverframe.runtime.advance import Runner
 from leverframe.runtime.closing import RunEnd
+from leverframe.runtime.context import RunContext
 from leverframe.runtime.door.relay_run import RelayRun, claim_of
 from leverframe.runtime.leftovers import finish_outside
 from leverframe.runtime.outside import OutsideRun
@@ -132,6 +133,7 @@ class LiveRuns:
         if found is None:
             fresh = await self._runner.reopen_outside(run_id)
             fresh.owner = self.owner
+            fresh.ctx.key = run.ctx.key
             # Of two that asked at once one is kept: its steps are numbered once.
             found = self._outside.setdefault(run_id, fresh)
         return found
@@ -201,12 +203,11 @@ class LiveRuns:
         run = await self.services.journal.run(run_id)
         if run is None or run.tenant != key.tenant:
             raise NotFound(f"There is no run {run_id!r} for this key.", next_move="Open one: POST /api/v1/runs")
-        return await self._relay_run(run)
+        return await self._relay_run(run, key)
 
-    async def _relay_run(self, run: Run) -> RelayRun:
+    async def _relay_run(self, run: Run, key: ApiKey) -> RelayRun:
         contract, today = await self._runner.pinned(run)
-        ctx = await take_up_lightly(self.services, contract, run, today=today)
-        return RelayRun(ctx=ctx, owner=self.owner, used_at=self.services.clock.monotonic())
+        return self._in_hand(await take_up_lightly(self.services, contract, run, today=today), key)
 
     async def _named(self, key: ApiKey, selected: Selection) -> RelayRun:
         """The run of the key's own, by the name that the header gave it, or without one."""
@@ -219,7 +220,7 @@ class LiveRuns:
         for _ in range(3):
             run = await self.book.live_run(name)
             if run is not None and not await self._is_idle(run):
-                return self._by_id.get(run.run_id) or self._keep(await self._relay_run(run))
+                return self._by_id.get(run.run_id) or self._keep(await self._relay_run(run, key))
             try:
                 if run is not None:
                     await self.end(run, RunEnd(outcome=RunOutcome.SUCCESS, output=None, stop_reason="idle"))
@@ -256,6 +257,12 @@ class LiveRuns:
         )
         ctx = await open_run(self.services, contract, opening)
         ctx.payloads.clear()
+        return self._in_hand(ctx, key)
+
+    def _in_hand(self, ctx: RunContext, key: ApiKey) -> RelayRun:
+        ctx.key = key
+        # Its clock runs while a call is on its way, and each call settles its own time.
+        ctx.stand_still()
         return RelayRun(ctx=ctx, owner=self.owner, used_at=self.services.clock.monotonic())
 
     async def _is_idle(self, run: Run) -> bool:

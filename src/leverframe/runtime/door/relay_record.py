@@ -11,7 +11,8 @@ from typing import Final
 
 import msgspec
 
-from leverframe.core.policy.recorded import reason_json
+from leverframe.core.policy.recorded import kill_json, reason_json
+from leverframe.domain.authority import KillSwitch
 from leverframe.domain.budgets import BudgetUnit
 from leverframe.domain.calls import ModelBound
 from leverframe.domain.contracts import ModelRef
@@ -66,6 +67,7 @@ class Decision:
     answer: Allow | Deny
     books: Books
     at: datetime
+    killed: KillSwitch | None
     injected: int | None  # the maximum that is written into the call
 
 
@@ -255,6 +257,8 @@ def _inputs(ask: RelayAsk, made: Decision) -> bytes:
             _encode(made.cost),
             b',"exhausted":',
             _encode(refusal["exhausted"]),
+            b',"killed":',
+            _encode(kill_json(made.killed)),
             b',"model":',
             _encode(str(made.model)),
             b',"reasons":',

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from leverframe.core.policy import ModelQuestion, decide
+from leverframe.domain.authority import KillSwitch
 from leverframe.domain.budgets import BudgetUnit
 from leverframe.domain.calls import ModelLost
 from leverframe.domain.contracts import ModelRef
@@ -111,7 +112,11 @@ class Relayer:
             books = await _books(run, way.model, is_asked_anew=is_asked_anew)
             clamped = clamp(self._relays, ask.call, way.model, run.ctx.contract, books)
             cost = _cost(clamped, way)
-            decision = _answer(run, way, cost, books)
+            killed = _killed(run, ask, way)
+            question = ModelQuestion(
+                model=str(way.model), run=run.ctx.facts, windows=books.windows, cost=cost, killed=killed
+            )
+            decision = _answer(run, question)
             if isinstance(decision, Deny) and (decision.exhausted or decision.stops_run):
                 if not is_asked_anew:
                     is_asked_anew = True
@@ -128,6 +133,7 @@ class Relayer:
                 answer=decision,
                 books=books,
                 at=run.ctx.services.mint.now(),
+                killed=killed,
                 injected=clamped.injected,
             )
             attempt, proposal = decided(run, ask, made)
@@ -207,10 +213,17 @@ def _cost(clamped: Clamped, way: _Way) -> dict[BudgetUnit, int]:
     }
 
 
-def _answer(run: RelayRun, way: _Way, cost: Mapping[BudgetUnit, int], books: Books) -> Allow | Deny:
+def _killed(run: RelayRun, ask: RelayAsk, way: _Way) -> KillSwitch | None:
+    """The kill switch that stops such a call, as far as is known; the commit is guarded by the same generation."""
+    workflow, authority = run.ctx.run.workflow, run.ctx.services.authority.current()
+    if not authority.kills:
+        return None
+    return authority.killed(tenant=run.ctx.run.tenant, workflow=workflow, key=ask.key, model=str(way.model))
+
+
+def _answer(run: RelayRun, question: ModelQuestion) -> Allow | Deny:
     """Policy's answer, today's denials included; a model call is never held."""
     ctx = run.ctx
-    question = ModelQuestion(model=str(way.model), run=ctx.facts, windows=books.windows, cost=cost)
     decision = decide(question, ctx.policy)
     if isinstance(decision, Allow) and ctx.today is not None:
         today = decide(question, ctx.today)
