@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 
-from examples.returns_desk.cases import Case, RecordedCall
+from examples.returns_desk.cases import Case, RecordedCall, is_write
 from examples.returns_desk.desk import as_sent, grant, open_run, tool
 from examples.returns_desk.expected import Expected, Replay, direct_replay
+from examples.returns_desk.looking import LookedUp
 from examples.returns_desk.promises import Promises
 from examples.returns_desk.screen import Screen
 from examples.returns_desk.stage import Stage
@@ -39,7 +40,8 @@ class Tally:
     """What came of part 1, counted as it happened.
 
     `refused_alike` counts the cases in which the shop refused the same calls as in the direct replay, those left aside
-    that the door denied before; `denied_in_vain` counts the denied ones that the shop would have refused as well.
+    that the door denied before; `denied_in_vain` counts the denied ones that the shop would have refused as well, and
+    `looked_up` the reads that the record leaves out.
     """
 
     cases: int = 0
@@ -49,6 +51,7 @@ class Tally:
     equal: int = 0
     refused_alike: int = 0
     denied_in_vain: int = 0
+    looked_up: int = 0
     different: list[str] = field(default_factory=list)
 
     @property
@@ -67,8 +70,8 @@ async def show_real_work(
     tally = await play_all(stage, assembly, screen, cases)
     came = tally.came
     screen.line(
-        f"reads {came[Came.READ]}   writes {came[Came.WRITTEN]} done at once, {tally.held} held and granted by lena, a"
-        f" scripted person",
+        f"reads {came[Came.READ] + tally.looked_up}   writes {came[Came.WRITTEN]} done at once, {tally.held} held and"
+        " granted by lena, a scripted person",
         indent=3,
     )
     screen.line(
@@ -115,9 +118,12 @@ async def _play(assembly: Assembly, case: Case, tally: Tally) -> tuple[set[str],
     """Work one case; the ids of the calls that the shop refused, and of those that the door denied."""
     run = await open_run(assembly, case.customer, case.words, tenant=case.tenant)
     ids: dict[Came, set[str]] = {came: set() for came in Came}
+    looked = LookedUp(run, case.customer)
     with assembly.services.claims.claim(run.run_id):
         for call in case.calls:
             tally.calls += 1
+            if is_write(call):
+                tally.looked_up += await looked.before(call)
             outcome = await run.call_tool(call.tool, as_sent(call.arguments))
             is_granted = isinstance(outcome, HeldBack)
             if isinstance(outcome, HeldBack):

@@ -149,7 +149,10 @@ def _by_people(
 
 
 def _hold_reasons(question: Question, tool: ToolPlan, roots: Roots) -> tuple[Reason, ...]:
-    held = (*_matching(tool.holds, roots, question, tool), *_by_labels(question, tool))
+    held = _matching(tool.holds, roots, question, tool)
+    if tool.labels is not None:
+        labelled = _by_labels(question, tool)
+        held = (*held, *labelled) if labelled else held
     if tool.spec.once_per is not None and question.once_per_seen is not False:
         unknown = question.once_per_seen is None
         held = (*held, reasons.once_per(tool.spec.once_per, tool.spec, is_unknown=unknown))
