@@ -31,16 +31,14 @@ JUDGED = ROOT / "docs" / "mutants.md"
 EXAMPLES = 25
 # Tests that hold a module without naming it.
 BESIDE = {
-    "core/policy/decide": (
-        *("unit/test_policy_decide", "unit/test_policy_approvals", "unit/test_policy_matching"),
-        *("unit/test_policy_meaning", "unit/test_policy_requirements", "property/test_policy_fast_equals_slow"),
-        *("unit/test_budgets_edges", "unit/test_policy_explain"),
-    ),
+    "core/policy/decide": ("unit/test_budgets_edges",),
     "core/disclosures": ("property/test_redaction_total", "unit/test_redaction"),
     "core/approvals": ("unit/test_door_approvals", "unit/test_answers_clocks_and_people"),
     "core/budgets": ("unit/test_shared_budgets", "property/test_budgets"),
     "core/merkle": ("conformance/test_rfc6962_vectors",),
 }
+# Packages whose modules are held by the tests of what they make together.
+TOGETHER = {"core/policy/": "test_policy_*.py", "core/conditions/": "test_conditions_*.py", "core/cedar/": "test_cedar_*"}
 # These build whole logs first, and hold what the others hold.
 SLOW = {
     "test_overlays",
@@ -129,14 +127,21 @@ def report(name: str, options: argparse.Namespace, judged: str) -> bool:
 
 
 def tests_of(name: str) -> list[str]:
-    """The files of fast tests that name a module or a package around it, then those that are known to hold it."""
+    """The files of fast tests that name a module or a package around it, then those that are known to hold it.
+
+    Those that are named like the module come first: most changes are noticed there.
+    """
     dotted = re.escape(f"leverframe.{name.replace('/', '.')}")
-    package, _, leaf = name.replace("/", ".").rpartition(".")
-    named = re.compile(rf"{dotted}\b|from leverframe\.{re.escape(package)} import [^\n]*\b{leaf}\b")
+    parent, _, leaf = name.replace("/", ".").rpartition(".")
+    named = re.compile(rf"{dotted}\b|from leverframe\.{re.escape(parent)} import [^\n]*\b{leaf}\b")
     found = [path for folder in ("unit", "property") for path in sorted((ROOT / "tests" / folder).glob("test_*.py"))]
     files = [str(path) for path in found if path.stem not in SLOW and named.search(path.read_text(encoding="utf-8"))]
+    for package, pattern in TOGETHER.items():
+        if name.startswith(package):
+            around = [path for folder in ("unit", "property") for path in sorted((ROOT / "tests" / folder).glob(pattern))]
+            files += [str(path) for path in around if path.stem not in SLOW]
     files += [str(path) for one in BESIDE.get(name, ()) if (path := ROOT / "tests" / f"{one}.py").exists()]
-    return list(dict.fromkeys(files))
+    return sorted(dict.fromkeys(files), key=lambda path: leaf not in Path(path).stem)
 
 
 def tried(mutated: _Mutated | None, tests: Sequence[str], limit_s: int) -> Child:

@@ -173,8 +173,13 @@ def test_free_text_never_gets_into_a_leaf(fields: dict[str, object]) -> None:
 
 
 def test_a_leaf_that_is_too_large_is_refused() -> None:
-    with pytest.raises(ValueError, match="a leaf holds at most 65535"):
-        encode_leaf(draft(detail={"ids": tuple("x" * 256 for _ in range(300))}), None)
+    ids = ["x" * 256 for _ in range(252)]
+    room = 65_535 - len(encode_leaf(draft(detail={"ids": (*ids, "y")}), None)) + 1
+    fits = encode_leaf(draft(detail={"ids": (*ids, "y" * room)}), None)
+
+    assert len(fits) == 65_535
+    with pytest.raises(ValueError, match="has 65536 bytes, a leaf holds at most 65535"):
+        encode_leaf(draft(detail={"ids": (*ids, "y" * (room + 1))}), None)
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ def test_a_changed_note_does_not_verify() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "name", "a b+00000000+AQ==", PETER.replace("c74f20a3", "c74f20a4"), PETER[:-4], "+c74f20a3+" + PETER[-44:]],
+    ["", "name", "a b+00000000+AQ==", PETER[:-9] + "!" + PETER[-9:], PETER.replace("c74f20a3", "c74f20a4"), PETER[:-4], "+c74f20a3+" + PETER[-44:]],
 )
 def test_what_is_no_verifier_key_is_named(text: str) -> None:
     with pytest.raises(EvidenceBroken, match="not a verifier key"):
@@ -94,9 +94,74 @@ def test_signatures_of_unknown_keys_are_ignored(signer: Ed25519FileSigner) -> No
     assert open_checkpoint(note, parse_vkey(signer.vkey)).size == 3
 
 
+def signed_by(body: str) -> tuple[bytes, VerifierKey]:
+    """A note of any text under a fresh key of the log's name."""
+    key = Ed25519PrivateKey.generate()
+    vkey = VerifierKey(name=ORIGIN, public_key=key.public_key().public_bytes_raw())
+    return compose_note(body, vkey, key.sign(body.encode())), vkey
+
+
+def test_a_checkpoint_of_another_log_is_refused_though_the_key_signed_it() -> None:
+    note, vkey = signed_by(f"other.example/log\n3\n{base64.b64encode(ROOT).decode()}\n")
+
+    with pytest.raises(EvidenceBroken, match="is of the log 'other.example/log'"):
+        open_checkpoint(note, vkey)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "no signature",
+        "\u2014 witness.example AAAAAA==",  # a key id and no signature
+        "\u2014 wit+ness AAAAAAAA",
+        "\u2014  AAAAAAAA",
+        "\u2014 witness.example AAAA!AAAA",
+        "- witness.example AAAAAAAA",
+        "",
+    ],
+)
+def test_one_malformed_line_beside_a_good_signature_spoils_the_note(line: str) -> None:
+    note, vkey = signed_by("text\n")
+    body, good = note.decode().split("\n\n")
+
+    with pytest.raises(EvidenceBroken, match=r"A signature line is|A signed note is text"):
+        open_note(f"{body}\n\n{good}{line}\n".encode(), vkey)
+
+
+def test_a_note_without_a_text_or_without_its_last_line_feed_is_refused() -> None:
+    empty, vkey = signed_by("\n")
+    signature = empty.decode().rpartition("\n\n")[2]
+
+    for note in (signature.encode(), PETER_NOTE[:-1]):
+        with pytest.raises(EvidenceBroken, match="A signed note is text, a blank line"):
+            open_note(note, vkey)
+
+
+def test_a_note_may_have_65536_bytes_and_no_more() -> None:
+    room = 65_536 - len(signed_by("\n")[0]) + 1
+    (fits, vkey), (too_large, other) = signed_by("x" * (room - 1) + "\n"), signed_by("x" * room + "\n")
+
+    assert (len(fits), len(too_large)) == (65_536, 65_537)
+    assert open_note(fits, vkey).startswith("xxx")
+    with pytest.raises(EvidenceBroken, match="A signed note is text"):
+        open_note(too_large, other)
+
+
+def test_a_size_has_at_most_19_digits() -> None:
+    root = base64.b64encode(ROOT).decode()
+    fits, vkey = signed_by(f"{ORIGIN}\n{'9' * 19}\n{root}\n")
+    too_long, other = signed_by(f"{ORIGIN}\n{'9' * 20}\n{root}\n")
+
+    assert open_checkpoint(fits, vkey).size == 10**19 - 1
+    with pytest.raises(EvidenceBroken, match="A checkpoint is origin, size"):
+        open_checkpoint(too_long, other)
+
+
 @pytest.mark.parametrize(
     "body",
     [
+        f"\n3\n{'A' * 43}=\n",
+        f"{ORIGIN}\n3\n{'A' * 20}!{'A' * 23}=\n",
         f"{ORIGIN}\n03\n{'A' * 43}=\n",
         f"{ORIGIN}\n-1\n{'A' * 43}=\n",
         f"{ORIGIN}\n3\nAAAA\n",

@@ -118,6 +118,15 @@ def test_a_key_inside_a_text_withholds_what_follows_it(text: str, expected: str)
     assert shown(text) == expected
 
 
+def test_a_known_value_is_withheld_before_between_and_behind_what_keys_withhold() -> None:
+    text = 'ada@example.com {"email": "x"} ada@example.com {"email": "y"} ada@example.com'
+
+    withheld = str(shown(text, redaction_of(KEYS, {"ada@example.com": "email"})))
+
+    assert "ada" not in withheld
+    assert withheld.count("email") == 7
+
+
 def test_a_value_learned_from_json_inside_a_text_is_withheld_everywhere() -> None:
     value: Json = {"content": '{"email": "a@b.org"}', "said": "mail a@b.org"}
 
