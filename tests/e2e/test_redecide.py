@@ -18,6 +18,7 @@ from leverframe.domain.json import Json
 from leverframe.runtime.outcomes import HeldBack
 from leverframe.runtime.redeciding import Contracts, Redecided, RunRecord, Standing, _record, redecide, redecide_all
 from tests.door_desk import CONTRACT, TENANT, Desk, open_desk, write_desk
+from tests.evidence_project import asked, granted, held, new_project
 from tests.meta.tree import ROOT
 
 DENIED: dict[str, Json] = {
@@ -195,3 +196,24 @@ def test_values_that_are_gone_are_undecidable_and_never_guessed(desk: Desk) -> N
         assert Standing.DIFFERENT not in {one.standing for one in told}
         assert Standing.UNDECIDABLE in {one.standing for one in told}
     assert {one.standing for one in redecide(without_any, Contracts(desk.runner.releases))} == {Standing.UNDECIDABLE}
+
+
+def test_a_run_of_a_model_that_was_recorded_is_decided_again_and_goes_on_after_an_edit(tmp_path: Path) -> None:
+    """The recording is the project's and in no release; a release loads beside it."""
+    root = new_project(tmp_path / "desk")
+    run_id, approval_id = held(root)
+    path = root / "workflows" / "refund_request.yaml"
+    path.write_text(path.read_text(encoding="utf-8") + "\n# a later release\n", encoding="utf-8")
+    project = root / "leverframe.yaml"
+    bounded = "\nbudgets: [{workflow: later, window: day, max_usd: 5}]\n"
+    project.write_text(project.read_text(encoding="utf-8") + bounded, encoding="utf-8")
+    (root / "workflows" / "later.yaml").write_text(path.read_text("utf-8").replace("refund_request", "later"), "utf-8")
+
+    granted(root, approval_id)
+
+    words = [sys.executable, "-m", "leverframe", "-C", str(root), "--json", "evidence", "redecide", run_id]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=ROOT)
+    told = json.loads(done.stdout)
+    assert asked(root, "SELECT state, outcome FROM runs") == [("ended", "success")]
+    assert (told["counts"]["different"], told["counts"]["undecidable"]) == (0, 0)
+    assert told["counts"]["same"] >= 6

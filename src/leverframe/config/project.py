@@ -55,21 +55,38 @@ def load_project_lenient(root: Path, *, pinned: ToolsLock | None = None) -> tupl
             next_move="Make one with: leverframe init FOLDER, or name another folder with -C.",
         )
     findings = Findings()
-    project = read_project_file(files, findings)
+    return _loaded(files, files, files, findings, is_whole=True), findings.problems
+
+
+def load_release(folder: Path, beside: Path) -> tuple[Project | None, tuple[Problem, ...]]:
+    """Load the kept files of a release; what a release does not pin is that of the project's folder `beside`.
+
+    That is the project file with what it names (recordings, other workflows), and the lock.
+    """
+    files, around, findings = ProjectFiles(folder), ProjectFiles(beside), Findings()
+    own = [files if files.exists(name) else around for name in (PROJECT_FILE, LOCK_FILE)]
+    return _loaded(files, own[0], own[1], findings, is_whole=False), findings.problems
+
+
+def _loaded(
+    files: ProjectFiles, of_project: ProjectFiles, of_lock: ProjectFiles, findings: Findings, *, is_whole: bool
+) -> Project | None:
+    """Contracts and tools of one folder, under a project file and a lock that may stand in another one."""
+    project = read_project_file(of_project, findings)
     if project is None:
-        return None, findings.problems
+        return None
     sources = PythonSources(files=files, findings=findings)
-    lock = read_lock(files, findings)
+    lock = read_lock(of_lock, findings)
     tools = ToolFiles(files=files, sources=sources, servers=project.servers, findings=findings, lock=lock).read()
     around = Surroundings(files=files, sources=sources, tools=tools, project=project, findings=findings)
     contracts = _contracts(around)
-    if not findings.has_errors:
+    if is_whole and not findings.has_errors:
         # A contract that does not load has no name yet, so only a project that is right otherwise is judged by names.
         check_workflows(project.budgets, contracts, findings)
     if findings.has_errors:
-        return None, findings.problems
+        return None
     specs = {name: loaded.spec for name, loaded in tools.items()}
-    return replace(_project(files, project, contracts), tools=specs), findings.problems
+    return replace(_project(files, project, contracts), tools=specs)
 
 
 def check_contract_file(path: Path) -> tuple[Problem, ...]:

@@ -8,8 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from leverframe.config.digests import release_digest
-from leverframe.config.project import load_project_lenient
-from leverframe.config.project_file import PROJECT_FILE
+from leverframe.config.project import load_release
 from leverframe.domain.contracts import Contract
 from leverframe.domain.errors import EvidenceBroken
 from leverframe.domain.ids import EnvironmentName, Sha256, WorkflowName
@@ -41,9 +40,7 @@ class ReleaseFiles:
         with tempfile.TemporaryDirectory(prefix="leverframe-release-") as folder:
             for name, content in kept.items():
                 _write(Path(folder), name, content)
-            if PROJECT_FILE not in kept:
-                _write(Path(folder), PROJECT_FILE, (self._root / PROJECT_FILE).read_bytes())
-            project, problems = load_project_lenient(Path(folder))
+            project, problems = load_release(Path(folder), self._root)
         contract = None if project is None else project.environments.get(workflow, {}).get(environment)
         if contract is None or contract.release_digest != digest:
             why = "; ".join(str(problem) for problem in problems if problem.severity == "error")

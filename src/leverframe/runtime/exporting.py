@@ -256,7 +256,7 @@ async def _proofs(
 
 
 async def _policies(services: Services, entries: Sequence[_Entry]) -> tuple[bytes, ...]:
-    """The texts of the policies, the contracts that they were written in, and the manifests of their releases."""
+    """The texts of the policies, all of their releases but Python, and the manifests of these."""
     digests = dict.fromkeys(str(one.fields["release_digest"]) for one in entries if "release_digest" in one.fields)
     found: dict[bytes, None] = {}
     for digest in digests:
@@ -267,7 +267,7 @@ async def _policies(services: Services, entries: Sequence[_Entry]) -> tuple[byte
 
 
 def _is_policy(name: str) -> bool:
-    return name == "manifest" or name.startswith(("policy:", "workflows/"))
+    return name == "manifest" or name.startswith("policy:") or name.endswith((".yaml", ".yml"))
 
 
 def _reasons(lines: bytes) -> dict[str, int]:
