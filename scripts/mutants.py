@@ -38,7 +38,11 @@ BESIDE = {
     "core/merkle": ("conformance/test_rfc6962_vectors",),
 }
 # Packages whose modules are held by the tests of what they make together.
-TOGETHER = {"core/policy/": "test_policy_*.py", "core/conditions/": "test_conditions_*.py", "core/cedar/": "test_cedar_*"}
+TOGETHER = {
+    "core/policy/": "test_policy_*.py",
+    "core/conditions/": "test_conditions_*.py",
+    "core/cedar/": "test_cedar_*",
+}
 # These build whole logs first, and hold what the others hold.
 SLOW = {
     "test_overlays",
@@ -138,7 +142,9 @@ def tests_of(name: str) -> list[str]:
     files = [str(path) for path in found if path.stem not in SLOW and named.search(path.read_text(encoding="utf-8"))]
     for package, pattern in TOGETHER.items():
         if name.startswith(package):
-            around = [path for folder in ("unit", "property") for path in sorted((ROOT / "tests" / folder).glob(pattern))]
+            around = [
+                path for folder in ("unit", "property") for path in sorted((ROOT / "tests" / folder).glob(pattern))
+            ]
             files += [str(path) for path in around if path.stem not in SLOW]
     files += [str(path) for one in BESIDE.get(name, ()) if (path := ROOT / "tests" / f"{one}.py").exists()]
     return sorted(dict.fromkeys(files), key=lambda path: leaf not in Path(path).stem)
