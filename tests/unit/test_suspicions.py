@@ -25,6 +25,7 @@ POISONED = [
 PLAIN = [
     "Refund part or all of one order.",
     "Read the complete contents of a file from the file system. Only works within allowed directories.",
+    "Use this tool when you need to examine the contents of a single file. Use the 'head' parameter.",
     "Search for entities by name. Returns at most 50 results; use `cursor` to read on.",
     "Creates a new directory, or ensures that one exists. The user must have write access.",
     "Sends a message to a channel. Requires the scope chat:write.",

@@ -6,6 +6,8 @@ Knows: which files a new project has.  Never: overwrites, and never leaves half 
 import os
 import shutil
 import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 
@@ -39,8 +41,21 @@ def write_new_project(folder: Path) -> tuple[Path, ...]:
         StoreUnavailable: the disk cannot be written to.  Nothing was left behind.
     """
     contents = project_contents()
+    with new_project(folder, contents) as staging:
+        write_files(staging, contents)
+    return tuple(folder / name for name in contents)
+
+
+@contextmanager
+def new_project(folder: Path, names: Iterable[str]) -> Iterator[Path]:
+    """A folder to make a project in, beside its place; moved there whole where the block ends well, else gone.
+
+    Raises:
+        AlreadyExists: the folder is a file, or has something of these names in it.  Nothing was written.
+        StoreUnavailable: the disk cannot be written to.  Nothing was left behind.
+    """
     target = folder.absolute()
-    _refuse_what_is_there(target, contents)
+    _refuse_what_is_there(target, names)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         # Beside its place and moved there whole, so that a full disk or a kill leaves no half project.
@@ -48,17 +63,21 @@ def write_new_project(folder: Path) -> tuple[Path, ...]:
     except OSError as err:
         raise _unwritable(target, err) from err
     try:
-        for name, content in contents.items():
-            path = staging / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
+        yield staging
         staging.chmod(0o755)
         _move(staging, target)
     except OSError as err:
         raise _unwritable(target, err) from err
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-    return tuple(folder / name for name in contents)
+
+
+def write_files(folder: Path, contents: Mapping[str, bytes]) -> None:
+    """Write files below a folder, with the folders they need."""
+    for name, content in contents.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
 
 
 def project_contents() -> dict[str, bytes]:
@@ -71,10 +90,10 @@ def project_contents() -> dict[str, bytes]:
     return contents | {name: schema_text(file).encode() for name, file in _SCHEMAS.items()}
 
 
-def _refuse_what_is_there(target: Path, contents: dict[str, bytes]) -> None:
+def _refuse_what_is_there(target: Path, names: Iterable[str]) -> None:
     if target.exists() and not target.is_dir():
         raise AlreadyExists(f"{str(target)!r} is a file.", next_move="Name a new folder.")
-    there = next((name for name in contents if (target / name).exists()), None)
+    there = next((name for name in names if (target / name).exists()), None)
     if there is not None:
         raise AlreadyExists(
             f"{str(target / there)!r} is already there; nothing was written.", next_move="Name a new folder."

@@ -14,7 +14,7 @@ from typing import Final
 from leverframe.config.findings import Findings, Mark
 from leverframe.config.project_files import ProjectFiles
 from leverframe.core import canonical
-from leverframe.core.hidden_text import is_hidden
+from leverframe.core.json_lines import spread
 from leverframe.core.pins import definition_digest, pinned_part, server_info
 from leverframe.domain.errors import ConfigInvalid, JsonInvalid, StoreUnavailable
 from leverframe.domain.ids import PrincipalId, ToolName
@@ -105,7 +105,7 @@ def lock_text(lock: ToolsLock) -> str:
             name: {"claimed": one.claimed.value, "reviewed": _review(one.reviewed)} for name, one in lock.lost.items()
         },
     }
-    return _spread(value) + "\n"
+    return spread(value) + "\n"
 
 
 def parse_lock(content: bytes) -> ToolsLock:
@@ -164,27 +164,6 @@ def _reviewed(one: Json) -> Reviewed:
         at=datetime.fromisoformat(_text(found["at"])),
         because=_text(found.get("because", "")),
     )
-
-
-def _spread(value: Json, indent: str = "") -> str:
-    """JSON over many lines; numbers as `core.canonical` writes them, and hidden characters as escapes to be seen."""
-    inner = indent + "  "
-    if isinstance(value, Mapping) and value:
-        items = (f"{inner}{_line(key)}: {_spread(value[key], inner)}" for key in sorted(value))
-        return "{\n" + ",\n".join(items) + f"\n{indent}}}"
-    if isinstance(value, list | tuple) and any(isinstance(one, Mapping | list | tuple) for one in value):
-        return "[\n" + ",\n".join(f"{inner}{_spread(one, inner)}" for one in value) + f"\n{indent}]"
-    return _line(value)
-
-
-def _line(value: Json) -> str:
-    text = canonical.encode(value).decode()
-    return text if text.isascii() else "".join(_escaped(char) if is_hidden(char) else char for char in text)
-
-
-def _escaped(char: str) -> str:
-    units = char.encode("utf-16-be", "surrogatepass")
-    return "".join(f"\\u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2))
 
 
 def _object(value: Json) -> JsonObject:

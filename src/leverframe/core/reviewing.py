@@ -13,7 +13,7 @@ from leverframe.domain.contracts import McpServer
 from leverframe.domain.ids import ToolName
 from leverframe.domain.json import JsonObject
 from leverframe.domain.pins import Closed, Offering, ToolPin, ToolsLock, pin_key
-from leverframe.domain.tools import McpOrigin, ToolSpec
+from leverframe.domain.tools import McpOrigin, McpPart, ToolSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +39,7 @@ def survey(
     """All tools that are offered, pinned or named by the project, by server and name."""
     named: dict[McpOrigin, list[ToolName]] = {}
     for spec in tools:
-        if isinstance(spec.origin, McpOrigin):
+        if isinstance(spec.origin, McpOrigin) and spec.origin.part is McpPart.TOOL:
             named.setdefault(spec.origin, []).append(spec.name)
     origins = set(named)
     origins |= {McpOrigin(server=pin.server, name=pin.name) for pin in lock.tools.values() if pin.server in servers}

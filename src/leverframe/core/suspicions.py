@@ -36,7 +36,7 @@ class Suspicion:
 # Groups of words, one after another with at most so many characters between them: bounded, since these run on foreign
 # text and must not be slow on any of it.
 _SPOKEN_TO: Final = r"\b(?:you|(?:the )?(?:assistant|model|agent|llm|ai))"
-_DUTY: Final = r"\b(?:must|should|shall|will|(?:has|have|needs?|(?:is|are) required) to)\b"
+_DUTY: Final = r"\b(?:must|should|shall|(?:has|have|(?:is|are) required) to)\b"
 _ACT: Final = r"\b(?:call|use|invoke|run|read|send|fetch|include|pass|provide|append|forward|copy)\b"
 _LOCAL: Final = r"(?:~/|/etc/|\.ssh\b|id_rsa|\.env\b|mcp\.json|\.aws/|private key|api[_ -]?key|access token)"
 _IN_SIGHT: Final = r"(?:full context|whole context|previous messages|environment variables|credentials)"
@@ -67,7 +67,9 @@ _PHRASES: Final[tuple[tuple[int, tuple[str, ...]], ...]] = (
     (0, (r"\b(?:takes? precedence over|instead of (?:the )?\S{1,60} tool|must always be (?:called|used) first)\b",)),
 )
 _COMMANDS: Final = tuple(
-    re.compile(rf".{{0,{gap}}}?".join(words), re.IGNORECASE | re.DOTALL) for gap, words in _PHRASES
+    # Within one sentence: what ends one also ends a command.
+    re.compile(rf"[^.!?]{{0,{gap}}}?".join(words), re.IGNORECASE)
+    for gap, words in _PHRASES
 )
 _BLOB: Final = re.compile(r"[A-Za-z0-9+/_-]{200,}={0,2}")
 _LONGEST: Final = 20_000  # of a text that is read; a longer one is suspicious by itself

@@ -4,10 +4,12 @@ import os
 from argparse import Namespace
 from pathlib import Path
 
+from leverframe.cli.init_server import init_for_server
 from leverframe.cli.parser import CommandParser
 from leverframe.cli.pasting import command
 from leverframe.cli.screen import Screen
 from leverframe.config.init import write_new_project
+from leverframe.domain.errors import UsageError
 from leverframe.wiring.people import enrol_os_user, prepare_os_user
 
 
@@ -17,6 +19,19 @@ def add(parser: CommandParser) -> None:
         "Write a small project that runs: the refund contract, its three tools over a little shop, one input, and a\n"
         "recorded model.  Nothing that is there is overwritten.  This machine's user becomes its approver."
     )
+    parser.add_argument(
+        "--mcp",
+        default="",
+        metavar="COMMAND",
+        help="draft a project for the tools of this MCP server instead: a command, npx -y PACKAGE ..., or an address",
+    )
+    parser.add_argument("--name", default="", metavar="NAME", help="what that server is called (made of its command)")
+    parser.add_argument(
+        "--trusted",
+        default="",
+        metavar="TEXT",
+        help="why that server may run without the sandbox, as a process of yours",
+    )
     parser.add_argument("folder", nargs="?", default=".", metavar="FOLDER", help="the new project's folder (this one)")
 
 
@@ -24,6 +39,10 @@ def run(args: Namespace) -> int:
     """Write it and say what to type next."""
     screen = Screen.of(args)
     folder = Path(args.directory or ".") / args.folder
+    if args.mcp:
+        return init_for_server(args, folder)
+    if args.name or args.trusted:
+        raise UsageError("--name and --trusted are of a server.", next_move="Give it: --mcp COMMAND")
     # Before anything is written, so that a refusal here leaves no half-made project behind.
     prepare_os_user()
     files = write_new_project(folder)

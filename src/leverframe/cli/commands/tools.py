@@ -11,6 +11,7 @@ from leverframe.cli.pasting import command
 from leverframe.cli.project import load
 from leverframe.cli.screen import Screen, Word
 from leverframe.cli.tool_lines import document, tell_diff, tell_suspicions, tell_table, word_of
+from leverframe.config.draft import reads_by_hint
 from leverframe.config.findings import did_you_mean
 from leverframe.config.lock_file import LOCK_FILE, load_lock, write_lock
 from leverframe.config.project import load_project_lenient
@@ -61,6 +62,11 @@ def add(parser: CommandParser) -> None:
     )
     pin.add_argument(
         "--effect", choices=[one.value for one in EffectClass], help="what the one named TOOL does to the world"
+    )
+    pin.add_argument(
+        "--believe-hints",
+        action="store_true",
+        help="say of every tool whose server hints readOnlyHint that its effect is read: your word, with a reason",
     )
     pin.add_argument("--because", default="", metavar="TEXT", help="why it is right; who and why are recorded")
     pin.set_defaults(act=_pin)
@@ -122,12 +128,19 @@ async def _pin(args: Namespace, project: Project) -> int:
             "An effect is said of one tool, with a reason.",
             next_move=f"leverframe tools pin TOOL --effect {args.effect} --because TEXT",
         )
+    if args.believe_hints and not args.because:
+        raise UsageError(
+            "To believe what servers hint of themselves is a decision, with a reason.",
+            next_move="leverframe tools pin --believe-hints --because TEXT",
+        )
     found = await _survey(project, _servers(project, args.tool))
     wanted = _wanted(found, args.tool)
     left = [one for one in wanted if _needs_a_reason(one) and not (args.tool and args.because)]
     now = [one for one in wanted if one.live is not None and one.closed is not None and one not in left]
-    effect = EffectClass(args.effect) if args.effect is not None else None
-    if not now and effect is None:
+    effects = {} if args.effect is None else {args.tool[0]: EffectClass(args.effect)}
+    if args.believe_hints:
+        effects |= _hinted(project, [one for one in wanted if one not in left])
+    if not now and not effects:
         return _tell_pinned(Screen.of(args), args, found, now, left)
     async with open_assembly(project, create=True) as assembly:
         enrol_launcher(project)
@@ -135,17 +148,18 @@ async def _pin(args: Namespace, project: Project) -> int:
         await check_may_review(assembly.services, person)
         reviewed = Reviewed(by=person.id, at=assembly.services.mint.now(), because=args.because)
         lock, reviews = _pinned(project, found, now, reviewed)
-        if effect is not None:
-            lock, said = _with_effect(project, lock, args.tool[0], effect, reviewed)
-            reviews = [*reviews, said]
+        for tool, effect in effects.items():
+            lock, said = _with_effect(project, lock, tool, effect, reviewed)
+            reviews.append(said)
         _, problems = load_project_lenient(Path(project.root), pinned=lock)
         errors = [problem for problem in problems if problem.severity == "error"]
         if errors:
             raise ConfigInvalid(errors)
         await record_reviews(assembly.services, person, reviews, args.because, proof=PROOF)
         write_lock(Path(project.root), lock)
-    if effect is not None and not Screen.of(args).is_json:
-        Screen.of(args).line(f"{args.tool[0]} is `effect: {effect.value}`, says {person.id}: {args.because}")
+    if not Screen.of(args).is_json:
+        for tool, effect in effects.items():
+            Screen.of(args).line(f"{tool} is `effect: {effect.value}`, says {person.id}: {args.because}")
     return _tell_pinned(Screen.of(args), args, found, now, left)
 
 
@@ -167,6 +181,17 @@ def _pinned(
         Review(tool=one.names[0] if one.names else None, pin=one.key, sha256=lock.tools[one.key].sha256) for one in now
     ]
     return lock, reviews
+
+
+def _hinted(project: Project, standings: Sequence[Standing]) -> dict[str, EffectClass]:
+    """The tools of which a server hints that they only read, and nobody has said anything yet."""
+    return {
+        name: EffectClass.READ
+        for one in standings
+        if one.live is not None and reads_by_hint(one.live)
+        for name in one.names
+        if project.tools[name].effect is EffectClass.IRREVERSIBLE
+    }
 
 
 def _with_effect(
