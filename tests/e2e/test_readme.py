@@ -2,16 +2,23 @@
 
 import os
 import re
+import socket
 import subprocess
 import sys
+from dataclasses import dataclass
+from http import HTTPStatus
+from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
+
+from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
 BLOCK = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
 # The first ten minutes: more commands than these, and nobody types them.
 MOST_COMMANDS = 7
+MOST_FOR_A_SERVER = 4
 
 
 def shell_blocks() -> list[str]:
@@ -19,9 +26,27 @@ def shell_blocks() -> list[str]:
     return BLOCK.findall((ROOT / "README.md").read_text(encoding="utf-8"))
 
 
+def first_blocks() -> list[str]:
+    """Those of the first ten minutes."""
+    return [block for block in shell_blocks() if "--mcp" not in block]
+
+
+def server_commands() -> list[str]:
+    """Those with which a tool server gets its door."""
+    return [line for block in shell_blocks() if "--mcp" in block for line in block.splitlines()]
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A fresh folder, and an environment in which `pip` and `leverframe` are those of a fresh virtual environment."""
+
+    here: Path
+    environment: dict[str, str]
+
+
 @pytest.fixture(scope="module")
-def typed(tmp_path_factory: pytest.TempPathFactory) -> subprocess.CompletedProcess[str]:
-    """All blocks typed into one shell, in a fresh folder with a fresh virtual environment."""
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Machine:
+    """As a person begins: nothing installed, and this commit's wheel where pip looks."""
     folder = tmp_path_factory.mktemp("readme")
     wheels, packages, home = folder / "wheels", folder / "packages", folder / "home"
     home.mkdir()
@@ -43,9 +68,24 @@ def typed(tmp_path_factory: pytest.TempPathFactory) -> subprocess.CompletedProce
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         "PYTHONWARNINGS": "",
     }
-    script = "set -eu\n" + "\n".join(shell_blocks())
+    return Machine(here, environment)
+
+
+@pytest.fixture(scope="module")
+def typed(machine: Machine) -> subprocess.CompletedProcess[str]:
+    """All blocks of the first ten minutes typed into one shell."""
+    return type_in(machine, "\n".join(first_blocks()))
+
+
+def type_in(machine: Machine, script: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        ["sh", "-c", script], cwd=here, env=environment, capture_output=True, text=True, timeout=300, check=False
+        ["sh", "-c", f"set -eu\n{script}"],
+        cwd=machine.here,
+        env=machine.environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
     )
 
 
@@ -66,9 +106,52 @@ def test_the_first_run_is_held_then_granted_then_explained(typed: subprocess.Com
 
 
 def test_the_first_ten_minutes_are_few_commands() -> None:
-    commands = [line for block in shell_blocks() for line in block.splitlines() if line and not line.startswith("#")]
+    commands = [line for block in first_blocks() for line in block.splitlines() if line and not line.startswith("#")]
 
     assert len(commands) <= MOST_COMMANDS
+
+
+@pytest.mark.needs(program="npm")
+@pytest.mark.needs(program="bwrap")
+@pytest.mark.usefixtures("typed")
+def test_a_tool_server_gets_its_door_with_four_commands(machine: Machine) -> None:
+    *commands, serving = server_commands()
+    typed = type_in(machine, "\n".join(commands))
+    assert typed.returncode == 0, typed.stdout + typed.stderr
+    assert len(commands) + 1 <= MOST_FOR_A_SERVER
+    assert "13 pinned" in typed.stdout or "14 pinned" in typed.stdout
+
+    port = free_port()
+    server = subprocess.Popen(
+        ["sh", "-c", f"exec {serving} --port {port}"],
+        cwd=machine.here,
+        env=machine.environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        until(lambda: server.poll() is not None or is_ready(port), what="the server is ready", within_s=60)
+        assert is_ready(port)
+    finally:
+        server.terminate()
+        server.wait(timeout=30)
+
+
+def is_ready(port: int) -> bool:
+    connection = HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", "/readyz")
+        return connection.getresponse().status == HTTPStatus.OK
+    except OSError:
+        return False
+    finally:
+        connection.close()
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        port: int = found.getsockname()[1]
+        return port
 
 
 def test_the_readme_shows_the_contract_that_init_writes() -> None:
