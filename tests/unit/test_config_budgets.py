@@ -62,6 +62,29 @@ def test_overlapping_budgets_all_load(tmp_path: Path) -> None:
     ]
 
 
+def test_a_budget_of_a_team_key_or_model_loads_and_what_is_at_work_has_a_window_of_its_own(tmp_path: Path) -> None:
+    text = (
+        "providers: {vendor: {wire: local}}\n"
+        "models: {fast: [vendor/small]}\n"
+        "budgets:\n"
+        "  - {team: support, window: hour, max_usd: 5, max_in_flight: 3}\n"
+        "  - {key: bot, max_in_flight: 2}\n"
+        "  - {model: vendor/small, window: minute, max_model_calls: 60}\n"
+        "  - {model: vendor, workflow: refund, window: total, max_output_tokens: 9}\n"
+    )
+
+    budgets = load_project(write(tmp_path, text)).budgets
+
+    assert [(each.period.value, each.team, each.key, each.model, dict(each.limits)) for each in budgets] == [
+        ("hour", "support", None, None, {BudgetUnit.USD: 5_000_000}),
+        ("now", "support", None, None, {BudgetUnit.IN_FLIGHT: 3}),
+        ("now", None, "bot", None, {BudgetUnit.IN_FLIGHT: 2}),
+        ("minute", None, None, "vendor/small", {BudgetUnit.MODEL_CALLS: 60}),
+        ("total", None, None, "vendor", {BudgetUnit.OUTPUT_TOKENS: 9}),
+    ]
+    assert budgets[1].sources == {BudgetUnit.IN_FLIGHT: SourceRef(file=PROJECT, line=4)}
+
+
 def test_a_tenant_has_its_time_zone_and_else_utc(tmp_path: Path) -> None:
     project = load_project(write(tmp_path, "tenants: {acme: {timezone: Europe/Berlin}, globex: {}}\n"))
 
@@ -77,8 +100,16 @@ def test_a_tenant_has_its_time_zone_and_else_utc(tmp_path: Path) -> None:
         ("tenants: {a: {timezone: ../etc/passwd}}", "1:25 bad-value", "a time zone, such as"),
         ("tenants: {a: {timezone: 2}}", "1:25 wrong-type", "Quote it"),
         ("budgets: {tenant: a}", "1:10 wrong-type", "a list"),
-        ("budgets: [{tenant: default, max_usd: 1}]", "1:11 missing-key", "'window'"),
-        ("budgets: [{window: day, max_usd: 1}]", "1:11 missing-key", "Add `tenant:` or `workflow:`"),
+        ("budgets: [{tenant: default, max_usd: 1}]", "1:11 missing-key", "Add window: minute, hour"),
+        ("budgets: [{window: day, max_usd: 1}]", "1:11 missing-key", "neither a tenant nor a workflow, team, key or"),
+        ("budgets: [{tenant: default, window: day, max_in_flight: 3}]", "1:29 key-without-effect", "has no window"),
+        ("budgets: [{team: a, max_in_flight: 3, max_usd: 1}]", "1:11 missing-key", "`max_usd` says not over how long"),
+        ("budgets: [{model: local/x, window: day, max_usd: 1}]", "1:19 unknown-model", "`models` and `providers`"),
+        (
+            "budgets: [{model: p, window: day, max_usd: 1, max_tool_calls: 1}]\nproviders: {p: {wire: local}}",
+            "1:47 key-without-effect",
+            "a tool call has no model",
+        ),
         ("budgets: [{tenant: default, window: day}]", "1:11 missing-key", "Add one of max_usd"),
         ("budgets: [{tenant: defualt, window: day, max_usd: 1}]", "1:20 unknown-tenant", "Did you mean 'default'?"),
         ("budgets: [{workflow: refnud, window: day, max_usd: 1}]", "1:12 unknown-workflow", "Did you mean 'refund'?"),
@@ -86,8 +117,13 @@ def test_a_tenant_has_its_time_zone_and_else_utc(tmp_path: Path) -> None:
         ("budgets: [{tenant: default, window: day, max_usd: 0.0000001}]", "1:51 bad-value", "six decimals"),
         ("budgets: [{tenant: default, window: day, max_usd: -1}]", "1:51 bad-value", "from 0"),
         ("budgets: [{tenant: default, window: day, max_steps: 9}]", "1:42 unknown-key", "'max_steps'"),
-        ("budgets: [{team: a, window: day, workflow: refund, max_usd: 1}]", "1:12 not-in-this-version", "refused"),
-        ("budgets: [{key: k, window: day, workflow: refund, max_usd: 1}]", "1:12 not-in-this-version", "refused"),
+        ("budgets: [{team: a b, window: day, max_usd: 1}]", "1:18 bad-value", "a name of letters"),
+        ("budgets: [{key: '*', window: day, max_usd: 1}]", "1:17 bad-value", "a name of letters"),
+        (
+            "budgets: [{key: k, max_in_flight: 1}, {key: k, max_in_flight: 2}]",
+            "1:39 duplicate-budget",
+            "leverframe.yaml:1",
+        ),
         (
             "budgets: [{workflow: refund, window: day, max_usd: 1}, {workflow: refund, window: day, max_usd: 2}]",
             "1:56 duplicate-budget",

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from leverframe.config.project import load_project
-from leverframe.domain.budgets import BudgetUnit, Window
+from leverframe.domain.budgets import RUN_UNITS, BudgetUnit, Window
 from leverframe.domain.contracts import Contract
 from leverframe.domain.errors import AuthorityForged
 from leverframe.domain.ids import WindowId, WorkflowName
@@ -36,7 +36,7 @@ def changed(windows: tuple[Window, ...], unit: BudgetUnit, by: int) -> tuple[Win
 def test_every_unit_has_a_window_and_steps_are_limited(contract: Contract, windows: tuple[Window, ...]) -> None:
     limits = {one.unit: one.limit for one in windows}
 
-    assert set(limits) == set(BudgetUnit)
+    assert set(limits) == set(RUN_UNITS)
     assert limits[BudgetUnit.STEPS] <= DEFAULT_MAX_STEPS
     assert {unit: limits[unit] for unit in contract.budget.limits} == dict(contract.budget.limits)
     assert UNLIMITED in limits.values()
@@ -46,7 +46,7 @@ def test_windows_as_they_were_opened_are_believed(contract: Contract, windows: t
     check_limits(contract, WINDOW, windows)
 
 
-@pytest.mark.parametrize("unit", list(BudgetUnit))
+@pytest.mark.parametrize("unit", RUN_UNITS)
 def test_a_limit_above_the_contracts_is_refused_and_named(
     contract: Contract, windows: tuple[Window, ...], unit: BudgetUnit
 ) -> None:
@@ -54,12 +54,12 @@ def test_a_limit_above_the_contracts_is_refused_and_named(
         check_limits(contract, WINDOW, changed(windows, unit, 1))
 
 
-@pytest.mark.parametrize("unit", list(BudgetUnit))
+@pytest.mark.parametrize("unit", RUN_UNITS)
 def test_a_lower_limit_is_let_be(contract: Contract, windows: tuple[Window, ...], unit: BudgetUnit) -> None:
     check_limits(contract, WINDOW, changed(windows, unit, -1))
 
 
-@pytest.mark.parametrize("unit", list(BudgetUnit))
+@pytest.mark.parametrize("unit", RUN_UNITS)
 def test_a_window_that_is_gone_is_refused(contract: Contract, windows: tuple[Window, ...], unit: BudgetUnit) -> None:
     with pytest.raises(AuthorityForged, match="its window is gone"):
         check_limits(contract, WINDOW, [one for one in windows if one.unit is not unit])

@@ -77,6 +77,7 @@ def test_overlapping_windows_of_several_lengths_all_apply() -> None:
         "tenant/acme/hour/2026-11-22T23Z",
         "tenant/acme/minute/2026-11-22T23:30Z",
         "tenant/acme/month/2026-11",
+        "tenant/acme/now/now",
         "tenant/acme/total/all",
     ]
 
@@ -164,7 +165,8 @@ def test_a_full_shared_window_refuses_without_stopping_the_run_and_says_when_it_
     assert (reason.rule, reason.source) == ("budget-exhausted", FILE)
     assert reason.text == (
         "budget tenant/acme/day has 0 left of max_model_calls 10, and this call needs 1. "
-        "It resets at 2026-11-22T23:30:00Z; ask again then, or raise its limit in leverframe.yaml."
+        "It resets at 2026-11-22T23:30:00Z; ask again then, or raise it for a while: leverframe budgets raise "
+        "tenant/acme/day"
     )
 
 

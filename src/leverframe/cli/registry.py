@@ -64,7 +64,7 @@ GROUPS: tuple[Group, ...] = (
             Command("keys", "Make, list, show, rotate and revoke the API keys of agents."),
             Command("kill", "Stop calls now: of everything, a tenant, workflow, tool, model or key."),
             Command("unkill", "Clear a kill switch."),
-            Command("budgets", "List what tenants and workflows have left over all their runs."),
+            Command("budgets", "List what is left of limits over all runs, and raise one for a while."),
             Command("signer", "Hold the keys of evidence logs as another user, and refuse to sign a rollback."),
         ),
     ),

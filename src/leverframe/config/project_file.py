@@ -44,19 +44,21 @@ def read_project_file(files: ProjectFiles, findings: Findings) -> ProjectFile | 
         return None
     tenants = tuple(TenantId(name) for name in section.named("tenants").items) or (DEFAULT_TENANT,)
     providers = _providers(section, files, findings)
+    tiers = _tiers(section, providers, findings)
+    models = {*providers, *(str(model) for tier in tiers.values() for model in tier)}
     storage = section.section("storage")
     return ProjectFile(
         tenants=tenants,
         people=_people(section, tenants, findings),
         providers=providers,
-        tiers=_tiers(section, providers, findings),
+        tiers=tiers,
         tier_sources={name: place.ref for name, place in section.named("models").places.items()},
         servers=read_servers(section, files, findings),
         types=_types(section, findings),
         storage_url=storage.text("url", "sqlite:.leverframe/leverframe.db"),
         durability=storage.text("durability", "grouped"),
         signer=section.section("evidence").text("signer"),
-        budgets=read_budgets(section, tenants, findings),
+        budgets=read_budgets(section, tenants, models, findings),
         zones=read_zones(section, findings),
     )
 

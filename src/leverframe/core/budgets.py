@@ -76,7 +76,21 @@ def lacking(windows: Iterable[Window], cost: Mapping[BudgetUnit, int]) -> tuple[
 
 def last_to_reset(windows: Sequence[Window]) -> Window:
     """The shared window that has no room for longest: before it resets, asking again is in vain.  Not for none."""
-    return max(windows, key=lambda window: (window.resets_at is None, window.resets_at or _LONG_AGO))
+    return max(windows, key=_full_for)
+
+
+def at_work(windows: Iterable[Window]) -> Mapping[BudgetUnit, int]:
+    """What a call adds to its cost where a window bounds the calls that are at work at once; empty where none does.
+
+    It is reserved like all else and settled as nothing: the room comes back when the call ends.
+    """
+    return {BudgetUnit.IN_FLIGHT: 1} if any(one.unit is BudgetUnit.IN_FLIGHT for one in windows) else {}
+
+
+def _full_for(window: Window) -> tuple[bool, datetime]:
+    """How long a window stays full: for ever, until it resets, or as long as a call lasts."""
+    never = window.resets_at is None and window.unit is not BudgetUnit.IN_FLIGHT
+    return never, window.resets_at or _LONG_AGO
 
 
 def fits(window: Window, amount: int) -> bool:

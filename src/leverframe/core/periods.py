@@ -15,10 +15,11 @@ _DECEMBER = 12
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Period:
-    """A stretch of time, its end not included; both ends in UTC.  `total` has neither end.
+    """A stretch of time, its end not included; both ends in UTC.  `total` and `now` have neither end.
 
     `id` is the same for every instant in it and never that of another period of the same kind: `2026-11` for a month,
-    `2026-11-22` for a day, `2026-11-22T09Z` for an hour, `2026-11-22T09:46Z` for a minute, `all` for `total`.
+    `2026-11-22` for a day, `2026-11-22T09Z` for an hour, `2026-11-22T09:46Z` for a minute, `all` for
+    `total`, `now` for what is at work.
     """
 
     id: str
@@ -58,6 +59,8 @@ def period(window: BudgetPeriod, at: datetime, zone: tzinfo) -> Period:
             return Period(
                 id=first.isoformat()[:7], starts_at=_begins(first, zone), resets_at=_begins(_next_month(first), zone)
             )
+        case BudgetPeriod.NOW:
+            return Period(id="now", starts_at=None, resets_at=None)
         case BudgetPeriod.TOTAL:
             return Period(id="all", starts_at=None, resets_at=None)
         case _:

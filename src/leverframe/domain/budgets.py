@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from leverframe.domain.ids import BudgetId, TenantId, WindowId, WorkflowName
+from leverframe.domain.ids import BudgetId, TeamName, TenantId, WindowId, WorkflowName
 from leverframe.domain.policy import SourceRef
 
 
@@ -22,6 +22,11 @@ class BudgetUnit(StrEnum):
     TOOL_CALLS = "tool_calls"
     STEPS = "steps"
     WALL_US = "wall_us"  # microseconds; approvals stop this clock
+    IN_FLIGHT = "in_flight"  # calls at work now: reserved while one is, and never spent
+
+
+# What one run has windows of; how many of its calls are at work at once is for its project to bound.
+RUN_UNITS = tuple(unit for unit in BudgetUnit if unit is not BudgetUnit.IN_FLIGHT)
 
 
 class BudgetPeriod(StrEnum):
@@ -32,6 +37,7 @@ class BudgetPeriod(StrEnum):
     DAY = "day"
     MONTH = "month"
     TOTAL = "total"  # never resets
+    NOW = "now"  # of no length: what is at work at this moment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,13 +78,17 @@ class BudgetLimits:
 class SharedBudget:
     """One item of `budgets:`, with the limits of one window over all runs of its scope.
 
-    `tenant` None: each tenant by itself, since tenants never share a count (invariant I8).  `workflow` None: all of a
-    tenant's workflows together.  One of the two is given.
+    `tenant` None: each tenant by itself, since tenants never share a count (invariant I8).  `workflow`, `team`, `key`
+    and `model` None: all of a tenant's together.  One of the five is given.  `key` is a key's name, so that the
+    successor of a rotated one counts with it; `model` is `PROVIDER/MODEL` or a whole `PROVIDER`.
     """
 
     period: BudgetPeriod
     source: SourceRef
     tenant: TenantId | None = None
     workflow: WorkflowName | None = None
+    team: TeamName | None = None
+    key: str | None = None
+    model: str | None = None
     limits: Mapping[BudgetUnit, int] = field(default_factory=dict)
     sources: Mapping[BudgetUnit, SourceRef] = field(default_factory=dict)

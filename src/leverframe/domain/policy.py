@@ -133,13 +133,17 @@ class Deny:
     """The call never runs.
 
     `stops_run`: a budget of the run is used up, and the run ends by its fallback.  `exhausted`: only budgets that span
-    runs are; the run may go on without the call, or ask again after `resets_at` (None: they never reset).
+    runs are; the run may go on without the call, or ask again after `resets_at` (None: they never reset, or what
+    is full is `in_flight` and has room when a call ends).  `unit`, `limit` and `left` are of the window of `exhausted`.
     """
 
     reasons: tuple[Reason, ...]
     stops_run: str = ""  # the limit that is used up, e.g. "max_tool_calls 20"
     exhausted: BudgetId = BudgetId("")  # the budget that is without room for longest
     resets_at: datetime | None = None
+    unit: str = ""  # a `BudgetUnit` value: what of `exhausted` has no room
+    limit: int = 0
+    left: int = 0
 
 
 Decision = Allow | Hold | Deny

@@ -180,7 +180,10 @@ class TakeReserves:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SettleReserves:
-    """Turn a reservation into spending, once.  What `actual` does not name is settled as it was reserved."""
+    """Turn a reservation into spending, once.
+
+    What `actual` does not name is settled as it was reserved, and what was at work (`in_flight`) as nothing.
+    """
 
     reservation_id: ReservationId
     actual: Mapping[tuple[WindowId, BudgetUnit], int]

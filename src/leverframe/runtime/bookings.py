@@ -21,7 +21,12 @@ def set_aside(
     reservation_id: ReservationId, reserves: Iterable[Reserve], windows: Iterable[Window]
 ) -> dict[str, DetailValue]:
     """The worst case of a call, in each window; empty where nothing was set aside."""
-    limits = {(one.window_id, one.unit.value): one.limit for one in windows if one.limit < UNLIMITED}
+    # How many were at work at once is not a sum that an auditor could make; its limit is left out.
+    limits = {
+        (one.window_id, one.unit.value): one.limit
+        for one in windows
+        if one.limit < UNLIMITED and one.unit is not BudgetUnit.IN_FLIGHT
+    }
     parts = []
     for part in reserves:
         limit = limits.get((part.window_id, part.unit))
@@ -75,6 +80,8 @@ def taken(
     """
     actual = {(ctx.window_id, unit): amount for unit, amount in used.items()}
     for window in ctx.booked.pop(reservation_id, ()):
-        if window.unit in used:
+        if window.unit is BudgetUnit.IN_FLIGHT:
+            actual[window.window_id, window.unit] = 0
+        elif window.unit in used:
             actual[window.window_id, window.unit] = used[window.unit]
     return actual

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from leverframe.domain.approvals import ApprovalState
-from leverframe.domain.budgets import BudgetUnit
+from leverframe.domain.budgets import RUN_UNITS, BudgetUnit
 from leverframe.domain.errors import Contended
 from leverframe.domain.evidence import DetailValue, EntryDraft, EventType
 from leverframe.domain.json import Json
@@ -81,7 +81,7 @@ async def end_run(ctx: RunContext, end: RunEnd) -> Run:
         output_ref=sealed[0].digest,
     )
     detail: dict[str, DetailValue] = {
-        **{f"total_{unit.value}": totals.get(unit, 0) for unit in BudgetUnit if unit is not BudgetUnit.WALL_US},
+        **{f"total_{unit.value}": totals.get(unit, 0) for unit in RUN_UNITS if unit is not BudgetUnit.WALL_US},
         **{f"limit_{window.unit.value}": window.limit for window in windows if window.limit < UNLIMITED},
         "steps": len(ctx.steps),
     }

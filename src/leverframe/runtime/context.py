@@ -13,7 +13,7 @@ from leverframe.core.disclosures import open_, seal
 from leverframe.core.policy import CompiledPolicy
 from leverframe.core.provenance import ValueIndex
 from leverframe.core.redaction import Redaction, learn
-from leverframe.core.shared_budgets import shared_windows, with_books
+from leverframe.core.shared_budgets import shared_windows, with_books, with_raises
 from leverframe.domain.authority import ApiKey, Authority, KillSwitch
 from leverframe.domain.budgets import BudgetUnit, Window
 from leverframe.domain.contracts import Contract
@@ -149,9 +149,12 @@ class RunContext:
     def _active_until(self) -> float:
         return self.services.clock.monotonic() if self.waiting_since is None else self.waiting_since
 
-    async def windows(self, at: datetime) -> tuple[Window, ...]:
-        """The run's own windows, then those of the shared budgets that apply to it at this moment."""
-        return (*await self.run_windows(), *await self._shared_windows(at))
+    async def windows(self, at: datetime, *, model: str | None = None) -> tuple[Window, ...]:
+        """The run's own windows, then those of the shared budgets that apply to a call at this moment.
+
+        `model` is that of a model call, `PROVIDER/MODEL`.
+        """
+        return (*await self.run_windows(), *await self._shared_windows(at, model))
 
     async def run_windows(self) -> tuple[Window, ...]:
         """The run's windows as the store has them, the wall clock brought up to now.
@@ -166,17 +169,25 @@ class RunContext:
             window if window.unit is not BudgetUnit.WALL_US else _with_running(window, running) for window in stored
         )
 
-    async def _shared_windows(self, at: datetime) -> tuple[Window, ...]:
+    async def _shared_windows(self, at: datetime, model: str | None) -> tuple[Window, ...]:
         """Today's budgets of the project, not those of the run's release: a limit binds from when it is written."""
         project = self.services.project
         if not project.budgets:
             return ()
-        tenant = self.run.tenant
+        tenant, key = self.run.tenant, self.key
         windows = shared_windows(
-            project.budgets, tenant=tenant, workflow=self.run.workflow, at=at, zone=project.zone_of(tenant)
+            project.budgets,
+            tenant=tenant,
+            workflow=self.run.workflow,
+            at=at,
+            zone=project.zone_of(tenant),
+            team=None if key is None else key.team,
+            key=None if key is None else key.name,
+            model=model,
         )
         if not windows:
             return ()
+        windows = with_raises(windows, self.services.authority.current().raises, at)
         ids = tuple(dict.fromkeys(window.window_id for window in windows))
         return with_books(windows, await self.services.journal.shared_windows(ids))
 

@@ -75,6 +75,9 @@ class Exhausted:
     budget: BudgetId
     resets_at: datetime | None
     message: str
+    unit: str = ""  # a `BudgetUnit` value: what of it has no room
+    limit: int = 0  # micro-dollars for `usd`, else a count
+    left: int = 0
 
     @property
     def reason(self) -> str:

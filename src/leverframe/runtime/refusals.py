@@ -19,7 +19,15 @@ def refused(path: StepPath, deny: Deny) -> Refused | Stopped | Exhausted:
     if deny.stops_run:
         return Stopped(path=path, limit=deny.stops_run, message=message)
     if deny.exhausted:
-        return Exhausted(path=path, budget=deny.exhausted, resets_at=deny.resets_at, message=message)
+        return Exhausted(
+            path=path,
+            budget=deny.exhausted,
+            resets_at=deny.resets_at,
+            message=message,
+            unit=deny.unit,
+            limit=deny.limit,
+            left=deny.left,
+        )
     return Refused(path=path, reasons=deny.reasons, message=message)
 
 
@@ -28,8 +36,14 @@ def recorded_refusal(decision: Decision) -> dict[str, Json]:
     if not isinstance(decision, Deny):
         return {"stops_run": "", "exhausted": None}
     resets_at = rfc3339(decision.resets_at) if decision.resets_at is not None else None
-    full: Json = {"budget": decision.exhausted, "resets_at": resets_at} if decision.exhausted else None
-    return {"stops_run": decision.stops_run, "exhausted": full}
+    full: Json = {
+        "budget": decision.exhausted,
+        "resets_at": resets_at,
+        "unit": decision.unit,
+        "limit": decision.limit,
+        "left": decision.left,
+    }
+    return {"stops_run": decision.stops_run, "exhausted": full if decision.exhausted else None}
 
 
 def refused_again(step: Step, recorded: Json) -> Refused | Stopped | Exhausted:
@@ -46,6 +60,13 @@ def refused_again(step: Step, recorded: Json) -> Refused | Stopped | Exhausted:
             budget=BudgetId(str(full["budget"])),
             resets_at=datetime.fromisoformat(str(resets_at)) if resets_at else None,
             message=texts,
+            unit=str(full.get("unit", "")),
+            limit=_whole(full.get("limit")),
+            left=_whole(full.get("left")),
         )
     reason = Reason(rule=step.rule, then=Then.DENY, source=SourceRef(file=step.rule_source), text=texts)
     return Refused(path=step.path, reasons=(reason,), message=texts)
+
+
+def _whole(value: Json) -> int:
+    return value if isinstance(value, int) else 0

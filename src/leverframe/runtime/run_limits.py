@@ -6,7 +6,7 @@ A limit in the database is believed up to what the pinned contract says: whoever
 
 from collections.abc import Iterable, Mapping
 
-from leverframe.domain.budgets import BudgetUnit, Window
+from leverframe.domain.budgets import RUN_UNITS, BudgetUnit, Window
 from leverframe.domain.contracts import Contract
 from leverframe.domain.errors import AuthorityForged
 from leverframe.domain.ids import WindowId
@@ -66,7 +66,7 @@ def check_limits(contract: Contract, window_id: WindowId, stored: Iterable[Windo
 
 
 def _limits(contract: Contract, *, is_a_task: bool) -> Mapping[BudgetUnit, int]:
-    limits: dict[BudgetUnit, int] = dict.fromkeys(BudgetUnit, UNLIMITED)
+    limits: dict[BudgetUnit, int] = dict.fromkeys(RUN_UNITS, UNLIMITED)
     limits[BudgetUnit.STEPS] = DEFAULT_MAX_STEPS
     limits.update(contract.budget.limits)
     if not is_a_task and contract.budget.sources.get(BudgetUnit.STEPS, _DEFAULT) == _DEFAULT:

@@ -3,38 +3,53 @@
 Never: makes a window; one that nothing was reserved in yet is shown empty.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from leverframe.core.shared_budgets import shared_windows, with_books
+from leverframe.core.shared_budgets import every_window, with_books, with_raises
+from leverframe.domain.authority import BudgetRaise
 from leverframe.domain.budgets import Window
-from leverframe.domain.ids import TenantId, WorkflowName
+from leverframe.domain.ids import TenantId
 from leverframe.runtime.services import Services
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenWindow:
-    """One unit of one budget in its present period, for the tenant whose spending it bounds."""
+    """One unit of one budget in its present period, for the tenant whose spending it bounds.
+
+    The window's limit holds what `raises` add to it now.
+    """
 
     tenant: TenantId
     window: Window
+    raises: tuple[BudgetRaise, ...] = ()
+
+    @property
+    def raised(self) -> int:
+        """By how much its limit is above the project's file."""
+        return sum(one.amount for one in self.raises)
 
 
 async def open_windows(services: Services, at: datetime) -> tuple[OpenWindow, ...]:
-    """The windows of every tenant and workflow of the project, by tenant, id and unit."""
-    project = services.project
+    """The windows of every tenant of the project, by tenant, id and unit.
+
+    Raises:
+        AuthorityForged: raises were changed outside of Leverframe, so nobody knows the limits.
+    """
+    project, raises = services.project, services.authority.current().raises
     found: list[OpenWindow] = []
-    # A budget of a whole tenant is counted for a project without a workflow as well.
-    workflows = tuple(project.contracts) or (WorkflowName(""),)
     for tenant in project.tenants:
-        zone = project.zone_of(tenant)
-        windows = {
-            (one.window_id, one.unit): one
-            for workflow in workflows
-            for one in shared_windows(project.budgets, tenant=tenant, workflow=workflow, at=at, zone=zone)
-        }
-        ids = tuple(dict.fromkeys(window_id for window_id, _ in windows))
+        windows = every_window(project.budgets, tenant=tenant, at=at, zone=project.zone_of(tenant))
+        ids = tuple(dict.fromkeys(window.window_id for window in windows))
         stored = await services.journal.shared_windows(ids) if ids else ()
-        ordered = with_books((windows[place] for place in sorted(windows)), stored)
-        found += [OpenWindow(tenant=tenant, window=one) for one in ordered]
+        raised = with_raises(windows, raises, at)
+        found += [
+            OpenWindow(tenant=tenant, window=one, raises=_raises_of(one, raises, at))
+            for one in with_books(raised, stored)
+        ]
     return tuple(found)
+
+
+def _raises_of(window: Window, raises: Iterable[BudgetRaise], at: datetime) -> tuple[BudgetRaise, ...]:
+    return tuple(one for one in raises if (one.budget, one.unit) == (window.budget, window.unit) and at < one.until)

@@ -190,7 +190,14 @@ def _out_of_budget(windows: tuple[Window, ...], cost: Mapping[BudgetUnit, int]) 
     if of_run is not None:
         return Deny(reasons=why, stops_run=limit_text(of_run))
     last = last_to_reset(full)
-    return Deny(reasons=why, exhausted=last.budget, resets_at=last.resets_at)
+    return Deny(
+        reasons=why,
+        exhausted=last.budget,
+        resets_at=last.resets_at,
+        unit=last.unit.value,
+        limit=last.limit,
+        left=last.left,
+    )
 
 
 def _counting_a_step(denied: Deny, question: Question) -> Deny:

@@ -132,10 +132,13 @@ def no_room(window: Window, cost: Mapping[BudgetUnit, int]) -> Reason:
 
 def _exhausted(window: Window, asked: str) -> Reason:
     """A budget that spans runs; an overrun one has less than nothing left, and says so."""
-    if window.resets_at is None:
-        when = "It never resets: raise its limit in leverframe.yaml."
+    raising = f"raise it for a while: leverframe budgets raise {window.budget}"
+    if window.unit is BudgetUnit.IN_FLIGHT:
+        when = "There is room again when a call that is at work ends."
+    elif window.resets_at is None:
+        when = f"It never resets: {raising}"
     else:
-        when = f"It resets at {rfc3339_s(window.resets_at)}; ask again then, or raise its limit in leverframe.yaml."
+        when = f"It resets at {rfc3339_s(window.resets_at)}; ask again then, or {raising}"
     limit = f"{window.key} {left_text(replace(window, settled=0, reserved=0))}"
     text = f"budget {window.budget} has {left_text(window)} left of {limit}, and this call needs {asked}. {when}"
     return _deny(BUDGET_EXHAUSTED, window.source, text)

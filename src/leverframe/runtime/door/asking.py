@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from leverframe.core.budgets import at_work
 from leverframe.core.policy import (
     Asker,
     GrantedApproval,
@@ -94,6 +95,7 @@ async def load(ctx: RunContext, ask: Ask, read: ReadFact) -> Loaded:
         envelope = freeze(ctx, ask.spec, ask.args, facts=facts, key=ask.idempotency_key, nonce=ask.nonce)
     lookups = _lookups(ctx, ask, facts, now)
     once = _once(ctx, ask, facts, now)
+    windows = await _windows(ctx, ask, now)
     question = Question(
         tool=ask.tool,
         spec=ask.spec,
@@ -103,8 +105,8 @@ async def load(ctx: RunContext, ask: Ask, read: ReadFact) -> Loaded:
         closed=ask.closed,
         facts=facts,
         history=await ctx.services.journal.history(lookups) if lookups else {},
-        windows=await _windows(ctx, ask, now),
-        cost=_cost(ask),
+        windows=windows,
+        cost=_cost(ask, windows),
         arg_labels=_labels(ctx, ask),
         granted=_granted(ask.approval, envelope, now),
         once_per_seen=await _once_seen(ctx, ask, once),
@@ -225,13 +227,15 @@ async def _once_seen(ctx: RunContext, ask: Ask, once: OnceFree | None) -> bool |
     return None if once is None else await ctx.services.journal.once_seen(once)
 
 
-def _cost(ask: Ask) -> Mapping[BudgetUnit, int]:
+def _cost(ask: Ask, windows: tuple[Window, ...]) -> Mapping[BudgetUnit, int]:
     """The worst case of a tool call: itself, one step, its vendor's fee; what the asker does not count is left out."""
     fee = ask.spec.cost if ask.spec is not None else 0
     match ask.asker:
         case Asker.AGENT:
-            return {BudgetUnit.TOOL_CALLS: 1, BudgetUnit.STEPS: 1, BudgetUnit.USD: fee}
-        case Asker.REENTRY | Asker.DOOR:
+            return {BudgetUnit.TOOL_CALLS: 1, BudgetUnit.STEPS: 1, BudgetUnit.USD: fee, **at_work(windows)}
+        case Asker.REENTRY:
+            return {BudgetUnit.USD: fee, **at_work(windows)}
+        case Asker.DOOR:
             return {BudgetUnit.USD: fee}
 
 

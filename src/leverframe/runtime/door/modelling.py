@@ -6,6 +6,7 @@ mid-call costs (its whole bound, since the vendor may bill for it).  Never: spea
 
 from dataclasses import replace
 
+from leverframe.core.budgets import at_work
 from leverframe.core.canonical import decode, encode
 from leverframe.core.policy import ModelQuestion, decide
 from leverframe.core.policy.recorded import model_question_json, reason_json
@@ -104,7 +105,7 @@ async def _one_candidate(models: ModelCaller, ctx: RunContext, model: ModelRef, 
     path = wanted.path
     for _ in range(_TRIES):
         authority = ctx.services.authority.current()
-        windows = await ctx.windows(ctx.services.mint.now())
+        windows = await ctx.windows(ctx.services.mint.now(), model=str(model))
         asked = clamped(models, ctx, model, wanted, windows)
         before = ctx.steps.get(path)
         # One call of the loop counts once, however many candidates are asked for it.
@@ -114,6 +115,7 @@ async def _one_candidate(models: ModelCaller, ctx: RunContext, model: ModelRef, 
             BudgetUnit.INPUT_TOKENS: asked.bound.input_tokens,
             BudgetUnit.OUTPUT_TOKENS: asked.bound.output_tokens,
             BudgetUnit.USD: asked.bound.cost,
+            **at_work(windows),
         }
         killed = ctx.killed(authority, model=str(model))
         question = ModelQuestion(model=str(model), run=ctx.facts, windows=windows, cost=cost, killed=killed)

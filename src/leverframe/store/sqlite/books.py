@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from leverframe.domain.budgets import BudgetUnit
 from leverframe.domain.ids import ReservationId, RunId, TenantId
 from leverframe.domain.proposals import (
     Change,
@@ -160,7 +161,8 @@ class Books:
         if found is not None:
             for window_id, unit, amount in found.amounts:
                 place: _Place = (window_id, unit)
-                spent = actual.pop(place, amount)
+                # A call that is over is not at work, whatever is known of what it took.
+                spent = actual.pop(place, 0 if unit == BudgetUnit.IN_FLIGHT else amount)
                 self._move(place, self._window(tenant, place), actual=spent, amount=amount)
             self._close(change.reservation_id, found, "settled")
         for rest, spent in sorted(actual.items()):

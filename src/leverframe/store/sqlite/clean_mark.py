@@ -30,7 +30,7 @@ _FORFEITABLE = """
 SELECT w.window_id, w.unit, w.tenant, w.run_id, w.ceiling - w.settled - w.reserved
   FROM windows AS w
   LEFT JOIN runs AS r ON r.run_id = w.run_id
- WHERE w.ceiling > w.settled + w.reserved AND (w.run_id IS NULL OR r.state <> 'ended')
+ WHERE w.ceiling > w.settled + w.reserved AND w.unit <> 'in_flight' AND (w.run_id IS NULL OR r.state <> 'ended')
  ORDER BY w.tenant, w.window_id, w.unit
 """
 

@@ -1,0 +1,113 @@
+"""What is left of the budgets of a call, and when to ask again, as response headers that clients read.
+
+Knows: our own headers, one for each limit, and those of the two vendors, which their SDKs and many agents read.  Where
+several windows of a unit apply, the one with the least left speaks.  Never: tells of another tenant, team or key, as
+only the windows of the caller's own call are given to it.
+Sources: OpenAI, "Rate limits" (x-ratelimit-*; spans such as `6m0s`); Anthropic, "Rate limits" (anthropic-ratelimit-*,
+RFC 3339); RFC 9110 section 10.2.3 (Retry-After); `x-should-retry` is read by both official SDKs.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from decimal import Decimal
+from math import ceil
+
+from leverframe.domain.budgets import BudgetUnit, Window
+from leverframe.domain.money import MICRO
+from leverframe.domain.time import rfc3339_s
+
+# A window without a limit of anybody's: see `runtime.run_limits.UNLIMITED`.
+_UNLIMITED = 2**53
+_LONGEST_RETRY_S = 60  # the SDKs follow a Retry-After up to a minute, and else ask again at once
+_AT_WORK_S = 1
+_HOUR_S, _MINUTE_S = 3_600, 60
+
+# What the vendors call our units.
+_OPENAI: Mapping[BudgetUnit, str] = {BudgetUnit.MODEL_CALLS: "requests", BudgetUnit.OUTPUT_TOKENS: "tokens"}
+_ANTHROPIC: Mapping[BudgetUnit, str] = {
+    BudgetUnit.MODEL_CALLS: "requests",
+    BudgetUnit.INPUT_TOKENS: "input-tokens",
+    BudgetUnit.OUTPUT_TOKENS: "output-tokens",
+}
+
+
+def budget_headers(windows: Iterable[Window], at: datetime) -> dict[str, str]:
+    """Headers of an answer, by name in lower case.
+
+    `leverframe-budget-<scope>-<window>-<unit>-limit`, `-left` and `-reset` for every limit, in dollars for `usd`; for
+    example `leverframe-budget-key-day-usd-left: 4.31`.  Two budgets of one such name: the one with less left.
+
+    Args:
+        windows: those that the call counts in, with their books.
+        at: now.
+    """
+    limited = sorted((one for one in windows if one.limit < _UNLIMITED), key=lambda one: one.left, reverse=True)
+    found: dict[str, str] = {}
+    # The one with the least left is written last.
+    for window in limited:
+        name = f"leverframe-budget-{_named(window)}"
+        found[f"{name}-limit"] = _amount(window.unit, window.limit)
+        found[f"{name}-left"] = _amount(window.unit, max(0, window.left))
+        if window.resets_at is not None:
+            found[f"{name}-reset"] = rfc3339_s(window.resets_at)
+        # A vendor's limit is one that resets: a run's own, or a total, would be waited for in vain.
+        if window.resets_at is not None:
+            found.update(_of_vendors(window, window.resets_at, at))
+    return found
+
+
+def retry_headers(resets_at: datetime | None, unit: str, at: datetime) -> dict[str, str]:
+    """When to ask again after a refusal for want of room, and whether an SDK should do so by itself.
+
+    Args:
+        resets_at: when the window that is full resets; None: never, or when a call ends.
+        unit: the `BudgetUnit` value of that window.
+        at: now.
+    """
+    if unit == BudgetUnit.IN_FLIGHT:
+        return {"retry-after": str(_AT_WORK_S), "x-should-retry": "true"}
+    if resets_at is None:
+        return {"x-should-retry": "false"}
+    left_s = max(1, ceil((resets_at - at).total_seconds()))
+    return {"retry-after": str(left_s), "x-should-retry": "true" if left_s <= _LONGEST_RETRY_S else "false"}
+
+
+def _named(window: Window) -> str:
+    """`key-day-usd`, `workflow-model-minute-model-calls`, `run-output-tokens`: kinds alone, never the names."""
+    unit = window.unit.value.replace("_", "-")
+    if not window.budget:
+        return f"run-{unit}"
+    scope, _, rest = window.budget.partition("/")
+    if scope != "model" and "/model/" in f"/{rest}":
+        scope = f"{scope}-model"
+    return f"{scope}-{window.budget.rpartition('/')[2]}-{unit}"
+
+
+def _of_vendors(window: Window, resets_at: datetime, at: datetime) -> dict[str, str]:
+    found: dict[str, str] = {}
+    limit, left = str(window.limit), str(max(0, window.left))
+    openai, anthropic = _OPENAI.get(window.unit), _ANTHROPIC.get(window.unit)
+    if openai is not None:
+        found[f"x-ratelimit-limit-{openai}"] = limit
+        found[f"x-ratelimit-remaining-{openai}"] = left
+        found[f"x-ratelimit-reset-{openai}"] = _span(max(0, ceil((resets_at - at).total_seconds())))
+    if anthropic is not None:
+        found[f"anthropic-ratelimit-{anthropic}-limit"] = limit
+        found[f"anthropic-ratelimit-{anthropic}-remaining"] = left
+        found[f"anthropic-ratelimit-{anthropic}-reset"] = rfc3339_s(resets_at)
+    return found
+
+
+def _amount(unit: BudgetUnit, amount: int) -> str:
+    if unit in {BudgetUnit.USD, BudgetUnit.WALL_US}:
+        return format((Decimal(amount) / MICRO).normalize(), "f")
+    return str(amount)
+
+
+def _span(seconds: int) -> str:
+    """`6m0s`, as a Go duration: what the vendor sends."""
+    hours, rest = divmod(seconds, _HOUR_S)
+    minutes, left_s = divmod(rest, _MINUTE_S)
+    if hours:
+        return f"{hours}h{minutes}m{left_s}s"
+    return f"{minutes}m{left_s}s" if minutes else f"{left_s}s"
