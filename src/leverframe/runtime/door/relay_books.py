@@ -40,10 +40,10 @@ class Books:
         return at - self.read_at < _FRESH_S and (self.until is None or now < self.until)
 
 
-async def read_books(ctx: RunContext, now: datetime) -> Books:
-    """Read them from the store."""
+async def read_books(ctx: RunContext, now: datetime, model: str) -> Books:
+    """Read those of a call of `PROVIDER/MODEL` from the store."""
     at = ctx.services.clock.monotonic()
-    windows = await ctx.windows(now)
+    windows = await ctx.windows(now, model=model)
     limited = tuple(one for one in windows if one.limit < UNLIMITED)
     shared = [one for one in limited if one.budget]
     known = {(one.window_id, one.unit): one for one in await _stored(ctx, shared)}

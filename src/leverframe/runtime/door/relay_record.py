@@ -297,6 +297,8 @@ def _amount(unit: BudgetUnit, used: ModelBound) -> int | None:
             return used.input_tokens
         case BudgetUnit.OUTPUT_TOKENS:
             return used.output_tokens
+        case BudgetUnit.IN_FLIGHT:
+            return 0
         case _:
             return None
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
+from leverframe.core.budgets import at_work
 from leverframe.core.policy import ModelQuestion, decide
 from leverframe.domain.authority import KillSwitch
 from leverframe.domain.budgets import BudgetUnit
@@ -111,7 +112,7 @@ class Relayer:
         while tries:
             books = await _books(run, way.model, is_asked_anew=is_asked_anew)
             clamped = clamp(self._relays, ask.call, way.model, run.ctx.contract, books)
-            cost = _cost(clamped, way)
+            cost = {**_cost(clamped, way), **at_work(books.windows)}
             killed = _killed(run, ask, way)
             question = ModelQuestion(
                 model=str(way.model), run=run.ctx.facts, windows=books.windows, cost=cost, killed=killed
@@ -197,7 +198,7 @@ async def _books(run: RelayRun, model: ModelRef, *, is_asked_anew: bool) -> Book
     now = services.mint.now()
     known = run.books.get(name)
     if known is None or is_asked_anew or not known.is_fresh(now, services.clock.monotonic()):
-        known = run.books[name] = await read_books(run.ctx, now)
+        known = run.books[name] = await read_books(run.ctx, now, name)
     return known
 
 
