@@ -91,7 +91,7 @@ def encode_leaf(draft: EntryDraft, run_seq: int | None) -> bytes:
         }
     if draft.detail:
         leaf["detail"] = _detail(draft)
-    commitments = sorted(one.digest for one in draft.disclosures if not one.is_redacted)
+    commitments = sorted([one.digest for one in draft.disclosures if not one.is_redacted])
     if commitments:
         leaf["_sd"] = commitments
     encoded = _encode(leaf)
@@ -102,8 +102,12 @@ def encode_leaf(draft: EntryDraft, run_seq: int | None) -> bytes:
 
 def _put(leaf: dict[str, object], names: tuple[str, ...], values: tuple[str | int | None, ...]) -> None:
     for name, value in zip(names, values, strict=True):
-        if value is not None and value != "":
-            leaf[name] = _cleartext(name, value) if isinstance(value, str) else value
+        if value is None or value == "":
+            continue
+        # In the loop and not in a function: an entry has a dozen of these.
+        if isinstance(value, str) and _is_cleartext(value) is None:
+            raise _no_cleartext(name)
+        leaf[name] = value
 
 
 def _detail(draft: EntryDraft) -> dict[str, object]:
@@ -120,6 +124,10 @@ def _detail(draft: EntryDraft) -> dict[str, object]:
 
 def _cleartext(name: str, text: str) -> str:
     if _is_cleartext(text) is None:
-        # The value is not repeated: it may be the personal text that must not get into a log.
-        raise ValueError(f"{name!r} is logged in clear and takes an id, hash or enum of 1 to 256 characters, no text")
+        raise _no_cleartext(name)
     return text
+
+
+def _no_cleartext(name: str) -> ValueError:
+    # The value is not repeated: it may be the personal text that must not get into a log.
+    return ValueError(f"{name!r} is logged in clear and takes an id, hash or enum of 1 to 256 characters, no text")

@@ -6,12 +6,14 @@ Source of the verifiers: RFC 9162, sections 2.1.3.2 and 2.1.4.2.  Never: keeps a
 """
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass
 
 from leverframe.domain.evidence import TreeState
 
 EMPTY_ROOT = hashlib.sha256(b"").digest()
+
+_EVERY_LEVEL: Container[int] = range(64)
 
 GetHash = Callable[[int, int], bytes]
 
@@ -27,7 +29,7 @@ class Node:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Growth:
-    """A grown tree, and every perfect subtree that became complete, leaf hashes included, in order of completion."""
+    """A grown tree, and the perfect subtrees that became complete, leaf hashes included, in order of completion."""
 
     state: TreeState
     nodes: tuple[Node, ...]
@@ -43,15 +45,20 @@ def node_hash(left: bytes, right: bytes) -> bytes:
     return hashlib.sha256(b"\x01" + left + right).digest()
 
 
-def extend(state: TreeState, leaf_hashes: Iterable[bytes]) -> Growth:
-    """Append leaves to a tree of which only the frontier is known: O(1) hashes a leaf, amortised."""
+def extend(state: TreeState, leaf_hashes: Iterable[bytes], *, levels: Container[int] = _EVERY_LEVEL) -> Growth:
+    """Append leaves to a tree of which only the frontier is known: O(1) hashes a leaf, amortised.
+
+    `levels` are those whose nodes are wanted.
+    """
     size, frontier, nodes = state.size, list(state.frontier), list[Node]()
     for one in leaf_hashes:
         digest, level, index = one, 0, size
-        nodes.append(Node(level=0, index=index, hash=digest))
+        if level in levels:
+            nodes.append(Node(level=0, index=index, hash=digest))
         while index & 1:
             digest, level, index = node_hash(frontier.pop(), digest), level + 1, index >> 1
-            nodes.append(Node(level=level, index=index, hash=digest))
+            if level in levels:
+                nodes.append(Node(level=level, index=index, hash=digest))
         frontier.append(digest)
         size += 1
     return Growth(state=TreeState(size=size, frontier=tuple(frontier)), nodes=tuple(nodes))

@@ -1,7 +1,8 @@
 """The books of one transaction: the windows and reservations that its proposals move, read once and written once.
 
 Knows: reserve, settle, void, on rows that were read inside this transaction and are written before it ends.  Nobody
-else can write meanwhile, so the rows in memory are the rows of the database.  Never: outlives its transaction.
+else can write meanwhile, so the rows in memory are the rows of the database.  Never: is gone on with
+after its transaction where another connection has committed since (`Batch.goes_on`).
 Invariants: those of `windows`, kept here; tests/property/test_store_races.py and tests/contract/test_store_ceilings.py.
 Rules: docs/adr/0007-visible-and-durable.md, docs/adr/0011-a-batch-writes-each-row-once.md.
 """
@@ -35,6 +36,9 @@ _LARGEST = 2**63 - 1
 # A ceiling is raised by a part of the limit.  A small part costs more flushes; a large one leaves more idle after a
 # power cut.  A run ends soon, so a large part of its own windows may lapse with it.
 _LEASE_OF_RUN, _LEASE_OF_SHARED = 2, 64
+
+# Beyond this many all are read again, so that a process that lives long does not grow.
+_MOST_KNOWN = 4_096
 
 _Place = tuple[str, str]  # window id, unit
 
@@ -72,6 +76,12 @@ class Books:
         self.moves = 0
         self.is_raised = False
 
+    def again(self) -> None:
+        """Another transaction begins, and nobody else has written since the last."""
+        self.is_raised = False
+        if len(self._windows) > _MOST_KNOWN or len(self._reservations) > _MOST_KNOWN:
+            self.forget()
+
     def prefetch(self, proposals: Iterable[Proposal]) -> None:
         """Read in two questions what these proposals will move."""
         window_ids: set[str] = set()
@@ -79,13 +89,15 @@ class Books:
         for proposal in proposals:
             for change in proposal.changes:
                 _note(change, window_ids, wanted)
-        if wanted:
-            self._reservations = dict.fromkeys(wanted)
-            self._reservations.update(reservations.read(self._tx, wanted))
-            for found in self._reservations.values():
-                if found is not None and found.state == "open":
-                    window_ids.update([window_id for window_id, _, _ in found.amounts])
-        self._load(window_ids)
+        unknown = wanted - self._reservations.keys()
+        if unknown:
+            self._reservations.update(dict.fromkeys(unknown))
+            self._reservations.update(reservations.read(self._tx, unknown))
+        for reservation_id in wanted:
+            found = self._reservations[reservation_id]
+            if found is not None and found.state == "open":
+                window_ids.update([window_id for window_id, _, _ in found.amounts])
+        self._load(window_ids - self._read)
 
     def write(self) -> None:
         """Write what moved.

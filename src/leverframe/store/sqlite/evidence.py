@@ -94,8 +94,8 @@ class _Entry:
 class Appender:
     """Appends entries within one transaction: each gets its place at once, and is written with all others at the end.
 
-    The trees and places that it has read are good until that transaction ends, and never longer: other processes write
-    too.
+    The trees and places that it has read are good until that transaction ends, and longer only while no other
+    connection commits (`Batch.goes_on`): other processes write too.
     """
 
     def __init__(self, tx: sqlite3.Connection, ring: Keyring) -> None:
@@ -147,13 +147,20 @@ class Appender:
         grown: dict[TenantId, tuple[TreeState, int]] = {}
         for tenant, entries in self._entries.items():
             if entries:
-                grown[tenant] = self._write(tenant, entries), to_us(entries[-1].draft.at)
+                self._trees[tenant] = tree = self._write(tenant, entries)
+                grown[tenant] = tree, to_us(entries[-1].draft.at)
+        self._entries.clear()
         return grown
+
+    def forget(self) -> None:
+        """Look again for the places of runs, and for the keys of their values."""
+        self._seqs.clear()
+        self.keys.reset()
 
     def _write(self, tenant: TenantId, entries: Sequence[_Entry]) -> TreeState:
         tree = self._trees[tenant]
         hashes = [merkle.leaf_hash(one.leaf) for one in entries]
-        growth = merkle.extend(tree, hashes)
+        growth = merkle.extend(tree, hashes, levels=_KEPT_LEVELS)
         self._tx.executemany(
             _PUT_LEAF,
             [
@@ -171,7 +178,7 @@ class Appender:
                 for index, (one, leaf_hash) in enumerate(zip(entries, hashes, strict=True), tree.size)
             ],
         )
-        kept = [(tenant, node.level, node.index, node.hash) for node in growth.nodes if node.level in _KEPT_LEVELS]
+        kept = [(tenant, node.level, node.index, node.hash) for node in growth.nodes]
         if kept:
             self._tx.executemany(_PUT_NODE, kept)
         disclosures.put(self._tx, self.keys, [one.draft for one in entries if one.draft.disclosures])

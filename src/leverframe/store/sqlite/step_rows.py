@@ -34,6 +34,10 @@ class StepRows:
         self._acts: set[bytes] = set()
         self.moves = 0
 
+    def again(self) -> None:
+        """Another transaction begins, and nobody else has written since the last."""
+        self._ids.clear()
+
     def put(self, change: PutStep) -> GuardFailed | None:
         """Write a step, new or over one in an expected state."""
         step, key = change.step, (change.step.run_id, change.step.path)

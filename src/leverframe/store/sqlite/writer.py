@@ -2,8 +2,8 @@
 
 Knows: group commit.  A thread owns the write connection, takes what waits (up to 256 proposals), holds the lock between
 processes, opens one transaction, carries the proposals out and commits.  Visible proposals are answered then; durable
-ones when the flusher has flushed.  Never: keeps a head or a window between transactions, since other processes write
-too.  Rules: ADR-0004, ADR-0007; the contract is `ports.store.Writer`.
+ones when the flusher has flushed.  Never: goes on with a head or a window of an earlier transaction where any other
+connection has committed since.  Rules: ADR-0004, ADR-0007, ADR-0011; the contract is `ports.store.Writer`.
 """
 
 import asyncio
@@ -71,6 +71,7 @@ class SqliteWriter:
         self._ring = ring
         self._boot = boot
         self._is_strict = is_strict
+        self._kept: Batch | None = None  # of the last transaction that committed
         self._line = Line(patience_s=patience_s, admit=self._admit, late=partial(held_too_long, path, patience_s))
         # A daemon: a process that ends without close() must not wait for ever; what was not committed never happened.
         self._thread = threading.Thread(target=self._serve, name="leverframe-store-writer", daemon=True)
@@ -140,10 +141,10 @@ class SqliteWriter:
 
     def _transact(self, tickets: list[Ticket], *, is_careful: bool) -> _Done:
         """One transaction for the batch."""
-        batch, is_marked = Batch(self._connection, self._ring, is_careful=is_careful), False
         self._connection.execute("BEGIN IMMEDIATE")
         crash_point("after_begin")
-        if not all(self._waits(ticket) for ticket in tickets) and not clean_mark.is_there(self._connection, self._boot):
+        batch, is_marked = self._begin(is_careful=is_careful), False
+        if not all(self._waits(ticket) for ticket in tickets) and not batch.is_marked(self._boot):
             clean_mark.put(self._connection, self._boot)
             is_marked = True
         if is_careful:
@@ -156,9 +157,19 @@ class SqliteWriter:
         crash_point("before_commit")
         self._connection.execute("COMMIT")
         crash_point("after_commit")
+        self._kept = None if is_careful else batch
         # Still under the lock: nobody may build on a ceiling or a mark that a power cut could take away.
         failed = self._flusher.flush() if batch.books.is_raised or is_marked else None
         return _Done(outcomes=outcomes, grown=grown, failed=failed)
+
+    def _begin(self, *, is_careful: bool) -> Batch:
+        """The last batch, where all it knew is still so; else a new one, which looks."""
+        kept, self._kept = self._kept, None
+        if kept is not None and not is_careful and kept.goes_on():
+            return kept
+        batch = Batch(self._connection, self._ring, is_careful=is_careful)
+        batch.begin()
+        return batch
 
     def _waits(self, ticket: Ticket) -> bool:
         """Whether its caller is answered only after the flush."""
