@@ -39,6 +39,8 @@ people:
 providers:
   openai: {wire: openai, key: secret://env/OPENAI_API_KEY}
   vllm: {wire: openai, url: "http://10.0.0.7:8000/v1", private: allowed}
+  claude: {wire: anthropic, key: secret://env/ANTHROPIC_API_KEY}
+  azure: {wire: openai, url: "https://eu.openai.azure.com/openai", api_version: "2024-10-21", key: secret://env/AZ}
   local: {wire: local}
   replayed: {wire: recorded, file: recordings/refund.jsonl}
 models: {fast: [openai/gpt-5-mini, local/smollm2], strong: [openai/gpt-5]}
@@ -80,7 +82,13 @@ budget:
   max_steps: 12
   per_step: {max_output_tokens: 300}
 fallback: {handoff: queue:tier2, say: "A colleague will take this over."}
-models: {prompt: prompts/refund.md, default: fast}
+models:
+  prompt: prompts/refund.md
+  default: fast
+  pass_fields: [reasoning_content]
+  vendor_tools: [web_search]
+  vendor_state: [store]
+  remote_urls: allowed
 policy:
   allow_tools: [lookup_order, create_refund_draft, issue_refund]
   rules:

@@ -26,8 +26,8 @@ from leverframe.domain.ids import CallId, TenantId
 from leverframe.domain.json import JsonObject
 from leverframe.domain.policy import SourceRef
 from leverframe.identity.secrets import ProjectSecrets
+from leverframe.models.http_model import HttpModel
 from leverframe.models.local import LocalModel
-from leverframe.models.openai import OpenAiModel
 from leverframe.models.recorded import RecordedModel
 from leverframe.models.router import ModelRouter
 from leverframe.net.client import HttpClient
@@ -78,7 +78,7 @@ def caller(wire: str, folder: Path, stack: ExitStack, *lines: Line) -> tuple[Mod
         case "openai":
             vendor = stack.enter_context(ScriptedModel(*lines))
             made = Provider(name=wire, wire=Wire.OPENAI, source=HERE, url=vendor.url, allows_private_hosts=True)
-            return OpenAiModel(made, http=HttpClient(), secrets=secrets, clock=FakeClock()), secrets
+            return HttpModel(made, http=HttpClient(), secrets=secrets, clock=FakeClock()), secrets
         case "local":
             return LocalModel(), secrets
         case _:

@@ -14,7 +14,7 @@ from leverframe.domain.ids import CallId, TenantId
 from leverframe.domain.json import Json, JsonObject
 from leverframe.domain.policy import SourceRef
 from leverframe.identity.secrets import ProjectSecrets
-from leverframe.models.openai import OpenAiModel
+from leverframe.models.http_model import HttpModel
 from leverframe.models.openai_wire import request_body
 from leverframe.net.client import HttpClient
 from leverframe.testing import FakeClock, ScriptedModel, say, stumble, use_tool
@@ -47,9 +47,9 @@ def provider(url: str, *, key: str = "secret://env/KEY", is_private: bool = True
     return Provider(name="vendor", wire=Wire.OPENAI, source=here, url=url, key=key, allows_private_hosts=is_private)
 
 
-def model_of(made: Provider, environment: Mapping[str, str] | None = None) -> OpenAiModel:
+def model_of(made: Provider, environment: Mapping[str, str] | None = None) -> HttpModel:
     secrets = ProjectSecrets(Path("nowhere"), {"KEY": KEY} if environment is None else environment)
-    return OpenAiModel(made, http=HttpClient(), secrets=secrets, clock=FakeClock())
+    return HttpModel(made, http=HttpClient(), secrets=secrets, clock=FakeClock())
 
 
 def answer(

@@ -10,7 +10,7 @@ from hashlib import sha256
 
 from leverframe.config.conditions import ConditionReader
 from leverframe.config.contract_facts import Facts, read_facts
-from leverframe.config.contract_limits import read_budget, read_fallback, read_logging
+from leverframe.config.contract_limits import read_admitted, read_budget, read_fallback, read_logging
 from leverframe.config.contract_steps import StepReader
 from leverframe.config.digests import policy_text, release_digest
 from leverframe.config.findings import Mark, did_you_mean
@@ -139,6 +139,7 @@ def contract_of(
         tier=draft.tier,
         prompt_path=section.section("models").text("prompt"),
         prompt=draft.prompt,
+        admitted=read_admitted(section),
         logging=logging,
         provenance=policy.provenance,
         steps=draft.steps,

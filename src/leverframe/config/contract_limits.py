@@ -1,4 +1,4 @@
-"""`budget`, `fallback` and `logging` of a contract: limits in the units that the core counts in."""
+"""`budget`, `fallback`, `logging` of a contract and what its `models` admit: limits in the units of the core."""
 
 from decimal import Decimal
 
@@ -7,6 +7,7 @@ from leverframe.domain.budgets import BudgetLimits, BudgetUnit
 from leverframe.domain.contracts import Fallback, LoggingRules
 from leverframe.domain.money import micro_usd
 from leverframe.domain.policy import SourceRef
+from leverframe.domain.relays import Admitted
 
 DEFAULT_MAX_STEPS = 50
 DEFAULT_RETAIN_DAYS = 400
@@ -68,4 +69,15 @@ def read_logging(section: Section) -> LoggingRules:
     return LoggingRules(
         retain_days=logging.whole("retain_days") or DEFAULT_RETAIN_DAYS,
         redact_fields=frozenset(logging.texts("redact_fields")),
+    )
+
+
+def read_admitted(section: Section) -> Admitted:
+    """Read what relayed model calls may ask of a vendor; nothing without a key that says so."""
+    models = section.section("models")
+    return Admitted(
+        fields=frozenset(models.texts("pass_fields")),
+        vendor_tools=frozenset(models.texts("vendor_tools")),
+        state=frozenset(models.texts("vendor_state")),
+        remote_urls=models.text("remote_urls") == "allowed",
     )

@@ -102,6 +102,7 @@ def _providers(section: Section, files: ProjectFiles, findings: Findings) -> Map
             url=each.text("url").rstrip("/"),
             key=each.text("key"),
             allows_private_hosts=each.text("private") == "allowed",
+            api_version=each.text("api_version"),
             file=each.text("file"),
         )
         _check_provider(provider, each, section.named("providers").places[name], files, findings)
@@ -110,7 +111,8 @@ def _providers(section: Section, files: ProjectFiles, findings: Findings) -> Map
 
 
 _TAKES = {
-    Wire.OPENAI: frozenset({"wire", "url", "key", "private"}),
+    Wire.OPENAI: frozenset({"wire", "url", "key", "private", "api_version"}),
+    Wire.ANTHROPIC: frozenset({"wire", "url", "key", "private"}),
     Wire.LOCAL: frozenset({"wire"}),
     Wire.RECORDED: frozenset({"wire", "file"}),
 }
@@ -137,12 +139,12 @@ def _check_provider(provider: Provider, section: Section, at: Mark, files: Proje
         findings.error(
             section.place("file"), "missing-file", f"The recording {provider.file!r} is not there.", "Mend its name."
         )
-    if wire is Wire.OPENAI and not provider.key and not provider.url:
+    if wire in {Wire.OPENAI, Wire.ANTHROPIC} and not provider.key and not provider.url:
         findings.error(
             at,
             "missing-key",
             f"The provider {provider.name!r} has neither a key nor a url of its own.",
-            "For example: key: secret://env/OPENAI_API_KEY",
+            f"For example: key: secret://env/{wire.value.upper()}_API_KEY",
         )
     if provider.url.startswith("http:") and not provider.allows_private_hosts:
         findings.error(

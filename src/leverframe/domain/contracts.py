@@ -13,6 +13,7 @@ from leverframe.domain.ids import EnvironmentName, PrincipalId, Sha256, TenantId
 from leverframe.domain.json import JsonObject
 from leverframe.domain.labels import Integrity
 from leverframe.domain.policy import Rule, SourceRef, Then
+from leverframe.domain.relays import NOTHING_ADMITTED, Admitted
 from leverframe.domain.tools import PythonOrigin, ToolSpec
 
 
@@ -165,6 +166,7 @@ class Contract:
     tier: str = ""  # models.default
     prompt_path: str = ""
     prompt: str = ""
+    admitted: Admitted = NOTHING_ADMITTED  # what relayed model calls may ask of a vendor
     logging: LoggingRules = LoggingRules()
     provenance: ProvenanceRules = ProvenanceRules()
     steps: tuple[ChainStep, ...] = ()
@@ -194,6 +196,7 @@ class Wire(StrEnum):
     """How a provider is spoken to."""
 
     OPENAI = "openai"
+    ANTHROPIC = "anthropic"
     LOCAL = "local"
     RECORDED = "recorded"
 
@@ -208,6 +211,7 @@ class Provider:
     url: str = ""
     key: str = ""
     allows_private_hosts: bool = False
+    api_version: str = ""  # Azure with one address a deployment: what its API is asked as
     file: str = ""  # recorded: the answers, one JSON object a line
 
 

@@ -90,6 +90,7 @@ class RelayCall:
     documents: int = 0
     has_audio_answer: bool = False
     has_cache_writes: bool = False
+    has_hour_cache: bool = False  # writes to a cache that is kept for an hour, at a price of its own
     tool_names: tuple[str, ...] = ()  # function tools, which the agent runs itself: outside the door
     vendor_tools: tuple[VendorTool, ...] = ()
     fields: frozenset[str] = NO_NAMES  # the names of its members

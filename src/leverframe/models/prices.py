@@ -30,6 +30,12 @@ class Rate:
         """The price where a request has this many input tokens."""
         return next((pico for start, pico in reversed(self.steps) if input_tokens > start), self.base)
 
+    def worst(self, input_tokens: int) -> int:
+        """The price at its worst where a request has at most this many input tokens."""
+        if not self.steps:
+            return self.base
+        return max(self.base, *(pico for start, pico in self.steps if start < input_tokens), 0)
+
     @property
     def highest(self) -> int:
         """The price at its worst."""
@@ -47,13 +53,14 @@ class TokenPrice:
 
     def bound(self, input_tokens: int, output_tokens: int) -> MicroUsd:
         """The most that so many tokens can cost, rounded up to a micro-dollar."""
-        worst_input = max(self.input.highest, self.cached_input.highest)
-        return _micro(self.request_pico + input_tokens * worst_input + output_tokens * self.output.highest)
+        worst_input = max(self.input.worst(input_tokens), self.cached_input.worst(input_tokens))
+        worst_output = self.output.worst(input_tokens)
+        return micro(self.request_pico + input_tokens * worst_input + output_tokens * worst_output)
 
     def cost(self, *, input_tokens: int, cached_tokens: int, output_tokens: int) -> MicroUsd:
         """What so many tokens cost; `cached_tokens` are part of `input_tokens`."""
         fresh = input_tokens - cached_tokens
-        return _micro(
+        return micro(
             self.request_pico
             + fresh * self.input.at(input_tokens)
             + cached_tokens * self.cached_input.at(input_tokens)
@@ -74,13 +81,15 @@ def listed_price(model: str, *, base_url: str | None, now: datetime) -> TokenPri
         found = calc_price(usage, model, provider_api_url=base_url, genai_request_timestamp=now).model_price
     except LookupError:
         return None
-    fresh, output = _rate([found.input_mtok]), _rate([found.output_mtok, _known(found, "output_reasoning_mtok")])
+    fresh, output = (
+        listed_rate([found.input_mtok]),
+        listed_rate([found.output_mtok, _known(found, "output_reasoning_mtok")]),
+    )
     if fresh is None or output is None:
         return None
     # Where a price for reading the vendor's cache is not listed, it is that of fresh tokens.
-    cached = _rate([_known(found, "cache_read_mtok")]) or fresh
-    per_request = _known(found, "requests_kcount")
-    request_pico = _pico(per_request, _PICO_PER_THOUSANDTH) if isinstance(per_request, Decimal) else 0
+    cached = listed_rate([_known(found, "cache_read_mtok")]) or fresh
+    request_pico = pico_each(_known(found, "requests_kcount")) or 0
     return TokenPrice(input=fresh, cached_input=cached, output=output, request_pico=request_pico)
 
 
@@ -89,7 +98,12 @@ def _known(price: "ModelPrice", name: str) -> "Decimal | TieredPrices | None":
     return found
 
 
-def _rate(prices: "Sequence[Decimal | TieredPrices | None]") -> Rate | None:
+def pico_each(price: "Decimal | TieredPrices | None") -> int | None:
+    """Pico-dollars for each of what is listed by the thousand; None where it is not listed."""
+    return _pico(price, _PICO_PER_THOUSANDTH) if isinstance(price, Decimal) else None
+
+
+def listed_rate(prices: "Sequence[Decimal | TieredPrices | None]") -> Rate | None:
     """One rate that is at no point below any of these; None where the first is not listed."""
     if not prices or prices[0] is None:
         return None
@@ -110,5 +124,6 @@ def _pico(dollars: Decimal, unit: int) -> int:
     return int((dollars * unit).to_integral_value(rounding=ROUND_CEILING))
 
 
-def _micro(pico: int) -> MicroUsd:
+def micro(pico: int) -> MicroUsd:
+    """Pico-dollars as micro-dollars, rounded up, once for a call."""
     return MicroUsd(-(-pico // PICO_PER_MICRO))

@@ -4,11 +4,14 @@ from pathlib import Path
 from typing import assert_never
 
 from leverframe.domain.contracts import Project, Provider, Wire
+from leverframe.models.http_model import HttpModel
 from leverframe.models.local import LocalModel
-from leverframe.models.openai import OpenAiModel
 from leverframe.models.recorded import RecordedModel
+from leverframe.models.relay import VendorRelay
 from leverframe.models.router import ModelRouter
+from leverframe.models.vendors import Vendor
 from leverframe.net.client import HttpClient
+from leverframe.net.pool import StreamClient
 from leverframe.ports.acting import ModelCaller, ToolExecutor
 from leverframe.ports.clock import Clock
 from leverframe.ports.secrets import Secrets
@@ -40,11 +43,18 @@ def build_models(project: Project, secrets: Secrets, clock: Clock) -> ModelCalle
         match provider.wire:
             case Wire.RECORDED:
                 return RecordedModel(provider, root)
-            case Wire.OPENAI:
-                return OpenAiModel(provider, http=http, secrets=secrets, clock=clock)
+            case Wire.OPENAI | Wire.ANTHROPIC:
+                return HttpModel(provider, http=http, secrets=secrets, clock=clock)
             case Wire.LOCAL:
                 return LocalModel()
             case _:
                 assert_never(provider.wire)
 
     return ModelRouter({name: caller(one) for name, one in project.providers.items()}, secrets)
+
+
+def build_relay(project: Project, secrets: Secrets, clock: Clock) -> VendorRelay:
+    """The providers that calls in a vendor's own format are passed on to; nothing connects before the first call."""
+    asked = {name: one for name, one in project.providers.items() if one.wire in {Wire.OPENAI, Wire.ANTHROPIC}}
+    vendors = {name: Vendor(one, secrets) for name, one in asked.items()}
+    return VendorRelay(vendors, http=StreamClient(), secrets=secrets, clock=clock)

@@ -4,8 +4,17 @@ What passes, passes as the bytes that came; what is not known is refused by name
 """
 
 from leverframe.core.wires.calls import read_call
+from leverframe.core.wires.headers import passed_headers, returned_headers
 from leverframe.core.wires.problems import error_body, error_frame
 from leverframe.core.wires.shaping import upstream_body
 from leverframe.core.wires.usage import UsageReader
 
-__all__ = ["UsageReader", "error_body", "error_frame", "read_call", "upstream_body"]
+__all__ = [
+    "UsageReader",
+    "error_body",
+    "error_frame",
+    "passed_headers",
+    "read_call",
+    "returned_headers",
+    "upstream_body",
+]

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Final
 
-from leverframe.core.wires import chat
+from leverframe.core.wires import chat, embeddings, messages, responses
 from leverframe.core.wires.strict import Fields, read_object
 from leverframe.domain.relays import NOTHING_ADMITTED, Admitted, RelayCall, WireFormat
 
@@ -20,4 +20,10 @@ def read_call(wire: WireFormat, body: bytes, admitted: Admitted = NOTHING_ADMITT
     return _READERS[wire](body, read_object(body), admitted)
 
 
-_READERS: Final[dict[WireFormat, Reader]] = {WireFormat.CHAT: chat.read}
+_READERS: Final[dict[WireFormat, Reader]] = {
+    WireFormat.CHAT: chat.read,
+    WireFormat.RESPONSES: responses.read,
+    WireFormat.EMBEDDINGS: embeddings.read,
+    WireFormat.MESSAGES: messages.read,
+    WireFormat.COUNT: messages.read_count,
+}

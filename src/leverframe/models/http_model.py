@@ -1,4 +1,4 @@
-"""Models behind an HTTP API of the OpenAI kind: OpenAI itself, and all that speak its format.
+"""Models behind an HTTP API, for calls of our own: OpenAI, Anthropic, and all that speak like one of them.
 
 Knows: the vendor's address, which answers are billed, and what a call can cost at most.
 Never: lets the key into a message, follows a redirect, or calls a model that nobody can price.
@@ -6,28 +6,23 @@ Never: lets the key into a message, follows a redirect, or calls a model that no
 
 from typing import Final
 
+from leverframe.core.wires.headers import ANTHROPIC_VERSION
+from leverframe.core.wires.messages import WITH_TOOLS
 from leverframe.domain.calls import ModelAnswer, ModelBound, ModelLost, ModelOk, ModelRequest
-from leverframe.domain.contracts import Provider
+from leverframe.domain.contracts import Provider, Wire
 from leverframe.domain.errors import LeverframeError, ProviderUnavailable
+from leverframe.domain.relays import Dialect, WireFormat
+from leverframe.models import anthropic_wire, openai_wire
 from leverframe.models.bounds import input_tokens_bound
-from leverframe.models.openai_wire import (
-    CONTENT_FILTER,
-    Completion,
-    Unreadable,
-    error_words,
-    read_completion,
-    request_body,
-)
+from leverframe.models.openai_wire import CONTENT_FILTER, Completion, Unreadable, error_words
 from leverframe.models.prices import FREE, TokenPrice, listed_price
-from leverframe.net.addresses import is_private
+from leverframe.models.vendors import Vendor, bills_nobody
 from leverframe.net.client import HttpClient
 from leverframe.net.exchange import HttpAnswer, HttpLost, HttpRequest, Limits
-from leverframe.net.url import Url, parse_url
 from leverframe.ports.acting import ModelCaller
 from leverframe.ports.clock import Clock
 from leverframe.ports.secrets import Secrets
 
-VENDOR_URL: Final = "https://api.openai.com/v1"
 _OK, _MULTIPLE, _TIMEOUT, _TOO_MANY, _SERVER = 200, 300, 408, 429, 500
 _KEY_REFUSED: Final = frozenset({401, 403})
 # Something between us and the vendor gave up; the vendor may have finished, and bill.
@@ -35,13 +30,13 @@ _MAY_BE_BILLED: Final = frozenset({502, 504})
 _OUT_OF_MONEY: Final = "insufficient_quota"
 
 
-class OpenAiModel(ModelCaller):
+class HttpModel(ModelCaller):
     """The models of one provider."""
 
     def __init__(self, provider: Provider, *, http: HttpClient, secrets: Secrets, clock: Clock) -> None:
         self._provider = provider
+        self._vendor = Vendor(provider, secrets)
         self._http = http
-        self._secrets = secrets
         self._clock = clock
 
     def bound(self, request: ModelRequest) -> ModelBound:
@@ -51,6 +46,8 @@ class OpenAiModel(ModelCaller):
             ProviderUnavailable: the provider's URL cannot be called, or the model has no known price.
         """
         input_tokens = input_tokens_bound(request)
+        if self._is_anthropic and (request.tools or request.output_schema is not None):
+            input_tokens += WITH_TOOLS
         price = self._price(request)
         cost = price.bound(input_tokens, request.max_output_tokens)
         return ModelBound(input_tokens=input_tokens, output_tokens=request.max_output_tokens, cost=cost)
@@ -58,17 +55,18 @@ class OpenAiModel(ModelCaller):
     async def answer(self, request: ModelRequest) -> ModelAnswer:
         """Do one attempt."""
         try:
-            url, price = self._url(), self._price(request)
-            headers = {"Content-Type": "application/json", "Accept": "application/json"}
-            if self._provider.key:
-                headers["Authorization"] = f"Bearer {self._secrets.resolve(self._provider.key)}"
+            price = self._price(request)
+            headers = {"Content-Type": "application/json", "Accept": "application/json", **self._vendor.headers()}
+            if self._is_anthropic:
+                headers["anthropic-version"] = ANTHROPIC_VERSION
         except LeverframeError as err:
             return ModelLost(message=str(err), kind="refused", is_billed=False)
+        wire = WireFormat.MESSAGES if self._is_anthropic else WireFormat.CHAT
         asked = HttpRequest(
             method="POST",
-            url=url.below("/chat/completions"),
+            url=self._vendor.url_of(wire, request.model.model),
             headers=headers,
-            body=request_body(request, is_vendor=self._is_vendor(url)),
+            body=self._body(request),
             is_private_allowed=self._provider.allows_private_hosts,
         )
         answer = await self._http.send(asked, Limits(total_s=request.deadline_s))
@@ -84,7 +82,7 @@ class OpenAiModel(ModelCaller):
 
     def _read(self, request: ModelRequest, answer: HttpAnswer, price: TokenPrice) -> ModelAnswer:
         try:
-            completion = read_completion(answer.body)
+            completion = self._completion(answer.body)
         except Unreadable as err:
             message = f"{request.model} gave an answer that cannot be read: {err}"
             return ModelLost(message=message, kind="garbage", is_billed=True)
@@ -131,16 +129,22 @@ class OpenAiModel(ModelCaller):
             return ModelLost(message=message, kind="5xx", is_billed=status in _MAY_BE_BILLED)
         return ModelLost(message=message, kind="refused", is_billed=False)
 
-    def _url(self) -> Url:
-        return parse_url(self._provider.url or VENDOR_URL)
+    @property
+    def _is_anthropic(self) -> bool:
+        return self._provider.wire is Wire.ANTHROPIC
 
-    def _is_vendor(self, url: Url) -> bool:
-        return url.host == parse_url(VENDOR_URL).host
+    def _body(self, request: ModelRequest) -> bytes:
+        if self._is_anthropic:
+            return anthropic_wire.request_body(request)
+        return openai_wire.request_body(request, is_vendor=self._vendor.dialect is Dialect.OPENAI)
+
+    def _completion(self, body: bytes) -> Completion:
+        return anthropic_wire.read_completion(body) if self._is_anthropic else openai_wire.read_completion(body)
 
     def _price(self, request: ModelRequest) -> TokenPrice:
-        url, now = self._url(), self._clock.now()
+        url, now = self._vendor.url, self._clock.now()
         price = listed_price(request.model.model, base_url=str(url), now=now)
-        if price is None and self._is_own_machine(url):
+        if price is None and bills_nobody(self._provider, url):
             price = listed_price(request.model.model, base_url=None, now=now) or FREE
         if price is None:
             raise ProviderUnavailable(
@@ -148,14 +152,3 @@ class OpenAiModel(ModelCaller):
                 next_move="Use a model that `genai-prices` lists, a newer version of that package, or a local model.",
             )
         return price
-
-    def _is_own_machine(self, url: Url) -> bool:
-        """Whether this can only be a private host, which bills nobody: the client speaks plain HTTP to no other."""
-        if not self._provider.allows_private_hosts:
-            return False
-        if url.scheme == "http":
-            return True
-        try:
-            return is_private(url.host)
-        except ValueError:  # a name, which may be anybody's
-            return False

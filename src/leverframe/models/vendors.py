@@ -1,0 +1,131 @@
+"""One vendor behind one address: how it is asked, what its answers cost.
+
+Knows: the differences of OpenAI, Azure, Anthropic and those who speak like them.  Never: lets a key into a message.
+Source: Azure OpenAI REST reference for its addresses and its header; Anthropic API reference.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from functools import cached_property
+from typing import Final
+
+from leverframe.domain.contracts import Provider, Wire
+from leverframe.domain.errors import ProviderUnavailable
+from leverframe.domain.relays import Dialect, WireFormat
+from leverframe.models.call_prices import CallPrice, PriceList, free_price
+from leverframe.net.addresses import is_private
+from leverframe.net.url import Url, parse_url
+from leverframe.ports.secrets import Secrets
+
+OPENAI_URL: Final = "https://api.openai.com/v1"
+ANTHROPIC_URL: Final = "https://api.anthropic.com/v1"
+_AZURE: Final = (".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com", ".azure-api.net")
+_PATHS: Final = {
+    WireFormat.CHAT: "/chat/completions",
+    WireFormat.RESPONSES: "/responses",
+    WireFormat.EMBEDDINGS: "/embeddings",
+    WireFormat.MESSAGES: "/messages",
+    WireFormat.COUNT: "/messages/count_tokens",
+}
+# Asked by the name of the deployment in the address; the others name it in the body.
+_BY_DEPLOYMENT: Final = frozenset({WireFormat.CHAT, WireFormat.EMBEDDINGS})
+
+
+class Vendor:
+    """The models of one provider, for calls in a vendor's own format."""
+
+    def __init__(self, provider: Provider, secrets: Secrets) -> None:
+        self.provider = provider
+        self._secrets = secrets
+        self._urls: dict[tuple[WireFormat, str], Url] = {}
+
+    @cached_property
+    def url(self) -> Url:
+        """The base address.  Raises ProviderUnavailable where it cannot be called."""
+        default = ANTHROPIC_URL if self.provider.wire is Wire.ANTHROPIC else OPENAI_URL
+        return parse_url(self.provider.url or default)
+
+    @cached_property
+    def dialect(self) -> Dialect:
+        """Whom it speaks like."""
+        return _dialect(self.provider, self.url)
+
+    @cached_property
+    def _prices(self) -> PriceList:
+        return PriceList(base_url=str(self.url))
+
+    @cached_property
+    def _any_prices(self) -> PriceList | None:
+        return PriceList(base_url=None) if bills_nobody(self.provider, self.url) else None
+
+    def speaks(self, wire: WireFormat) -> bool:
+        """Whether it takes calls in this format."""
+        return wire.is_anthropic == (self.dialect is Dialect.ANTHROPIC)
+
+    def url_of(self, wire: WireFormat, model: str) -> Url:
+        """Where a call goes."""
+        key = (wire, model if self.provider.api_version else "")
+        if key not in self._urls:
+            self._urls[key] = self.url.below(self._path(wire, model))
+        return self._urls[key]
+
+    def headers(self) -> Mapping[str, str]:
+        """The header with the vendor's key.
+
+        Raises:
+            SecretUnavailable: the reference does not resolve.
+        """
+        if not self.provider.key:
+            return {}
+        key = self._secrets.resolve(self.provider.key)
+        if self.dialect is Dialect.ANTHROPIC:
+            return {"x-api-key": key}
+        return {"api-key": key} if self.dialect is Dialect.AZURE else {"Authorization": f"Bearer {key}"}
+
+    def price(self, model: str, now: datetime) -> CallPrice:
+        """What the model's tokens cost.
+
+        Raises:
+            ProviderUnavailable: nobody here knows.
+        """
+        price = self._prices.price(model, now)
+        if price is None and self._any_prices is not None:
+            price = self._any_prices.price(model, now) or _FREE
+        if price is None:
+            raise ProviderUnavailable(
+                f"The price of {f'{self.provider.name}/{model}'!r} is not known (unpriced), so no budget can hold it.",
+                next_move="Use a model that `genai-prices` lists, a newer version of that package, or a local model.",
+            )
+        return price
+
+    def _path(self, wire: WireFormat, model: str) -> str:
+        version = self.provider.api_version
+        if not version:
+            return _PATHS[wire]
+        deployment = f"/deployments/{model}" if wire in _BY_DEPLOYMENT else ""
+        return f"{deployment}{_PATHS[wire]}?api-version={version}"
+
+
+_FREE: Final = free_price()
+
+
+def bills_nobody(provider: Provider, url: Url) -> bool:
+    """Whether this can only be a private host, which bills nobody: the client speaks plain HTTP to no other."""
+    if not provider.allows_private_hosts:
+        return False
+    if url.scheme == "http":
+        return True
+    try:
+        return is_private(url.host)
+    except ValueError:  # a name, which may be anybody's
+        return False
+
+
+def _dialect(provider: Provider, url: Url) -> Dialect:
+    if provider.wire is Wire.ANTHROPIC:
+        return Dialect.ANTHROPIC
+    if url.host == parse_url(OPENAI_URL).host:
+        return Dialect.OPENAI
+    if provider.api_version or url.host.endswith(_AZURE):
+        return Dialect.AZURE
+    return Dialect.COMPATIBLE
