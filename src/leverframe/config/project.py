@@ -11,7 +11,7 @@ from leverframe.config.budgets import check_workflows
 from leverframe.config.contract import ContractDraft, read_contract
 from leverframe.config.findings import Findings, Mark
 from leverframe.config.lints import lint_contract
-from leverframe.config.lock_file import LOCK_FILE, lock_text, read_lock
+from leverframe.config.lock_file import LOCK_FILE, read_lock
 from leverframe.config.overlays import Overlays
 from leverframe.config.project_file import PROJECT_FILE, ProjectFile, read_project_file
 from leverframe.config.project_files import ProjectFiles
@@ -21,7 +21,6 @@ from leverframe.config.tool_files import ToolFiles
 from leverframe.domain.contracts import Contract, Project
 from leverframe.domain.errors import ConfigInvalid, NotFound, Problem
 from leverframe.domain.ids import EnvironmentName, WorkflowName
-from leverframe.domain.pins import ToolsLock
 
 
 def load_project(root: Path) -> Project:
@@ -38,17 +37,19 @@ def load_project(root: Path) -> Project:
     return project
 
 
-def load_project_lenient(root: Path, *, pinned: ToolsLock | None = None) -> tuple[Project | None, tuple[Problem, ...]]:
+def load_project_lenient(
+    root: Path, *, supposed: Mapping[str, bytes] | None = None
+) -> tuple[Project | None, tuple[Problem, ...]]:
     """Load a project with all its problems; the project is None where any of them is an error.
 
     Args:
         root: its folder.
-        pinned: as if this stood in its `tools.lock`.
+        supposed: files by name that are read as if they were there, in place of what is.
 
     Raises:
         NotFound: there is no project in the folder.
     """
-    files = ProjectFiles(root, {} if pinned is None else {LOCK_FILE: lock_text(pinned).encode()})
+    files = ProjectFiles(root, supposed)
     if not files.exists(PROJECT_FILE):
         raise NotFound(
             f"There is no project in {str(files.root)!r}: it has no {PROJECT_FILE}.",

@@ -19,14 +19,17 @@ class ProjectFiles:
         """Read below `root`; what is `supposed` is read as if it were there."""
         self.root = root.resolve()
         self._read: dict[str, bytes] = dict(supposed or {})
+        self._supposed = frozenset(self._read)
 
     def names(self, folder: str, *suffixes: str) -> tuple[str, ...]:
         """The files of one folder that end so, sorted; hidden ones and those that start with `_` are left out."""
         try:
-            found = sorted(self.root.joinpath(folder).iterdir())
+            found = {path.name for path in self.root.joinpath(folder).iterdir() if path.is_file()}
         except OSError:
-            return ()
-        names = (path.name for path in found if path.suffix in suffixes and path.is_file())
+            found = set()
+        here = "" if folder == "." else f"{folder}/"
+        found |= {name.removeprefix(here) for name in self._supposed if name.startswith(here)}
+        names = sorted(name for name in found if Path(name).suffix in suffixes and "/" not in name)
         return tuple(f"{folder}/{name}" if folder != "." else name for name in names if name[0] not in "._")
 
     def folders(self, folder: str) -> tuple[str, ...]:

@@ -78,7 +78,7 @@ async def _play(
         input={},
         is_outside=True,
     )
-    run = OutsideRun(Door(_NoTools(), _NoModels()), await open_run(services, contract, opening))
+    run = OutsideRun(Door(_NoTools(), NoModels()), await open_run(services, contract, opening))
     outcome = await run.call_tool(tool, {})
     if isinstance(outcome, HeldBack):
         for person in people:
@@ -180,7 +180,7 @@ class _NoTools:
         """Nothing was started."""
 
 
-class _NoModels:
+class NoModels:
     """A vendor that is not there."""
 
     def bound(self, request: ModelRequest) -> ModelBound:

@@ -11,9 +11,10 @@ from leverframe.cli.pasting import command
 from leverframe.cli.project import load
 from leverframe.cli.screen import Screen, Word
 from leverframe.cli.tool_lines import document, tell_diff, tell_suspicions, tell_table, word_of
+from leverframe.cli.tool_tests import add_test
 from leverframe.config.draft import reads_by_hint
 from leverframe.config.findings import did_you_mean
-from leverframe.config.lock_file import LOCK_FILE, load_lock, write_lock
+from leverframe.config.lock_file import LOCK_FILE, load_lock, lock_text, write_lock
 from leverframe.config.project import load_project_lenient
 from leverframe.core.pins import reached_by, with_pins
 from leverframe.core.reviewing import Standing, survey
@@ -70,6 +71,7 @@ def add(parser: CommandParser) -> None:
     )
     pin.add_argument("--because", default="", metavar="TEXT", help="why it is right; who and why are recorded")
     pin.set_defaults(act=_pin)
+    add_test(verbs)
     for verb in (diff, pin):
         verb.add_argument("tool", nargs="*", metavar="TOOL", help="a tool of the project, or SERVER/TOOL of a server")
 
@@ -151,7 +153,7 @@ async def _pin(args: Namespace, project: Project) -> int:
         for tool, effect in effects.items():
             lock, said = _with_effect(project, lock, tool, effect, reviewed)
             reviews.append(said)
-        _, problems = load_project_lenient(Path(project.root), pinned=lock)
+        _, problems = load_project_lenient(Path(project.root), supposed={LOCK_FILE: lock_text(lock).encode()})
         errors = [problem for problem in problems if problem.severity == "error"]
         if errors:
             raise ConfigInvalid(errors)
