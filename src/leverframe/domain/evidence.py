@@ -38,6 +38,7 @@ class EventType(StrEnum):
     CONFIG_CHANGED = "config.changed"
     RUN_STARTED = "run.started"
     RUN_ENDED = "run.ended"
+    RUN_AMENDED = "run.amended"
     RUN_GAP = "run.gap"
     MODEL_CALLED = "model.called"
     MODEL_ANSWERED = "model.answered"
@@ -80,6 +81,7 @@ EVENT_DOCS: Mapping[EventType, str] = MappingProxyType(
         EventType.CONFIG_CHANGED: "Other files of the project are in force from here on; names their digests.",
         EventType.RUN_STARTED: "A run was opened: its release, its policy and everyone who counts as its initiator.",
         EventType.RUN_ENDED: "A run ended, with its outcome and its totals; no new call of that run follows.",
+        EventType.RUN_AMENDED: "Somebody said afterwards what became of a run: reworked, refunded, a complaint.",
         EventType.RUN_GAP: "What happened in a run since may be lost; written when a backup was restored.",
         EventType.MODEL_CALLED: "A model call was decided, by which rule; where it was allowed it is about to be sent.",
         EventType.MODEL_ANSWERED: "A model call came back or failed: its outcome, tokens and cost.",

@@ -8,8 +8,10 @@ from leverframe.domain.relays import WireFormat
 from leverframe.gateway.asgi_types import App, Receive, Scope, Send
 from leverframe.gateway.exchange import answer
 from leverframe.gateway.metrics import Metrics
+from leverframe.gateway.models_list import serve_models
 from leverframe.gateway.problems import problem
 from leverframe.gateway.relays import Relays
+from leverframe.gateway.runs_api import ROOT, RunsApi
 from leverframe.runtime.door import Door
 from leverframe.runtime.live_runs import LiveRuns
 
@@ -36,6 +38,7 @@ class Gateway:
         self._metrics = Metrics()
         self._relays = Relays(door, live, self._metrics)
         self._live = live
+        self._runs = RunsApi(live)
         self._mounted = mounted
         self.is_ready = False
 
@@ -56,6 +59,10 @@ class Gateway:
         elif path == "/readyz":
             status = 200 if self.is_ready else 503
             await answer(send, status, encode({"status": "ready" if self.is_ready else "starting"}))
+        elif path == "/v1/models" or path.startswith("/v1/models/"):
+            await serve_models(self._live, scope, send)
+        elif path.startswith(ROOT):
+            await self._runs(scope, receive, send)
         elif path == "/metrics":
             await answer(send, 200, self._metrics.text(), (_TEXT,))
         else:

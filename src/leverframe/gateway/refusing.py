@@ -4,7 +4,7 @@ Knows: the status, the words and the headers of each outcome that is no answer. 
 and 5xx by itself; where asking again is in vain it is told so (`x-should-retry`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from math import ceil
@@ -92,6 +92,12 @@ def _of_unanswered(wire: WireFormat, lost: RelayRefusal | ModelLost) -> Refusal:
         return _of_vendor(lost)
     status = _STATUS_OF_LOST.get(lost.kind, 502)
     return _refusal(wire, _Words(status=status, slug="provider-unavailable", message=lost.message))
+
+
+def no_model(wire: WireFormat, name: str, known: Sequence[str]) -> Refusal:
+    """A model that the key may not ask for."""
+    message = f"The model {name[:100]!r} is not one of this key's. It has: {', '.join(known)}."
+    return _refusal(wire, _Words(status=404, slug="not-found", message=message, code="model_not_found", param="model"))
 
 
 def of_broken(wire: WireFormat, err: RelayBroken) -> Refusal:

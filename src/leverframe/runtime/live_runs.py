@@ -194,18 +194,19 @@ class LiveRuns:
         return contracts[where]
 
     async def _of_token(self, run_id: RunId, key: ApiKey) -> RelayRun:
-        found = self._by_id.get(run_id) or self._keep(await self._taken_up(run_id, key))
+        found = self._by_id.get(run_id) or self._keep(await self._found(run_id, key))
         if found.is_over or found.ctx.run.state is RunState.ENDED:
             raise CallDenied(f"Run {run_id} has ended; nothing more is called in it.", next_move="Open a new run.")
         return found
 
-    async def _taken_up(self, run_id: RunId, key: ApiKey) -> RelayRun:
+    async def _found(self, run_id: RunId, key: ApiKey) -> RelayRun:
         run = await self.services.journal.run(run_id)
         if run is None or run.tenant != key.tenant:
             raise NotFound(f"There is no run {run_id!r} for this key.", next_move="Open one: POST /api/v1/runs")
-        return await self._relay_run(run, key)
+        return await self.taken_up(run, key)
 
-    async def _relay_run(self, run: Run, key: ApiKey) -> RelayRun:
+    async def taken_up(self, run: Run, key: ApiKey) -> RelayRun:
+        """A run of the store, under the release that it pinned."""
         contract, today = await self._runner.pinned(run)
         return self._in_hand(await take_up_lightly(self.services, contract, run, today=today), key)
 
@@ -220,7 +221,7 @@ class LiveRuns:
         for _ in range(3):
             run = await self.book.live_run(name)
             if run is not None and not await self._is_idle(run):
-                return self._by_id.get(run.run_id) or self._keep(await self._relay_run(run, key))
+                return self._by_id.get(run.run_id) or self._keep(await self.taken_up(run, key))
             try:
                 if run is not None:
                     await self.end(run, RunEnd(outcome=RunOutcome.SUCCESS, output=None, stop_reason="idle"))
