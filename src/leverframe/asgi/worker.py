@@ -55,7 +55,7 @@ def serve_on(options: Options, sock: socket.socket) -> int:
 
 async def _serve(options: Options, sock: socket.socket) -> int:
     project = load_project(Path(options.directory))
-    async with open_assembly(project, create=True) as assembly:
+    async with open_assembly(project, create=True, serves=True) as assembly:
         live = LiveRuns(assembly.services, assembly.runner, assembly.store.live)
         with live.alive():
             gateway = Gateway(assembly.door, live, _mounted(assembly, live))

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from leverframe.core.wires import error_frame, read_call
+from leverframe.core.wires import error_frame, passed_headers, read_call
 from leverframe.domain.contracts import Contract, ModelRef, Project
 from leverframe.domain.errors import LeverframeError, NotFound
 from leverframe.domain.relays import RelayBroken, WireFormat
@@ -62,8 +62,8 @@ class Relays:
     async def _serve(self, exchange: _Exchange, headers: Mapping[str, str]) -> None:
         caller = self._live.authenticate(headers)
         body = await read_body(exchange.receive, headers)
-        call = read_call(exchange.wire, body)
         run = await self._live.run_for(caller, selection(headers))
+        call = read_call(exchange.wire, body, run.ctx.contract.admitted)
         candidates = candidates_of(self._live.services.project, run.ctx.contract, call.model)
         ask = RelayAsk(
             call=call,
@@ -71,7 +71,7 @@ class Relays:
             candidates=candidates,
             began_at=exchange.began_at,
             step=headers.get("leverframe-step", ""),
-            headers=headers,
+            headers=passed_headers(exchange.wire, headers, run.ctx.contract.admitted),
         )
         outcome = await self._door.relay(run, ask)
         if not isinstance(outcome, Relayed):

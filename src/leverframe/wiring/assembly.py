@@ -29,7 +29,7 @@ from leverframe.runtime.services import Services
 from leverframe.store import Store, open_sqlite
 from leverframe.store.claims import FileClaims
 from leverframe.tools.functions import PythonFunctions
-from leverframe.wiring.acting import build_models, build_tools
+from leverframe.wiring.acting import build_models, build_relay, build_tools
 from leverframe.wiring.clock import SystemClock, SystemEntropy
 from leverframe.wiring.people import KEYS_FOLDER, STATE_FOLDER, people_of
 from leverframe.wiring.signing import open_signers
@@ -53,13 +53,16 @@ class Assembly:
 
 
 @asynccontextmanager
-async def open_assembly(project: Project, *, create: bool, prunes: bool = False) -> AsyncIterator[Assembly]:
+async def open_assembly(
+    project: Project, *, create: bool, prunes: bool = False, serves: bool = False
+) -> AsyncIterator[Assembly]:
     """Open the project's store and adapters; close them in the end, whatever happens.
 
     Args:
         project: loaded and checked.
         create: make the database and keys where they are missing (`run`, `demo`); reading commands do not.
         prunes: delete what is past its retention, as every command does that goes on with runs; `create` does too.
+        serves: pass the model calls of outside agents on.
 
     Raises:
         StoreUnavailable: there is no database and `create` is false, or it cannot be used.
@@ -83,7 +86,8 @@ async def open_assembly(project: Project, *, create: bool, prunes: bool = False)
     )
     secrets, functions = ProjectSecrets(root), PythonFunctions(root)
     tools = build_tools(project, functions, secrets)
-    door = Door(tools, build_models(project, secrets, clock))
+    relay = build_relay(project, secrets, clock) if serves else None
+    door = Door(tools, build_models(project, secrets, clock), relay)
     logbook = Logbook(store.writer, mint)
     services = _services(project, store, logbook, mint, functions)
     runner = Runner(services=services, door=door, releases=ReleaseFiles(root))
@@ -91,6 +95,8 @@ async def open_assembly(project: Project, *, create: bool, prunes: bool = False)
     freshness = asyncio.create_task(services.authority.keep_fresh(), name="leverframe-authority-refresh")
     try:
         await services.authority.reload()
+        if relay is not None:
+            await relay.warm()
         if create or prunes:
             await prune(services)
         yield Assembly(
