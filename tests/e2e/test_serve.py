@@ -1,0 +1,208 @@
+"""Agents' model calls through `leverframe serve`: passed on as they came, bounded, recorded, settled."""
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.served import CONTRACT, ServedDesk, served_desk
+from tests.waiting import until
+
+# gpt-4 is $30 and $60 a million tokens: 100 in and 100 out are $0.009.
+CENT_CAP = "budgets: [{tenant: default, window: day, max_usd: 0.10}]"
+
+
+def rows(desk: ServedDesk, sql: str) -> list[tuple[object, ...]]:
+    with closing(sqlite3.connect(f"file:{desk.folder}/.leverframe/leverframe.db?mode=ro", uri=True)) as store:
+        return store.execute(sql).fetchall()
+
+
+def spent_usd(desk: ServedDesk) -> float:
+    served = desk.vendor.served
+    return (served.input_tokens * 30 + served.output_tokens * 60) / 1_000_000
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedDesk]:
+    contract = CONTRACT + "logging: {redact_fields: [email]}\n"
+    with served_desk(tmp_path_factory.mktemp("desk"), contract) as found:
+        yield found
+
+
+def test_a_call_is_passed_on_answered_and_recorded(desk: ServedDesk) -> None:
+    answer = desk.chat()
+
+    assert answer.status == 200, answer.body
+    assert answer.json["choices"][0]["message"]["content"].startswith("lorem")
+    run_id = answer.headers["leverframe-run"]
+    told = desk.cli("why", run_id)
+    assert "vendor/gpt-4" in told.stdout, told.stderr
+    assert "0 different" in desk.cli("evidence", "redecide", run_id).stdout
+    desk.verified()
+
+
+def test_a_stream_is_passed_on_without_the_usage_that_nobody_asked_for(desk: ServedDesk) -> None:
+    answer = desk.chat(stream=True)
+
+    frames = [line for line in answer.body.split(b"\n\n") if line]
+    assert frames[-1] == b"data: [DONE]"
+    assert not any(b'"usage"' in frame for frame in frames)
+    assert desk.vendor.served.bodies[-1]["stream_options"] == {"include_usage": True}
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/responses", {"model": "gpt-4", "input": "Hello"}),
+        ("/v1/responses", {"model": "gpt-4", "input": "Hello", "stream": True}),
+    ],
+)
+def test_every_format_of_the_vendor_is_served(desk: ServedDesk, path: str, body: object) -> None:
+    answer = desk.ask(path, body)
+
+    assert answer.status == 200, answer.body
+    assert b"lorem" in answer.body
+
+
+def test_what_the_contract_redacts_is_in_no_record_in_clear(desk: ServedDesk) -> None:
+    text = json.dumps({"email": "jane@example.com"})
+
+    answer = desk.chat(messages=[{"role": "user", "content": f"Write to {text} please"}])
+
+    assert answer.status == 200
+    exported = desk.folder / "out.zip"
+    assert desk.cli("evidence", "export", "--out", str(exported)).returncode in {0, 2}
+    told = desk.cli("runs", "show", answer.headers["leverframe-run"])
+    assert "jane@example.com" not in told.stdout
+
+
+@pytest.mark.parametrize(
+    ("key", "status", "kind"),
+    [("", 401, "authentication_error"), ("lf_nobody", 401, "authentication_error")],
+)
+def test_a_stranger_is_refused_in_the_form_that_clients_parse(
+    desk: ServedDesk, key: str, status: int, kind: str
+) -> None:
+    answer = desk.chat(key=key)
+
+    assert (answer.status, answer.json["error"]["type"]) == (status, kind)
+
+
+def test_a_model_that_the_contract_has_not_is_not_found(desk: ServedDesk) -> None:
+    answer = desk.chat(model="gpt-5")
+
+    assert answer.status == 404
+    assert "gpt-4" in answer.json["error"]["message"]
+
+
+def test_a_body_that_cannot_be_read_is_refused_by_name(desk: ServedDesk) -> None:
+    answer = desk.ask("/v1/chat/completions", b'{"model": "fast", "model": "fast", "messages": []}')
+
+    assert (answer.status, answer.json["error"]["code"]) == (400, "duplicate_key")
+
+
+def test_the_models_of_a_key_are_listed(desk: ServedDesk) -> None:
+    listed = desk.ask("/v1/models", None, method="GET").json
+
+    assert [one["id"] for one in listed["data"]] == ["fast", "gpt-4"]
+
+
+def test_a_key_that_is_revoked_calls_nothing_any_more(desk: ServedDesk) -> None:
+    key = desk.create_key("gone")
+    assert desk.chat(key=key).status == 200
+
+    assert desk.cli("keys", "revoke", "gone").returncode == 0
+
+    until(lambda: desk.chat(key=key).status == 401, what="the key is refused", within_s=10)
+
+
+def test_two_calls_of_a_key_are_of_one_run_and_a_name_makes_another(desk: ServedDesk) -> None:
+    first, second = desk.chat(), desk.chat()
+    named = desk.chat(headers={"Leverframe-Run": "ticket-7"})
+
+    assert first.headers["leverframe-run"] == second.headers["leverframe-run"]
+    assert named.headers["leverframe-run"] != first.headers["leverframe-run"]
+
+
+def test_a_vendor_that_breaks_off_costs_the_bound_and_is_told(desk: ServedDesk) -> None:
+    desk.vendor.manner.breaks_after = 3
+    try:
+        answer = desk.chat(stream=True, max_tokens=100)
+    finally:
+        desk.vendor.manner.breaks_after = None
+
+    assert b'"error"' in answer.body
+    outcomes = rows(desk, "SELECT error, output_tokens FROM steps WHERE error LIKE 'model-broken%'")
+    assert [one[1] for one in outcomes] == [100]
+    assert rows(desk, "SELECT count(*) FROM reservations WHERE state = 'open'") == [(0,)]
+
+
+def test_a_run_is_opened_for_an_agent_read_ended_and_judged(desk: ServedDesk) -> None:
+    backend = desk.create_key("backend", "--open-runs")
+    opened = desk.ask("/api/v1/runs", {"input": {"message": "Hello"}}, key=backend)
+    assert opened.status == 201, opened.body
+    run_id, token = opened.json["run_id"], opened.json["run_token"]
+
+    called = desk.chat(key=token)
+
+    assert called.headers["leverframe-run"] == run_id
+    ended = desk.ask(f"/api/v1/runs/{run_id}/end", {"outcome": "success"}, key=token)
+    assert ended.status == 200, ended.body
+    assert desk.chat(key=token).status == 403
+    judged = desk.ask(f"/api/v1/runs/{run_id}/outcome", {"amendment": "reworked", "reason": "wrong"}, key=backend)
+    assert judged.status == 200, judged.body
+    seen = desk.ask(f"/api/v1/runs/{run_id}", None, key=backend, method="GET").json
+    assert (seen["state"], [one["amendment"] for one in seen["amended"]]) == ("ended", ["reworked"])
+    assert desk.ask(f"/api/v1/runs/{run_id}", None, key=desk.key, method="GET").status == 404
+    desk.verified()
+
+
+@pytest.mark.parametrize("workers", ["1", "3"])
+@pytest.mark.parametrize("form", ["plain", "stream"])
+def test_a_burst_never_spends_more_than_the_cap(tmp_path: Path, workers: str, form: str) -> None:
+    with served_desk(tmp_path, CONTRACT, CENT_CAP, words=("--workers", workers)) as desk:
+        desk.vendor.manner.input_tokens = desk.vendor.manner.output_tokens = 100
+
+        with ThreadPoolExecutor(64) as pool:
+            calls = [pool.submit(desk.chat, stream=form == "stream", max_tokens=100) for _ in range(100)]
+            statuses = [call.result().status for call in calls]
+
+        assert set(statuses) <= {200, 429}, statuses
+        assert statuses.count(200) >= 1
+        assert spent_usd(desk) <= 0.10
+        desk.verified()
+
+
+def test_without_a_maximum_of_the_client_nine_of_ten_affordable_calls_pass(tmp_path: Path) -> None:
+    with served_desk(tmp_path, CONTRACT, CENT_CAP) as desk:
+        desk.vendor.manner.input_tokens = desk.vendor.manner.output_tokens = 100
+
+        with ThreadPoolExecutor(64) as pool:
+            statuses = [call.result().status for call in [pool.submit(desk.chat) for _ in range(60)]]
+
+        assert statuses.count(200) >= 9
+        assert spent_usd(desk) <= 0.10
+
+
+def test_a_worker_that_is_killed_in_mid_stream_leaves_nothing_free_and_nothing_held(tmp_path: Path) -> None:
+    with served_desk(tmp_path, CONTRACT, CENT_CAP) as desk:
+        desk.vendor.manner.gap_s = 0.2
+        with ThreadPoolExecutor(1) as pool:
+            call = pool.submit(desk.chat, stream=True, max_tokens=100)
+            until(lambda: desk.vendor.served.output_tokens > 2, what="a stream is under way")
+            desk.kill()
+            assert call.exception() is not None
+        desk.start()
+
+        until(
+            lambda: rows(desk, "SELECT count(*) FROM reservations WHERE state = 'open'") == [(0,)], what="it is settled"
+        )
+
+        ((settled,),) = rows(desk, "SELECT settled FROM windows WHERE unit = 'usd' AND run_id IS NULL")
+        assert isinstance(settled, int)
+        assert settled >= 100 * 60
+        desk.verified()
