@@ -94,8 +94,10 @@ def test_everything_stops_and_the_list_says_since_when_and_by_whom(shell: Shell)
         killed = time.time()
         refused = [agent.next(tool, killed, outcome="Refused", rule="kill-switch") for tool in ("set_status", "peek")]
         listed = shell.type("kill", "list", "--json").json["kill_switches"]
+        status = shell.type_anywhere("-C", str(shell.root))
 
     assert told.code == 0
+    assert ": every call." in status.out
     assert "KILLED every call, by os:" in told.out
     assert "unkill everything --because" in told.out
     assert all(one["at"] - killed < FAST_S for one in refused)

@@ -88,11 +88,11 @@ def test_a_header_is_a_token_and_its_value_one_line_of_ascii() -> None:
 @pytest.mark.parametrize(
     ("resets_at", "unit", "expected"),
     [
-        (SOON, "model_calls", {"retry-after": "30", "x-should-retry": "true"}),
+        (SOON, "model_calls", {"retry-after": "30"}),
         (LATE, "usd", {"retry-after": "7265", "x-should-retry": "false"}),
-        (NOW, "usd", {"retry-after": "1", "x-should-retry": "true"}),
+        (NOW, "usd", {"retry-after": "1"}),
         (None, "usd", {"x-should-retry": "false"}),
-        (None, "in_flight", {"retry-after": "1", "x-should-retry": "true"}),
+        (None, "in_flight", {"retry-after": "1"}),
     ],
 )
 def test_an_sdk_is_told_when_to_ask_again_and_whether_by_itself(

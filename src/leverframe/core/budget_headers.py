@@ -65,11 +65,12 @@ def retry_headers(resets_at: datetime | None, unit: str, at: datetime) -> dict[s
         at: now.
     """
     if unit == BudgetUnit.IN_FLIGHT:
-        return {"retry-after": str(_AT_WORK_S), "x-should-retry": "true"}
+        return {"retry-after": str(_AT_WORK_S)}
     if resets_at is None:
         return {"x-should-retry": "false"}
     left_s = max(1, ceil((resets_at - at).total_seconds()))
-    return {"retry-after": str(left_s), "x-should-retry": "true" if left_s <= _LONGEST_RETRY_S else "false"}
+    again = {"retry-after": str(left_s)}
+    return again if left_s <= _LONGEST_RETRY_S else {**again, "x-should-retry": "false"}
 
 
 def _named(window: Window) -> str:

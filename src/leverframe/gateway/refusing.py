@@ -10,9 +10,12 @@ from datetime import datetime
 from math import ceil
 from typing import Final
 
+from leverframe.core.budget_headers import budget_headers, retry_headers
 from leverframe.core.wires import error_body
+from leverframe.domain.budgets import BudgetUnit, Window
 from leverframe.domain.calls import ModelLost
 from leverframe.domain.errors import BudgetExhausted, CallDenied, Killed, LeverframeError, WireRefused
+from leverframe.domain.ids import WindowId
 from leverframe.domain.relays import RelayBroken, RelayRefusal, WireFormat
 from leverframe.domain.time import rfc3339_s
 from leverframe.gateway.exchange import JSON
@@ -108,20 +111,32 @@ def of_broken(wire: WireFormat, err: RelayBroken) -> Refusal:
 
 def _exhausted(outcome: Exhausted, now: datetime) -> _Words:
     more: dict[str, str | int] = {"budget": outcome.budget}
-    headers: list[tuple[bytes, bytes]] = []
     if outcome.resets_at is not None:
-        wait_s = max(1, ceil((outcome.resets_at - now).total_seconds()))
         more["resets_at"] = rfc3339_s(outcome.resets_at)
-        headers.append((b"retry-after", str(wait_s).encode()))
-    if outcome.resets_at is None or wait_s > 60:  # noqa: PLR2004 - a minute: no client waits longer by itself
-        headers.append(_NO_RETRY)
+    told = retry_headers(outcome.resets_at, outcome.unit, now)
+    if outcome.unit:
+        # Of a refusal that an earlier version recorded nothing more is known.
+        more |= {"unit": outcome.unit, "limit": outcome.limit, "left": outcome.left}
+        told |= budget_headers((_window(outcome),), now)
     return _Words(
         status=429,
         slug=BudgetExhausted.slug,
         message=outcome.message,
         code="insufficient_quota",
         more=more,
-        headers=tuple(headers),
+        headers=tuple((name.encode(), value.encode()) for name, value in told.items()),
+    )
+
+
+def _window(outcome: Exhausted) -> Window:
+    """The window that had no room, as far as its refusal tells of it."""
+    return Window(
+        window_id=WindowId(outcome.budget),
+        unit=BudgetUnit(outcome.unit),
+        limit=outcome.limit,
+        settled=outcome.limit - outcome.left,
+        budget=outcome.budget,
+        resets_at=outcome.resets_at,
     )
 
 

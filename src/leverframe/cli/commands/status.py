@@ -3,19 +3,21 @@
 import asyncio
 from argparse import Namespace
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from leverframe.cli.accounts import word_of
 from leverframe.cli.pasting import command
 from leverframe.cli.project import folder
 from leverframe.cli.screen import Screen
+from leverframe.cli.switches import stopped_text
 from leverframe.config.project import load_project_lenient
 from leverframe.config.project_file import PROJECT_FILE
 from leverframe.domain.approvals import Approval, ApprovalState
 from leverframe.domain.contracts import Project
 from leverframe.domain.json import Json
 from leverframe.domain.runs import Run, RunState
+from leverframe.domain.time import rfc3339_s
 from leverframe.ports.store import RunFilter
 from leverframe.wiring.assembly import database_path, open_assembly
 
@@ -72,8 +74,11 @@ async def _of_store(args: Namespace, project: Project, first: str) -> _Status:
         runs = await services.journal.runs(RunFilter(limit=_LOOKED_AT))
         pending = await services.approvals.approvals(ApprovalState.PENDING, _LOOKED_AT)
         now = services.mint.now()
+        kills = services.authority.current().kills
     waiting = [approval for approval in pending if now < approval.decide_by]
-    return _of_runs(args, project, first, runs, waiting)
+    status = _of_runs(args, project, first, runs, waiting)
+    off = tuple(f"Switched off since {rfc3339_s(one.at)}: {stopped_text(one)}." for one in kills)
+    return replace(status, lines=(first, *off, *status.lines[1:]))
 
 
 def _of_runs(

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from leverframe.core.budget_headers import budget_headers
 from leverframe.core.canonical import encode
 from leverframe.core.policy.recorded import window_json
 from leverframe.domain.budgets import BudgetUnit, Window
@@ -32,6 +33,7 @@ class Books:
     uncounted: tuple[BudgetUnit, ...]  # units of the run's own windows without a limit
     left: Mapping[BudgetUnit, int]
     limits: Mapping[BudgetUnit, int]  # the lowest limit of a unit
+    headers: Mapping[str, str]  # what an answer tells of them
     read_at: float
     until: datetime | None  # when the first of the periods ends
 
@@ -64,6 +66,7 @@ async def read_books(ctx: RunContext, now: datetime, model: str) -> Books:
         uncounted=tuple(one.unit for one in windows if one.limit >= UNLIMITED and not one.budget),
         left=left,
         limits=limits,
+        headers=budget_headers(limited, now),
         read_at=at,
         until=min(ends, default=None),
     )

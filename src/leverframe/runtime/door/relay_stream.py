@@ -66,8 +66,11 @@ class Relayed:
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """The vendor's headers that are passed on, names in lower case."""
-        return self._stream.headers
+        """What goes with the answer, names in lower case: the vendor's headers, and what is left of our budgets.
+
+        Where both speak of a rate, ours does: it is what stops the caller first.
+        """
+        return {**self._stream.headers, **self._attempt.decision.books.headers}
 
     @property
     def is_stream(self) -> bool:

@@ -10,6 +10,7 @@ Rules: docs/adr/0010-sealed-values-and-tagged-rows.md.
 import hmac
 import sqlite3
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, assert_never
 
 import msgspec
@@ -243,6 +244,8 @@ def _text(names: frozenset[Any]) -> str:  # Any: names of several types, all of 
     return msgspec.json.encode(sorted(names)).decode()
 
 
+# Every change reads all keys again, and all but one are as they were.  Never called before a row's tag was checked.
+@lru_cache(maxsize=4_096)
 def _key(row: _Row) -> ApiKey:
     return ApiKey(
         key_id=KeyId(row[0]),
