@@ -1,0 +1,1 @@
+"""Agents of other frameworks that are governed by environment variables alone."""
