@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from bench.core.area import measure as measure_core
+from bench.gateway.area import measure as measure_gateway
 from bench.machine import machine
 from bench.report import Row, keep, table
 
-AREAS: Mapping[str, Callable[[Path], list[Row]]] = {"core": measure_core}
+AREAS: Mapping[str, Callable[[Path], list[Row]]] = {"core": measure_core, "gateway": measure_gateway}
 
 
 def main() -> int:

@@ -1,0 +1,1 @@
+"""The model gateway beside the bare vendor and, where asked for, beside other gateways, in one run."""
