@@ -188,6 +188,75 @@ def test_without_a_maximum_of_the_client_nine_of_ten_affordable_calls_pass(tmp_p
         assert spent_usd(desk) <= 0.10
 
 
+def test_a_vendor_that_bills_above_its_maximum_closes_the_window_and_stops_the_run(tmp_path: Path) -> None:
+    with served_desk(tmp_path, CONTRACT, CENT_CAP) as desk:
+        desk.vendor.manner.ignores_maximum = True
+        desk.vendor.manner.output_tokens = 2_000
+
+        first, second = desk.chat(max_tokens=100), desk.chat(max_tokens=100)
+
+        assert (first.status, second.status) == (200, 429)
+        assert second.json["error"]["resets_at"]
+        assert int(second.headers["retry-after"]) > 0
+        assert rows(desk, "SELECT count(*) FROM leaves WHERE type = 'budget.overrun'") == [(1,)]
+        stopped = rows(desk, "SELECT outcome, stop_reason FROM runs WHERE state = 'ended'")
+        assert stopped == [("stopped", "budget-overrun")]
+        desk.verified()
+
+
+def test_the_next_candidate_is_asked_where_one_fails(tmp_path: Path) -> None:
+    with served_desk(tmp_path) as desk:
+        project = desk.folder / "leverframe.yaml"
+        project.write_text(project.read_text().replace("[vendor/gpt-4]", "[vendor/gpt-4, vendor/gpt-4o]"))
+        desk.stop()
+        desk.start()
+        desk.vendor.manner.failures = 1
+
+        answer = desk.chat()
+
+        assert answer.status == 200
+        steps = rows(desk, "SELECT name, attempts, state FROM steps")
+        assert steps == [("vendor/gpt-4o", 2, "ok")]
+        desk.verified()
+
+
+def test_anthropic_is_served_in_its_own_form(tmp_path: Path) -> None:
+    contract = "workflow: desk\nmodels: {default: words}\n"
+    with served_desk(tmp_path, contract) as desk:
+        body = {"model": "words", "max_tokens": 20, "messages": [{"role": "user", "content": "Hello"}]}
+
+        plain = desk.ask("/v1/messages", body, anthropic_version="2023-06-01")
+        stream = desk.ask("/v1/messages", {**body, "stream": True}, anthropic_version="2023-06-01")
+        count = desk.ask(
+            "/v1/messages/count_tokens",
+            {"model": "words", "messages": body["messages"]},
+            anthropic_version="2023-06-01",
+        )
+        refused = desk.ask("/v1/messages", {**body, "model": "nobody"})
+
+        assert (plain.status, plain.json["content"][0]["type"]) == (200, "text"), plain.body
+        assert b"event: message_stop" in stream.body
+        assert (count.status, count.json) == (200, {"input_tokens": 10}), count.body
+        assert (refused.status, refused.json["error"]["type"]) == (404, "not_found_error")
+        desk.verified()
+
+
+def test_what_is_only_observed_is_passed_on_unchanged_and_what_would_be_refused_is_told(tmp_path: Path) -> None:
+    contract = CONTRACT + "enforce: observe\nbudget: {max_usd: 0.001}\n"
+    with served_desk(tmp_path, contract) as desk:
+        asked = {"model": "gpt-4", "messages": [{"role": "user", "content": "Hi"}], "novel_field": {"a": 1}}
+
+        answers = [desk.ask("/v1/chat/completions", asked) for _ in range(3)]
+        other = desk.chat(model="gpt-unheard-of")
+
+        assert [one.status for one in (*answers, other)] == [200] * 4
+        assert desk.vendor.served.bodies[0] == asked
+        leaves = rows(desk, "SELECT leaf FROM leaves WHERE type = 'model.called'")
+        assert [str(leaf).count('"would":"deny"') for (leaf,) in leaves] == [1] * 4
+        assert desk.cli("evidence", "redecide", "--all").returncode == 0
+        desk.verified()
+
+
 def test_a_worker_that_is_killed_in_mid_stream_leaves_nothing_free_and_nothing_held(tmp_path: Path) -> None:
     with served_desk(tmp_path, CONTRACT, CENT_CAP) as desk:
         desk.vendor.manner.gap_s = 0.2

@@ -23,7 +23,7 @@ from leverframe.core.conditions import ANY, type_of_schema
 from leverframe.core.conditions.schema_types import members
 from leverframe.domain.budgets import BudgetLimits
 from leverframe.domain.conditions import MapType
-from leverframe.domain.contracts import ChainStep, Contract, LoggingRules, WorkflowKind
+from leverframe.domain.contracts import ChainStep, Contract, Enforce, LoggingRules, WorkflowKind
 from leverframe.domain.ids import EnvironmentName, Sha256, ToolName, WorkflowName
 from leverframe.domain.labels import INTEGRITY_WORDS
 from leverframe.domain.tools import ToolSpec
@@ -115,11 +115,13 @@ def contract_of(
         for name in dict.fromkeys((*draft.files, *overlay_files))
         if (content := around.files.read(name, Mark(name), around.findings)) is not None
     }
-    text = policy_text(rules, allow, deny, budget, policy.provenance)
+    enforce = Enforce(section.text("enforce", "full"))
+    text = policy_text(rules, allow, deny, budget, policy.provenance, enforce=enforce)
     return Contract(
         workflow=draft.workflow,
         source=draft.at.ref,
         kind=draft.kind,
+        enforce=enforce,
         rules=rules,
         allow_tools=allow,
         deny_tools=deny,

@@ -11,7 +11,7 @@ from hashlib import sha256
 
 from leverframe.core import canonical
 from leverframe.domain.budgets import BudgetLimits
-from leverframe.domain.contracts import ProvenanceRules
+from leverframe.domain.contracts import Enforce, ProvenanceRules
 from leverframe.domain.ids import Sha256, ToolName
 from leverframe.domain.json import Json, JsonObject
 from leverframe.domain.policy import Rule
@@ -25,6 +25,8 @@ def policy_text(
     deny_tools: tuple[ToolName, ...],
     budget: BudgetLimits,
     provenance: ProvenanceRules,
+    *,
+    enforce: Enforce = Enforce.FULL,
 ) -> bytes:
     """What is allowed, held and denied, and the budget: the canonical JSON that the policy digest is over."""
     value: JsonObject = {
@@ -34,6 +36,9 @@ def policy_text(
         "budget": _plain(budget),
         "provenance": _plain(provenance),
     }
+    if enforce is not Enforce.FULL:
+        # Left out where all is enforced, so that the digests of earlier versions stay what they were.
+        value = {**value, "enforce": enforce.value}
     return canonical.encode(value)
 
 

@@ -63,7 +63,7 @@ _TOP = (
     _key("owner", Text(form="a group:NAME or person:NAME", pattern=r"(?:group|person):[A-Za-z0-9_.@-]{1,64}"), "Who answers for the workflow; must exist in `people`, and stands on the readiness card.", "group:payments-ops", "config.people"),
     _key("kind", Words(known=("agent", "chain"), later=("router", "code")), "The shape of the work: a model and tools in a loop, or a fixed list of steps.", "chain", "runtime.loops", default="agent"),
     _key("environments", ListOf(item=registry.NAME, at_least=1), "Where runs may have effects. The first is the default; `environments/NAME.yaml` narrows the contract there.", "[sandbox, prod]", "config.overlays", default="[default]"),
-    _key("enforce", Words(known=("full",), later=("observe",)), "Everything is enforced; the other word of the design is not in this version.", "full", "config.sections", default="full"),
+    _key("enforce", Words(known=("full", "observe")), "Whether the contract is kept, or only watched: under `observe` a model call or a read that it would refuse is done and told as such, nothing is clamped, and no budget holds. Writes are always enforced.", "observe", "core.policy.observing", default="full"),
     _key("input", SchemaObject(), "The schema of a run's input; an input that breaks it opens no run.", "{type: object, required: [message]}", "runtime.schemas"),
     _key("input_trust", MapOf(item=INTEGRITY, key=Text(form="a field of the input")), "The integrity of input fields that hold pasted, ticket or e-mail text; others have that of who opened the run.", "{attachment: third-party}", "core.provenance"),
     _key("output", SchemaObject(), "The schema of the run's output; one that breaks it is `invalid_output`.", "{type: object, required: [outcome]}", "runtime.schemas"),

@@ -17,6 +17,13 @@ from leverframe.domain.relays import NOTHING_ADMITTED, Admitted
 from leverframe.domain.tools import PythonOrigin, ToolSpec
 
 
+class Enforce(StrEnum):
+    """Whether a contract is kept, or only watched.  Writes are always enforced."""
+
+    FULL = "full"
+    OBSERVE = "observe"
+
+
 class WorkflowKind(StrEnum):
     """The shapes of work of this version."""
 
@@ -166,6 +173,7 @@ class Contract:
     tier: str = ""  # models.default
     prompt_path: str = ""
     prompt: str = ""
+    enforce: Enforce = Enforce.FULL
     admitted: Admitted = NOTHING_ADMITTED  # what relayed model calls may ask of a vendor
     logging: LoggingRules = LoggingRules()
     provenance: ProvenanceRules = ProvenanceRules()

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from leverframe.core.wires import error_frame, passed_headers, read_call
-from leverframe.domain.contracts import Contract, ModelRef, Project
-from leverframe.domain.errors import LeverframeError, NotFound
-from leverframe.domain.relays import RelayBroken, WireFormat
+from leverframe.domain.contracts import Contract, Enforce, ModelRef, Project
+from leverframe.domain.errors import LeverframeError, NotFound, WireRefused
+from leverframe.domain.relays import Admitted, RelayBroken, RelayCall, WireFormat
 from leverframe.gateway import refusing
 from leverframe.gateway.asgi_types import Receive, Scope, Send
 from leverframe.gateway.exchange import ClientGoneError, answer, headers_of, read_body
@@ -63,15 +63,18 @@ class Relays:
         caller = self._live.authenticate(headers)
         body = await read_body(exchange.receive, headers)
         run = await self._live.run_for(caller, selection(headers))
-        call = read_call(exchange.wire, body, run.ctx.contract.admitted)
+        call, refused_as = _read(exchange.wire, body, run)
         candidates = candidates_of(self._live.services.project, run.ctx.contract, call.model)
+        if candidates[0] not in self._live.services.project.tiers.get(run.ctx.contract.tier, ()):
+            refused_as = refused_as or "unknown_model"
         ask = RelayAsk(
             call=call,
             key=caller.key,
             candidates=candidates,
             began_at=exchange.began_at,
             step=headers.get("leverframe-step", ""),
-            headers=passed_headers(exchange.wire, headers, run.ctx.contract.admitted),
+            refused_as=refused_as,
+            headers=passed_headers(exchange.wire, headers, _admitted(run)),
         )
         outcome = await self._door.relay(run, ask)
         if not isinstance(outcome, Relayed):
@@ -82,6 +85,8 @@ class Relays:
             await self._stream(exchange, run, outcome)
         else:
             await self._plain(exchange, run, outcome)
+        if run.is_overrun:
+            await self._live.stop_overrun(run)
         if outcome.usage is not None:
             self._metrics.used(
                 outcome.model,
@@ -142,6 +147,31 @@ class Relays:
         await answer(exchange.send, refusal.status, refusal.body, refusal.headers)
 
 
+class _Anything(frozenset[str]):
+    """A set that holds every name."""
+
+    def __contains__(self, name: object) -> bool:
+        """Always."""
+        return True
+
+
+_EVERYTHING: Final = Admitted(fields=_Anything(), vendor_tools=_Anything(), state=_Anything(), remote_urls=True)
+
+
+def _admitted(run: RelayRun) -> Admitted:
+    return _EVERYTHING if run.is_observed else run.ctx.contract.admitted
+
+
+def _read(wire: WireFormat, body: bytes, run: RelayRun) -> tuple[RelayCall, str]:
+    """The call, and of an observed workflow why it would have been refused.  Raises WireRefused."""
+    try:
+        return read_call(wire, body, run.ctx.contract.admitted), ""
+    except WireRefused as err:
+        if not run.is_observed:
+            raise
+        return read_call(wire, body, _EVERYTHING), err.code
+
+
 def candidates_of(project: Project, contract: Contract, asked: str) -> tuple[ModelRef, ...]:
     """Who is asked for a model: the tier of the contract by its name, else those of it that the name means.
 
@@ -152,6 +182,8 @@ def candidates_of(project: Project, contract: Contract, asked: str) -> tuple[Mod
     if asked == contract.tier:
         return tier
     found = tuple(one for one in tier if asked in (one.model, f"{one.provider}/{one.model}"))
+    if not found and tier and contract.enforce is Enforce.OBSERVE:
+        found = (ModelRef(provider=tier[0].provider, model=asked),)
     if not found:
         known = ", ".join([contract.tier, *(one.model for one in tier)])
         raise NotFound(

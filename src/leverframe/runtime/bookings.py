@@ -7,6 +7,7 @@ A shared window is made by the first proposal that reserves in it, and follows t
 
 from collections.abc import Iterable, Mapping
 
+from leverframe.core.policy.observing import would
 from leverframe.domain.budgets import BudgetUnit, Window
 from leverframe.domain.evidence import DetailValue
 from leverframe.domain.ids import ReservationId, WindowId
@@ -50,6 +51,12 @@ def run_out(decision: Decision) -> dict[str, DetailValue]:
         return {}
     resets_at = {"resets_at": rfc3339(decision.resets_at)} if decision.resets_at is not None else {}
     return {"exhausted": decision.exhausted, **resets_at}
+
+
+def told_would(decision: Decision) -> dict[str, DetailValue]:
+    """What would have been said of a call that is only observed."""
+    word = would(decision)
+    return {"would": word} if word else {}
 
 
 def shared_of(windows: Iterable[Window]) -> tuple[Window, ...]:

@@ -7,7 +7,7 @@ Source: docs/journal.md, "Outside agents".
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -153,6 +153,13 @@ class LiveRuns:
             ended = await finish_outside(ctx, end, book=self.book, owner=self.owner)
         self._drop(run.run_id)
         return ended
+
+    async def stop_overrun(self, run: RelayRun) -> None:
+        """Stop a run in which a vendor took more than it declared; calls of it that are on their way end first."""
+        run.is_overrun, run.is_over = False, True
+        end = RunEnd(outcome=RunOutcome.STOPPED, output=None, stop_reason="budget-overrun")
+        with suppress(Contended):
+            await self.end(run.ctx.run, end)
 
     def in_hand(self) -> Iterable[RelayRun]:
         """Every run that was asked for in this worker lately."""

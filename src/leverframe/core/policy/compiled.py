@@ -5,7 +5,7 @@ Never: decides; `core.policy.decide` walks what is compiled here.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from leverframe.core.conditions import AttributePath, Compiled, ConditionEnv, compile_condition
@@ -17,7 +17,7 @@ from leverframe.core.policy.matching import RuleIndex, RuleTest, index_rules
 from leverframe.core.policy.once import once_per_facts
 from leverframe.core.policy.requirements import joined
 from leverframe.domain.conditions import Truth
-from leverframe.domain.contracts import Contract, FactSpec, ProvenanceRules
+from leverframe.domain.contracts import Contract, Enforce, FactSpec, ProvenanceRules
 from leverframe.domain.ids import RuleId, ToolName
 from leverframe.domain.policy import ApprovalRequirement, Reason, Rule, SourceRef, Then
 from leverframe.domain.tools import ArgRole, ToolSpec
@@ -63,12 +63,13 @@ class CompiledPolicy:
     models: tuple[Reason, ...]
     source: SourceRef
     facts: Mapping[str, FactSpec] = field(default_factory=dict)
+    is_observing: bool = False  # model calls and reads are told of and not refused
 
 
 def compile_contract(contract: Contract) -> CompiledPolicy:
     """Compile what a contract says about tools and models."""
     listed = frozenset(contract.allow_tools)
-    return compile_policy(
+    compiled = compile_policy(
         contract.rules,
         contract.allow_tools,
         contract.tools,
@@ -79,6 +80,7 @@ def compile_contract(contract: Contract) -> CompiledPolicy:
         allow_sources=contract.allow_sources,
         provenance=contract.provenance,
     )
+    return replace(compiled, is_observing=True) if contract.enforce is Enforce.OBSERVE else compiled
 
 
 def compile_policy(

@@ -15,6 +15,7 @@ from leverframe.core.policy.compiled import CompiledPolicy, ToolPlan
 from leverframe.core.policy.environment import environment, known_facts
 from leverframe.core.policy.label_rules import by_labels
 from leverframe.core.policy.matching import Roots, RuleIndex
+from leverframe.core.policy.observing import observed
 from leverframe.core.policy.question import Asker, HistoryAnswers, ModelQuestion, Question
 from leverframe.core.policy.requirements import joined
 from leverframe.domain.budgets import BudgetUnit, Window
@@ -34,8 +35,14 @@ def decide(question: Question | ModelQuestion, policy: CompiledPolicy) -> Decisi
     The first that speaks against the call decides, and names every rule of its rank that took part.
 
     A hold that matches while no allow rule is true names that as well (`no-allow-rule`): `allow_tools` and allow rules
-    say what may run by itself, and a person's grant of the whole stands in for them.
+    say what may run by itself, and a person's grant of the whole stands in for them.  Under `enforce: observe` a model
+    call or a read is allowed all the same, by the rule `observe`.
     """
+    decision = _enforced(question, policy)
+    return observed(decision, question, policy) if policy.is_observing else decision
+
+
+def _enforced(question: Question | ModelQuestion, policy: CompiledPolicy) -> Decision:
     stopped = None if question.killed is None else Deny(reasons=(reasons.killed(question.killed),))
     if isinstance(question, ModelQuestion):
         return stopped or _decide_model(question, policy)

@@ -38,7 +38,7 @@ from leverframe.domain.proposals import (
 )
 from leverframe.domain.runs import RunState, Step, StepKind, StepState
 from leverframe.domain.tools import ToolSpec
-from leverframe.runtime.bookings import ensured, run_out, set_aside, spent, taken
+from leverframe.runtime.bookings import ensured, run_out, set_aside, spent, taken, told_would
 from leverframe.runtime.context import RunContext
 from leverframe.runtime.door.asking import Ask, Loaded
 from leverframe.runtime.door.envelopes import Envelope
@@ -264,6 +264,7 @@ def _decision_entry(
             "asker": ask.asker.value,
             **_booked(ask, loaded, decision),
             **run_out(decision),
+            **told_would(decision),
         },
     )
 

@@ -10,7 +10,9 @@ from typing import Final
 
 from leverframe.domain.budgets import BudgetUnit
 from leverframe.domain.calls import ModelBound
-from leverframe.domain.contracts import Contract, ModelRef
+from leverframe.domain.contracts import Contract, Enforce, ModelRef
+from leverframe.domain.errors import ProviderUnavailable
+from leverframe.domain.money import MicroUsd
 from leverframe.domain.relays import RelayCall
 from leverframe.ports.acting import ModelRelay
 from leverframe.runtime.door.relay_books import Books
@@ -36,6 +38,8 @@ def clamp(relays: ModelRelay, call: RelayCall, model: ModelRef, contract: Contra
     Raises:
         ProviderUnavailable: the model has no known price.
     """
+    if contract.enforce is Enforce.OBSERVE:
+        return Clamped(bound=_observed_bound(relays, call, model), injected=None)
     if not call.wire.has_answer:
         return Clamped(bound=relays.bound(call, model, max_output_tokens=0), injected=None)
     per_step, own = contract.budget.per_step_output_tokens, call.max_output_tokens
@@ -59,6 +63,15 @@ def clamp(relays: ModelRelay, call: RelayCall, model: ModelRef, contract: Contra
     share = max(0, money - floor.cost - 1) * (ceiling - useful) // (bound.cost - floor.cost + 1)
     most = useful + share
     return Clamped(bound=relays.bound(call, model, max_output_tokens=most), injected=most)
+
+
+def _observed_bound(relays: ModelRelay, call: RelayCall, model: ModelRef) -> ModelBound:
+    """The worst case of a call that is passed on as it is; without a price it counts its tokens alone."""
+    most = 0 if not call.wire.has_answer else call.max_output_tokens or MOST_OUTPUT_TOKENS
+    try:
+        return relays.bound(call, model, max_output_tokens=most)
+    except ProviderUnavailable:
+        return ModelBound(input_tokens=call.input_bound, output_tokens=most * call.choices, cost=MicroUsd(0))
 
 
 def _tokens(books: Books, choices: int) -> int:

@@ -31,7 +31,7 @@ from leverframe.domain.proposals import (
 )
 from leverframe.domain.relays import RelayedAnswer
 from leverframe.domain.runs import RunState, Step, StepKind, StepState
-from leverframe.runtime.bookings import run_out, set_aside
+from leverframe.runtime.bookings import run_out, set_aside, told_would
 from leverframe.runtime.door.relay_books import Books
 from leverframe.runtime.door.relay_run import RelayAsk, RelayRun, recordable
 from leverframe.runtime.door.rows import one_step, reservation_id
@@ -105,8 +105,12 @@ def decided(run: RelayRun, ask: RelayAsk, made: Decision) -> tuple[Attempt, Prop
         "rule_source": clear_place(step.rule_source),
         "wire": ask.call.wire.value,
         **run_out(answer),
+        **told_would(answer),
         **set_aside(rid, reserves, made.books.windows),
     }
+    if ask.refused_as:
+        # It would not even have been read; what it asked for is passed on all the same.
+        detail |= {"would": "deny", "wire_refused": ask.refused_as}
     if made.injected is not None:
         detail["max_output_tokens"] = made.injected
     if reserves and isinstance(answer, Deny):
@@ -243,9 +247,12 @@ def lost_bytes(message: str, kind: str) -> bytes:
 
 
 def is_over(attempt: Attempt, used: ModelBound) -> bool:
-    """The vendor says that it took more than the most it could take."""
-    bound = attempt.bound
-    return used.cost > bound.cost or used.output_tokens > bound.output_tokens or used.input_tokens > bound.input_tokens
+    """The vendor says that it took more than was set aside, in a window that has a limit."""
+    for part in attempt.reserves:
+        amount = _amount(BudgetUnit(part.unit), used)
+        if amount is not None and amount > part.amount:
+            return True
+    return False
 
 
 def _inputs(ask: RelayAsk, made: Decision) -> bytes:
@@ -313,6 +320,12 @@ def _uncounted(run: RelayRun, attempt: Attempt, used: ModelBound) -> dict[tuple[
             amount = int(attempt.decision.earlier is None)
         if amount:
             actual[window_id, unit] = amount
+    if not attempt.reserves:
+        # Nothing was set aside for a call that is only observed: what it took is counted in every window all the same.
+        for window in attempt.decision.books.windows:
+            amount = int(window.unit in _COUNTED) or _amount(window.unit, used)
+            if amount:
+                actual[window.window_id, window.unit] = amount
     return actual
 
 

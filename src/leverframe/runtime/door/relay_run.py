@@ -15,7 +15,7 @@ from leverframe.core.canonical import decode, encode
 from leverframe.core.disclosures import seal_bytes
 from leverframe.core.redaction import learn, may_withhold
 from leverframe.domain.authority import ApiKey
-from leverframe.domain.contracts import ModelRef
+from leverframe.domain.contracts import Enforce, ModelRef
 from leverframe.domain.errors import JsonInvalid
 from leverframe.domain.evidence import Disclosure
 from leverframe.domain.ids import RunId, StepPath, child_path
@@ -43,6 +43,7 @@ class RelayAsk:
     candidates: tuple[ModelRef, ...]
     began_at: float
     step: str = ""
+    refused_as: str = ""  # of an observed workflow: why the call would have been refused unread
     headers: Mapping[str, str] = field(default_factory=dict)  # of the client, names in lower case
 
 
@@ -60,6 +61,11 @@ class RelayRun:
     is_overrun: bool = False  # a vendor took more than it declared: the run is to be stopped
     books: dict[str, Books] = field(default_factory=dict)
     _count: int = 0
+
+    @property
+    def is_observed(self) -> bool:
+        """Whether the workflow is only watched."""
+        return self.ctx.contract.enforce is Enforce.OBSERVE
 
     def next_path(self, step: str) -> StepPath:
         """The place of a new call, under the agent's own name for the step where it gave one."""

@@ -9,8 +9,9 @@ from typing import Final
 
 from leverframe.core.wires import UsageReader
 from leverframe.domain.calls import ModelBound, ModelLost
-from leverframe.domain.errors import Contended
+from leverframe.domain.errors import Contended, ProviderUnavailable
 from leverframe.domain.evidence import DetailValue
+from leverframe.domain.money import MicroUsd
 from leverframe.domain.proposals import GuardFailed, Proposal
 from leverframe.domain.relays import RelayBroken, RelayRefusal, Usage
 from leverframe.domain.runs import StepState
@@ -52,7 +53,7 @@ class Relayed:
         self._stream = stream
         self._relays = relays
         self._sent_at = sent_at
-        self._reader = UsageReader.of(ask.call, is_stream=stream.is_stream)
+        self._reader = UsageReader.of(ask.call, is_stream=stream.is_stream, is_observed=run.is_observed)
         self._first_at = 0.0
         self._has_ended = False
         self._is_settled = False
@@ -120,7 +121,11 @@ class Relayed:
             # No tokens are free: where the vendor does not count, the bound is what was used.
             detail: dict[str, DetailValue] = {**self._timing(), "estimated": True}
             return Settlement(state=StepState.OK, outcome="ok", used=attempt.bound, answer=answer, detail=detail)
-        cost, price = self._relays.cost(attempt.model, usage)
+        try:
+            cost, price = self._relays.cost(attempt.model, usage)
+        except ProviderUnavailable:
+            # Only of an observed workflow: any other has refused it before it was sent.
+            cost, price = MicroUsd(0), "unpriced"
         self.usage, self.cost_microusd = usage, int(cost)
         used = ModelBound(input_tokens=usage.input_tokens, output_tokens=usage.output_tokens, cost=cost)
         detail = {**self._timing(), "price": price}

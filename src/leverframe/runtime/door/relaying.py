@@ -180,6 +180,7 @@ class Relayer:
             max_output_tokens=allowed.attempt.decision.injected,
             deadline_s=allowed.deadline_s,
             headers=ask.headers,
+            is_observed=run.is_observed,
         )
         if isinstance(stream, ModelLost | RelayRefusal):
             crash_point("after_answer")
