@@ -97,6 +97,9 @@ def _draft(name: str, section: Section, around: Surroundings) -> ContractDraft:
     return draft
 
 
+_HOLD_WAIT_S = 20
+
+
 def contract_of(
     draft: ContractDraft,
     around: Surroundings,
@@ -144,6 +147,7 @@ def contract_of(
         admitted=read_admitted(section),
         logging=logging,
         provenance=policy.provenance,
+        hold_wait_s=float(section.section("approval").decimal("hold_wait_s") or _HOLD_WAIT_S),
         steps=draft.steps,
         artifacts=artifacts,
         policy_text=text,

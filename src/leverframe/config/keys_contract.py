@@ -142,6 +142,7 @@ _POLICY = (
 _ROW = "approval.required_for[]"
 _APPROVAL = (
     _key("approval", Group(), "What a person must answer first.", "{required_for: [{tool: issue_refund}]}", "core.policy", tier="first day"),
+    _key("approval.hold_wait_s", Seconds(maximum=300), "How long MCP waits for an answer before it says that a call is held. The same call again collects it.", "20", "mcp", unit="seconds", default="20"),
     _key("approval.required_for", ListOf(item=Group(needs=("tool",))), "One row a tool.", "[{tool: issue_refund, threshold_usd: 50}]", "core.policy", default="[]", tier="first day"),
     _key(f"{_ROW}.tool", registry.TOOL_NAME, "The tool that is held.", "issue_refund", "core.policy", tier="first day"),
     _key(f"{_ROW}.threshold_usd", Money(), "Calls at or above this amount are held; without it, every call.", "50", "core.policy", unit="US dollars", tier="first day"),
@@ -169,7 +170,6 @@ _LATER = (
     _later("plan", "Whether the tool set is fixed before the first untrusted read.", "{declare: true}"),
     _later("route", "The branches of a router.", "{by: {model: prompts/risk.md}}"),
     _later("code", "The durable function of a `code` workflow.", "flows/backfill.py:main"),
-    _later("approval.hold_wait_s", "How long a surface waits before it answers `held`.", "20"),
     _later(f"{_ROW}.then_ask", "Whom to ask next when nobody answers.", "[{after: 10m, to: group:oncall}]"),
     _later("slo", "Service levels of the workflow.", "{p95_s: 30}"),
     _later("release", "Gate and canary of a release.", "{gate: {suites: [golden]}}"),

@@ -88,6 +88,13 @@ class Overlays:
         section = None if node is None else check_file(node, "contract", self.around.findings, needs=())
         if section is None:
             return None
+        if "hold_wait_s" in section.section("approval"):
+            self.around.findings.error(
+                section.section("approval").place("hold_wait_s"),
+                "overlay-key",
+                "An overlay may only narrow, and 'hold_wait_s' has no narrower or wider.",
+                "Write it in the workflow's own file.",
+            )
         for key in section.values:
             if key not in _NARROWS:
                 self.around.findings.error(

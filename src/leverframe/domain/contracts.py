@@ -177,6 +177,7 @@ class Contract:
     admitted: Admitted = NOTHING_ADMITTED  # what relayed model calls may ask of a vendor
     logging: LoggingRules = LoggingRules()
     provenance: ProvenanceRules = ProvenanceRules()
+    hold_wait_s: float = 20.0  # how long a surface waits for an answer before it says `held`
     steps: tuple[ChainStep, ...] = ()
     # every file the contract was built from: name in the project -> bytes; a run pins their digest
     artifacts: Mapping[str, bytes] = field(default_factory=dict)

@@ -50,14 +50,23 @@ class InputNeeded:
 class Exchange:
     """One call's conversation.
 
-    `answers` and `state` are what the agent's client brought to the questions of an earlier round; `needed` is what
-    the server asks now, for the surface to pass on.
+    `can_answer` is what the agent's client says that it can be asked; None: not known;
+    `has_way_back` whether it can be asked while the call is under way; `log_level` the log lines that it wants of a
+    2026-07-28 server.  `answers` and `state` are what
+    it brought to the questions of an earlier round; `needed` is what the server asks now, for the surface to pass on;
+    `refused` is the protocol's code where the server took the request for a wrong one, and `lacks` what it says that
+    the client must be able to be asked (-32021).
     """
 
     conversation: Conversation | None = None
     answers: JsonObject = field(default_factory=dict)
     state: str = ""
+    can_answer: frozenset[str] | None = None
+    has_way_back: bool = False
+    log_level: str = ""
     needed: InputNeeded | None = None
+    refused: int = 0
+    lacks: frozenset[str] = frozenset()
 
 
 exchange: Final[ContextVar[Exchange | None]] = ContextVar("leverframe_exchange", default=None)

@@ -65,6 +65,10 @@ class OutsideRun:
             self.ctx.stand_still()
         return outcome
 
+    async def collect(self, path: StepPath, tool: str, arguments: str | JsonObject) -> ToolOutcome:
+        """What became of a call that was held: it joins the step at its own place, a read's too."""
+        return await self.door.tool_call(self.ctx, path, tool, arguments)
+
     async def end(self, outcome: RunOutcome, output: Json, *, reason: str = "", queue: str = "") -> Run:
         """End the run as its agent, or its surface, says.
 

@@ -13,6 +13,7 @@ from typing import Final
 from leverframe import __version__
 from leverframe.domain.json import Json, JsonObject
 from leverframe.domain.pins import Offering
+from leverframe.ports.conversation import exchange
 from leverframe.ports.upstreams import Listing
 from leverframe.tools.mcp_headers import modern_headers, version_headers
 from leverframe.tools.mcp_peer import METHOD_NOT_FOUND, UNSUPPORTED_VERSION, Peer, PeerLost, RpcError
@@ -72,9 +73,11 @@ class Link:
             headers = version_headers(self.greeting.version)
             return await self.peer.request(method, params, deadline_s=deadline_s, headers=headers)
         headers = modern_headers(self.greeting.version, method, params, self._schema(method, params))
-        return await self.peer.request(
-            method, _enveloped(params, self._capabilities), deadline_s=deadline_s, headers=headers
-        )
+        round_, capabilities = exchange.get(), self._capabilities
+        if round_ is not None and round_.can_answer is not None:
+            capabilities = {name: one for name, one in capabilities.items() if name in round_.can_answer}
+        sent = _enveloped(params, capabilities, round_.log_level if round_ is not None else "")
+        return await self.peer.request(method, sent, deadline_s=deadline_s, headers=headers)
 
     async def listed(self, listing: Listing) -> Sequence[JsonObject]:
         """One list of the server, from memory where it was asked for before; empty where it keeps none.
@@ -157,19 +160,22 @@ def _offering(info: JsonObject, tools: Sequence[JsonObject]) -> Offering:
     return Offering(info=info, tools=found)
 
 
-async def greet(peer: Peer, capabilities: JsonObject, *, deadline_s: float) -> Link:
+async def greet(peer: Peer, capabilities: JsonObject, *, deadline_s: float, is_handshake: bool = False) -> Link:
     """Agree on a protocol with a server.
 
     Args:
         peer: the server.
         capabilities: what we say that we can be asked.
         deadline_s: for all of it.
+        is_handshake: whether to speak the older protocols alone, where a server can ask in the middle of a call.
 
     Raises:
         RpcError: the server refuses every protocol that we speak.
         PeerLost: no answer.
         ValueError: its answer is not one.
     """
+    if is_handshake:
+        return Link(peer, await _shake_hands(peer, capabilities, deadline_s), capabilities)
     discovering = asyncio.create_task(_discover(peer, capabilities, deadline_s))
     try:
         await asyncio.wait({discovering}, timeout=min(_PROBE_S, deadline_s))
@@ -243,8 +249,9 @@ async def _shake_hands(peer: Peer, capabilities: JsonObject, deadline_s: float) 
     )
 
 
-def _enveloped(params: JsonObject, capabilities: JsonObject) -> JsonObject:
+def _enveloped(params: JsonObject, capabilities: JsonObject, log_level: str = "") -> JsonObject:
     meta = params.get("_meta")
+    wanted: JsonObject = {f"{_META}logLevel": log_level} if log_level else {}
     return {
         **params,
         "_meta": {
@@ -252,5 +259,6 @@ def _enveloped(params: JsonObject, capabilities: JsonObject) -> JsonObject:
             f"{_META}protocolVersion": MODERN,
             f"{_META}clientInfo": _CLIENT,
             f"{_META}clientCapabilities": capabilities,
+            **wanted,
         },
     }

@@ -18,6 +18,7 @@ from leverframe.domain.ids import TenantId
 from leverframe.domain.json import Json, JsonObject
 from leverframe.domain.pins import Closed, Offering
 from leverframe.domain.tools import McpOrigin, McpPart, ToolSpec
+from leverframe.net.pool import StreamClient
 from leverframe.ports.acting import ToolExecutor
 from leverframe.ports.conversation import InputNeeded, Unanswerable, exchange
 from leverframe.ports.upstreams import ListChanged, Listing, Upstreams, UpstreamState, UpstreamStatus
@@ -29,8 +30,10 @@ from leverframe.tools.pin_book import PinBook
 from leverframe.tools.results import MAX_RESULT_BYTES, within
 
 _START_WAIT_S: Final = 30.0
+# MissingRequiredClientCapability of 2026-07-28.
+_LACKING: Final = -32021
 # The request was not understood, so no tool ran.
-_NOT_RUN: Final = frozenset({PARSE_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND, INVALID_PARAMS, -32002})
+_NOT_RUN: Final = frozenset({PARSE_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND, INVALID_PARAMS, -32002, _LACKING})
 _MAX_MESSAGE: Final = 2000
 # Listing tools for nobody in particular: a tenant's own conversation is not used for it where there is another.
 _NOBODY: Final = TenantId("")
@@ -55,8 +58,10 @@ class McpTools(ToolExecutor, Upstreams):
         """`hidden`: files of ours beside the state folder, which no server may see."""
         self._pins = pins
         self._servers = servers
-        self._connect = connector(root, hidden)
+        self._http = StreamClient()
+        self._connect = connector(root, hidden, self._http)
         self._upstreams: dict[tuple[str, TenantId], Upstream] = {}
+        self._two_way: dict[tuple[str, TenantId], Upstream] = {}
         self._watchers: list[ListChanged] = []
 
     async def execute(self, request: ToolRequest) -> ToolAnswer:
@@ -65,6 +70,7 @@ class McpTools(ToolExecutor, Upstreams):
         deadline = loop.time() + request.deadline_s
         try:
             origin, upstream = self._upstream(spec, request.tenant)
+            upstream = await self._for_asking(origin, request.tenant, upstream, request.deadline_s)
             if origin.part in _ASKING:
                 return await _asked(origin, request.args)
             params = _params(origin, spec, request)
@@ -78,6 +84,7 @@ class McpTools(ToolExecutor, Upstreams):
         except RpcError as err:
             message = f"{origin.name!r} of server {origin.server!r}: {err.message}"[:_MAX_MESSAGE]
             if err.code in _NOT_RUN or not spec.effect.is_write:
+                _note_refusal(err)
                 return ToolFailed(message=message)
             return ToolLost(message=message, kind="crash", has_left=True)
         except PeerLost as err:
@@ -116,7 +123,8 @@ class McpTools(ToolExecutor, Upstreams):
 
     async def close(self) -> None:
         """Stop every server."""
-        await asyncio.gather(*(upstream.close() for upstream in self._upstreams.values()))
+        await asyncio.gather(*(upstream.close() for upstream in (*self._upstreams.values(), *self._two_way.values())))
+        await self._http.close()
 
     def statuses(self) -> Mapping[str, UpstreamStatus]:
         """Every server of the project; of one that runs for several tenants, the worst."""
@@ -160,6 +168,26 @@ class McpTools(ToolExecutor, Upstreams):
             )
         return spec.origin, self._of(name, tenant)
 
+    async def _for_asking(self, origin: McpOrigin, tenant: TenantId, upstream: Upstream, within_s: float) -> Upstream:
+        """The conversation to call in: one of the older protocols, where server and client both talk during a call.
+
+        A server at an address can be spoken to in both; of a process there is one, with one memory.
+        """
+        server, round_ = self._servers[origin.server], exchange.get()
+        is_two_way = round_ is not None and round_.has_way_back and bool(server.may_ask) and bool(server.url)
+        if not is_two_way or not (await upstream.link(within_s)).greeting.is_modern:
+            return upstream
+        key = (origin.server, tenant)
+        found = self._two_way.get(key)
+        if found is None:
+            found = self._two_way[key] = Upstream(server, self._connect, self._tell, is_handshake=True)
+        try:
+            await found.link(within_s)
+        except ToolUnavailable:
+            # It speaks the new one alone, and asks with its results.
+            return upstream
+        return found
+
     def _of(self, name: str, tenant: TenantId) -> Upstream:
         if name not in self._servers:
             raise ToolUnavailable(f"The project has no server {name!r}.", next_move="Look at `servers`.")
@@ -189,6 +217,16 @@ async def _offering(server: str, link: Link) -> Offering:
             f"Server {server!r} does not list its tools: {str(err)[:_MAX_MESSAGE]}",
             next_move="Nothing was sent.  Ask again, or look at the server.",
         ) from err
+
+
+def _note_refusal(err: RpcError) -> None:
+    """Keep the protocol's own code for the surface: a client tells a wrong request from a tool's error by it."""
+    round_ = exchange.get()
+    if round_ is None or err.code not in _NOT_RUN:
+        return
+    data = err.data.get("requiredCapabilities") if isinstance(err.data, Mapping) else None
+    round_.refused = err.code
+    round_.lacks = frozenset(str(kind) for kind in data) if isinstance(data, Mapping) else frozenset()
 
 
 def _params(origin: McpOrigin, spec: ToolSpec, request: ToolRequest) -> JsonObject:

@@ -50,7 +50,11 @@ Connect = Callable[[McpServer, Ears], Awaitable[Connection]]
 class Upstream(Ears):
     """One server, whatever the number of times it was started."""
 
-    def __init__(self, server: McpServer, connect: Connect, changed: ListChanged) -> None:
+    def __init__(
+        self, server: McpServer, connect: Connect, changed: ListChanged, *, is_handshake: bool = False
+    ) -> None:
+        """`is_handshake`: speak the older protocols alone, in which a server can ask in the middle of a call."""
+        self._is_handshake = is_handshake
         self._server = server
         self._connect = connect
         self._changed = changed
@@ -153,7 +157,13 @@ class Upstream(Ears):
             await during.conversation.tell(method, params)
 
     async def _request(self, link: Link, method: str, params: JsonObject, deadline_s: float) -> JsonObject:
-        result = await link.request(method, params, deadline_s=max(deadline_s, 0.0))
+        try:
+            result = await link.request(method, params, deadline_s=max(deadline_s, 0.0))
+        except PeerLost:
+            if not link.peer.is_alive and self._link is link:
+                self._drop()
+                self._kick.set()
+            raise
         # It answered: the next crash is a first one.
         self._failures = 0
         return result
@@ -222,7 +232,9 @@ class Upstream(Ears):
 
     async def _greeted(self, connection: Connection) -> Link | None:
         try:
-            link = await greet(connection.peer, self._capabilities(), deadline_s=_START_S)
+            link = await greet(
+                connection.peer, self._capabilities(), deadline_s=_START_S, is_handshake=self._is_handshake
+            )
             await link.offering()
         except RpcError as err:
             self._fail(self._unavailable(f"{err.message}{await connection.last_words()}"))

@@ -22,16 +22,16 @@ from leverframe.tools.python_tools import PythonTools
 from leverframe.tools.router import ToolRouter
 
 
-def build_tools(project: Project, functions: PythonFunctions, secrets: Secrets) -> ToolExecutor:
-    """The executors of every tool of the project; servers start at their first call."""
+def build_upstreams(project: Project) -> McpTools:
+    """The tool servers of the project; each starts at its first use."""
     root = Path(project.root)
-    return ToolRouter(
-        python=PythonTools(functions, secrets),
-        mcp=McpTools(
-            project.servers, root, PinBook(root, project.servers), [root / project.storage_url.removeprefix("sqlite:")]
-        ),
-        secrets=secrets,
-    )
+    hidden = [root / project.storage_url.removeprefix("sqlite:")]
+    return McpTools(project.servers, root, PinBook(root, project.servers), hidden)
+
+
+def build_tools(mcp: McpTools, functions: PythonFunctions, secrets: Secrets) -> ToolExecutor:
+    """The executors of every tool of the project."""
+    return ToolRouter(python=PythonTools(functions, secrets), mcp=mcp, secrets=secrets)
 
 
 def build_models(project: Project, secrets: Secrets, clock: Clock) -> ModelCaller:

@@ -18,6 +18,7 @@ from leverframe.identity.vault import FileVault
 from leverframe.ports.acting import ToolExecutor
 from leverframe.ports.functions import ProjectFunctions
 from leverframe.ports.store import Writer
+from leverframe.ports.upstreams import Upstreams
 from leverframe.runtime.advance import Runner
 from leverframe.runtime.authority import AuthorityCache
 from leverframe.runtime.door import Door
@@ -29,7 +30,7 @@ from leverframe.runtime.services import Services
 from leverframe.store import Store, open_sqlite
 from leverframe.store.claims import FileClaims
 from leverframe.tools.functions import PythonFunctions
-from leverframe.wiring.acting import build_models, build_relay, build_tools
+from leverframe.wiring.acting import build_models, build_relay, build_tools, build_upstreams
 from leverframe.wiring.clock import SystemClock, SystemEntropy
 from leverframe.wiring.people import KEYS_FOLDER, STATE_FOLDER, people_of
 from leverframe.wiring.signing import open_signers
@@ -46,6 +47,7 @@ class Assembly:
     store: Store
     state: Path
     tools: ToolExecutor
+    upstreams: Upstreams
 
     async def ready(self, spec: ToolSpec) -> str:
         """Say why a tool cannot be called now; empty when it can.  Starts its server, and calls nothing."""
@@ -85,7 +87,8 @@ async def open_assembly(
         entry_of=partial(forfeited_entry, mint),
     )
     secrets, functions = ProjectSecrets(root), PythonFunctions(root)
-    tools = build_tools(project, functions, secrets)
+    upstreams = build_upstreams(project)
+    tools = build_tools(upstreams, functions, secrets)
     relay = build_relay(project, secrets, clock) if serves else None
     door = Door(tools, build_models(project, secrets, clock), relay)
     logbook = Logbook(store.writer, mint)
@@ -100,7 +103,14 @@ async def open_assembly(
         if create or prunes:
             await prune(services)
         yield Assembly(
-            project=project, services=services, door=door, runner=runner, store=store, state=state, tools=tools
+            project=project,
+            services=services,
+            door=door,
+            runner=runner,
+            store=store,
+            state=state,
+            tools=tools,
+            upstreams=upstreams,
         )
     finally:
         heartbeat.cancel()

@@ -1,0 +1,27 @@
+"""Who may come in, as the process that mounts the surface knows it."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from leverframe.runtime.outside import OutsideRun
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guest:
+    """A request that was authenticated.  `name` is its key's, and a session belongs to one name."""
+
+    name: str
+    run: Callable[[], Awaitable[OutsideRun]]  # the run of its calls, opened where there is none
+
+
+class Guests(Protocol):
+    """Contract: `admit` raises `AuthRefused`; nothing of a request is looked at before it."""
+
+    async def admit(self, headers: Mapping[str, str]) -> Guest:
+        """Who asks, by the headers of the request (names in lower case)."""
+        ...
+
+
+ApprovalUrl = Callable[[str], str]
+"""The page where a person answers an approval, by its id; empty where there is none."""

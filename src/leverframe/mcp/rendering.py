@@ -1,0 +1,95 @@
+"""Tools as a client lists them, and outcomes as a client reads them."""
+
+from typing import Any, Final, assert_never
+
+from leverframe.domain.contracts import Contract
+from leverframe.domain.tools import EffectClass, McpOrigin, McpPart, ToolSpec
+from leverframe.mcp.guests import ApprovalUrl
+from leverframe.mcp.values import content_of, plain
+from leverframe.runtime.outcomes import Answered, Exhausted, Failed, HeldBack, Lost, Refused, Stopped, ToolOutcome
+
+META: Final = "leverframe.dev/"
+# What tells a result of the 2026-07-28 protocol from a question; the older ones have no such key, and drop it.
+COMPLETE: Final = {"resultType": "complete"}
+
+
+def listed_specs(contract: Contract) -> list[ToolSpec]:
+    """The tools that an agent may ask for by itself; other parts of a server have lists of their own."""
+    specs = (contract.tools.get(name) for name in contract.callable_tools())
+    return [spec for spec in specs if spec is not None and part_of(spec) is McpPart.TOOL]
+
+
+def part_of(spec: ToolSpec) -> McpPart:
+    """What of a server a spec is for; a tool that is no server's is a tool."""
+    return spec.origin.part if isinstance(spec.origin, McpOrigin) else McpPart.TOOL
+
+
+# Any: plain JSON of the protocol.
+def tool_of(spec: ToolSpec) -> dict[str, Any]:
+    """A tool in `tools/list`.  Its hints are what its effect class says, not what its server says."""
+    tool: dict[str, Any] = {
+        "name": spec.name,
+        "description": spec.description,
+        "inputSchema": plain(spec.input_schema),
+        "annotations": {
+            "readOnlyHint": not spec.effect.is_write,
+            "destructiveHint": spec.effect is EffectClass.IRREVERSIBLE,
+            "idempotentHint": spec.effect in {EffectClass.READ, EffectClass.IDEMPOTENT, EffectClass.KEYED},
+        },
+    }
+    if spec.output_schema is not None and spec.output_schema.get("type") == "object":
+        tool["outputSchema"] = plain(spec.output_schema)
+    return tool
+
+
+# Any: plain JSON of the protocol.
+def result_of(outcome: ToolOutcome, spec: ToolSpec | None, approval_url: ApprovalUrl) -> dict[str, Any]:
+    """A `CallToolResult`.  Everything but an answer is an error to the client, so that nothing is taken for done."""
+    match outcome:
+        case Answered(value=value, path=path, is_repeat=is_repeat):
+            result: dict[str, Any] = {**COMPLETE, "content": content_of(value), "isError": False}
+            if spec is not None and spec.output_schema is not None and isinstance(value, dict):
+                result["structuredContent"] = plain(value)
+            if is_repeat:
+                result["_meta"] = {f"{META}repeat_of": path}
+            return result
+        case HeldBack(approval_id=approval_id, message=message):
+            said = {"status": "held", "approval": approval_id, "message": message}
+            url = approval_url(approval_id)
+            if url:
+                said["url"] = url
+            return _told(said)
+        case _:
+            return _told(_not_done(outcome))
+
+
+# Any: plain JSON of the protocol.
+def _not_done(outcome: Refused | Failed | Lost | Stopped | Exhausted) -> dict[str, Any]:
+    match outcome:
+        case Refused(message=message, reasons=reasons):
+            rules = list(dict.fromkeys(reason.rule for reason in reasons))
+            return {"status": "denied", "message": message, "rules": rules}
+        case Failed(message=message, error=error):
+            return {"status": "failed", "message": message, "error": error}
+        case Lost(message=message):
+            return {"status": "unknown", "message": message}
+        case Stopped(message=message, limit=limit):
+            return {"status": "stopped", "message": message, "limit": limit}
+        case Exhausted(message=message, budget=budget, resets_at=resets_at):
+            when = resets_at.isoformat() if resets_at is not None else None
+            return {"status": "exhausted", "message": message, "budget": budget, "resets_at": when}
+        case _:
+            assert_never(outcome)
+
+
+# Any: plain JSON of the protocol.
+def refusal(message: str, status: str = "refused") -> dict[str, Any]:
+    """A call that never became one."""
+    return _told({"status": status, "message": message})
+
+
+# Any: plain JSON of the protocol.
+def _told(said: dict[str, Any]) -> dict[str, Any]:
+    """The sentence for the model, and the same with its fields for a program."""
+    text = said["message"] if said["status"] != "held" else content_of(said)[0]["text"]
+    return {**COMPLETE, "content": [{"type": "text", "text": text}], "structuredContent": said, "isError": True}

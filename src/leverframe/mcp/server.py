@@ -1,0 +1,201 @@
+"""The MCP server that agents see, on the protocol package's low-level server: every request becomes calls of a run."""
+
+from typing import Any, Final
+
+import mcp_types as types
+from mcp.server.caching import CacheableMethod, CacheHint
+from mcp.server.lowlevel.server import Server
+from mcp.shared.exceptions import MCPError
+
+from leverframe import __version__
+from leverframe.domain.errors import LeverframeError
+from leverframe.domain.json import JsonObject
+from leverframe.domain.tools import McpPart
+from leverframe.mcp.calls import Asking, called, done, problem, required
+from leverframe.mcp.catalog import catalog, owner_of
+from leverframe.mcp.guests import ApprovalUrl, Guest
+from leverframe.mcp.rendering import COMPLETE, META, listed_specs, part_of, refusal, tool_of
+from leverframe.mcp.talk import Context, Talk
+from leverframe.mcp.values import exact_object, plain
+from leverframe.ports.conversation import Unanswerable
+from leverframe.ports.upstreams import Listing, Upstreams, UpstreamState
+from leverframe.runtime.outcomes import Answered
+from leverframe.runtime.outside import OutsideRun
+
+GUEST: Final = "leverframe.guest"
+_NOT_FOUND: Final = -32002  # of the protocols through 2025-11-25
+_MAX_LEVELS: Final = 10_000
+# What a list may be kept for; it is the key's own, and a contract changes with a release.
+_FRESH_MS: Final = 5_000
+_CACHED: Final[tuple[CacheableMethod, ...]] = (
+    "tools/list",
+    "resources/list",
+    "resources/templates/list",
+    "resources/read",
+    "prompts/list",
+    "server/discover",
+)
+
+
+class AgentServer:
+    """The handlers.  One for a process; what a request may see is its guest's run."""
+
+    def __init__(self, upstreams: Upstreams, approval_url: ApprovalUrl) -> None:
+        self._upstreams = upstreams
+        self._approval_url = approval_url
+        self._levels: dict[str, str] = {}  # by session: the lowest level of log lines that it asked for
+        self._tools: dict[str, list[dict[str, Any]]] = {}  # by policy: what `tools/list` says
+
+    # Any: the package's server over a lifespan that we put nothing into.
+    def build(self) -> Server[Any]:
+        """The package's server with these handlers."""
+        # Any: as above.
+        server: Server[Any] = Server(
+            "leverframe",
+            version=__version__,
+            cache_hints={method: CacheHint(ttl_ms=_FRESH_MS, scope="private") for method in _CACHED},
+            on_list_tools=self._list_tools,
+            on_call_tool=self._call_tool,
+            on_list_resources=self._lists(Listing.RESOURCES),
+            on_list_resource_templates=self._lists(Listing.TEMPLATES),
+            on_read_resource=self._read_resource,
+            on_list_prompts=self._lists(Listing.PROMPTS),
+            on_get_prompt=self._get_prompt,
+            on_completion=self._complete,
+        )
+        server.add_request_handler("logging/setLevel", types.SetLevelRequestParams, self._set_level)
+        # Its spans would be beside ours, for each message.
+        server.middleware.clear()
+        return server
+
+    # Any: plain JSON of the protocol, here and in every handler below.
+    async def _list_tools(self, context: Context, params: types.PaginatedRequestParams | None) -> Any:
+        del params
+        run = await _run(context)
+        contract = run.ctx.contract
+        tools = self._tools.get(contract.policy_digest)
+        if tools is None:
+            tools = self._tools[contract.policy_digest] = [tool_of(spec) for spec in listed_specs(contract)]
+        return {**COMPLETE, "tools": tools, **self._troubles()}
+
+    # Any: as above.
+    async def _call_tool(self, context: Context, params: types.CallToolRequestParams) -> Any:
+        run = await _run(context)
+        asking = self._asking(context, run, params)
+        spec = asking.spec(params.name)
+        if spec is not None and part_of(spec) is not McpPart.TOOL:
+            return refusal(f"{params.name!r} is no tool that an agent calls.", "denied")
+        try:
+            return await called(asking, params.name, exact_object(params.arguments or {}))
+        except LeverframeError as err:
+            return problem(err)
+        except Unanswerable as err:
+            return refusal(str(err), "denied")
+
+    # Any: as above.
+    def _lists(self, listing: Listing) -> Any:
+        async def handler(context: Context, params: types.PaginatedRequestParams | None) -> Any:
+            del params
+            run = await _run(context)
+            found = await catalog(self._upstreams, run.ctx.contract, listing)
+            entries = [plain(one) for one in found.entries]
+            return {**COMPLETE, listing.value: entries, **_troubles(found.missing)}
+
+        return handler
+
+    # Any: as above.
+    async def _read_resource(self, context: Context, params: types.ReadResourceRequestParams) -> Any:
+        run = await _run(context)
+        uri = str(params.uri)
+        found = await catalog(self._upstreams, run.ctx.contract, Listing.RESOURCES)
+        server, own = owner_of(found, run.ctx.contract, McpPart.RESOURCE, uri)
+        code = types.INVALID_PARAMS if context.protocol_version >= "2026" else _NOT_FOUND
+        if not server:
+            raise MCPError(code, f"Resource {uri!r} is not found", {"uri": uri})
+        return await self._fetched(context, run, f"{server}.resource", {"uri": own}, params, code=code)
+
+    # Any: as above.
+    async def _get_prompt(self, context: Context, params: types.GetPromptRequestParams) -> Any:
+        run = await _run(context)
+        found = await catalog(self._upstreams, run.ctx.contract, Listing.PROMPTS)
+        server, own = owner_of(found, run.ctx.contract, McpPart.PROMPT, params.name)
+        if not server:
+            raise MCPError(types.INVALID_PARAMS, f"Prompt {params.name!r} is not found")
+        arguments: JsonObject = {"name": own, "arguments": exact_object(params.arguments or {})}
+        return await self._fetched(context, run, f"{server}.prompt", arguments, params, code=types.INVALID_PARAMS)
+
+    # Any: as above.
+    async def _complete(self, context: Context, params: types.CompleteRequestParams) -> Any:
+        run = await _run(context)
+        sent = exact_object(params.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"meta"}))
+        ref = exact_object(sent.get("ref"))
+        is_prompt = "name" in ref
+        listing, part = (Listing.PROMPTS, McpPart.PROMPT) if is_prompt else (Listing.TEMPLATES, McpPart.RESOURCE)
+        key = "name" if is_prompt else "uri"
+        found = await catalog(self._upstreams, run.ctx.contract, listing)
+        server, own = owner_of(found, run.ctx.contract, part, str(ref.get(key)))
+        if not server:
+            raise MCPError(types.INVALID_PARAMS, f"{ref.get(key)!r} is not found")
+        arguments = {**sent, "ref": {**ref, key: own}}
+        return await self._fetched(context, run, f"{server}.completion", arguments, params, code=types.INVALID_PARAMS)
+
+    async def _set_level(self, context: Context, params: types.SetLevelRequestParams) -> types.EmptyResult:
+        if len(self._levels) >= _MAX_LEVELS:
+            self._levels.clear()
+        self._levels[_session(context)] = params.level
+        return types.EmptyResult()
+
+    # Any: as above; `params` is one of three models with the same two fields.
+    async def _fetched(
+        self, context: Context, run: OutsideRun, tool: str, arguments: JsonObject, params: Any, *, code: int
+    ) -> Any:
+        try:
+            outcome, needed = await done(self._asking(context, run, params), tool, arguments)
+        except (LeverframeError, Unanswerable) as err:
+            raise MCPError(types.INVALID_REQUEST, str(err)) from err
+        if needed is not None:
+            return required(needed)
+        if isinstance(outcome, Answered) and isinstance(outcome.value, dict):
+            return {**COMPLETE, **plain(outcome.value)}
+        message = "its answer is none" if isinstance(outcome, Answered) else outcome.message
+        raise MCPError(code, message)
+
+    # Any: one of the models of requests that can be asked again with answers.
+    def _asking(self, context: Context, run: OutsideRun, params: Any) -> Asking:
+        answers = getattr(params, "input_responses", None) or {}
+        raw = (context.params or {}).get("inputResponses") if answers else None
+        step = (context.meta or {}).get(f"{META}step")
+        return Asking(
+            context=context,
+            run=run,
+            talk=Talk(context, run, self._levels.get(_session(context), "")),
+            answers=exact_object(raw or {}),
+            state=getattr(params, "request_state", None) or "",
+            step=step if isinstance(step, str) else "",
+            approval_url=self._approval_url,
+        )
+
+    def _troubles(self) -> dict[str, Any]:
+        down = (one for one in self._upstreams.statuses().values() if one.state is UpstreamState.DOWN)
+        return _troubles({one.server: one.reason for one in down})
+
+
+# Any: plain JSON of the protocol.
+def _troubles(missing: "dict[str, str] | Any") -> dict[str, Any]:
+    """The servers that are missing, by name, beside the list that they are missing from."""
+    return {"_meta": {f"{META}unavailable": dict(missing)}} if missing else {}
+
+
+async def _run(context: Context) -> OutsideRun:
+    request = context.request
+    guest = request.scope.get(GUEST) if request is not None else None
+    if not isinstance(guest, Guest):
+        raise MCPError(types.INVALID_REQUEST, "The request belongs to nobody")
+    try:
+        return await guest.run()
+    except LeverframeError as err:
+        raise MCPError(types.INVALID_REQUEST, f"{err.message}  {err.next_move}".strip()) from err
+
+
+def _session(context: Context) -> str:
+    return str(context.request.headers.get("mcp-session-id", "")) if context.request is not None else ""

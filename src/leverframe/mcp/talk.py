@@ -1,0 +1,113 @@
+"""The agent's side of one call: progress and log lines to its client, a server's questions through the door first."""
+
+import asyncio
+from decimal import Decimal
+from typing import Any, Final
+
+import mcp_types as types
+from mcp.server.context import ServerRequestContext
+from mcp.shared.exceptions import MCPError
+from mcp.shared.message import ServerMessageMetadata
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+from pydantic import BaseModel, ValidationError
+
+from leverframe.domain.json import JsonObject
+from leverframe.mcp.values import exact_object, plain
+from leverframe.ports.conversation import Conversation, Exchange, Unanswerable, exchange
+from leverframe.runtime.outcomes import Answered
+from leverframe.runtime.outside import OutsideRun
+
+# Any: the type parameters of a context that we put nothing into.
+Context = ServerRequestContext[Any, Any]
+
+_LEVELS: Final = ("debug", "info", "notice", "warning", "error", "critical", "alert", "emergency")
+_LOG_LEVEL: Final = "io.modelcontextprotocol/logLevel"
+_ANSWER_S: Final = 600.0
+_TOOLS: Final = {
+    "elicitation/create": "elicitation",
+    "sampling/createMessage": "sampling",
+    "roots/list": "roots",
+}
+
+
+class Talk(Conversation):
+    """One call of one client.  `level` is the lowest level of log lines that it asked for."""
+
+    def __init__(self, context: Context, run: OutsideRun, level: str) -> None:
+        self._context = context
+        self._run = run
+        self._level = level
+
+    @property
+    def log_level(self) -> str:
+        """The log lines that a client of the 2026-07-28 protocol asks for with each request; empty for none."""
+        asked = (self._context.meta or {}).get(_LOG_LEVEL)
+        return asked if isinstance(asked, str) else ""
+
+    async def tell(self, method: str, params: JsonObject) -> None:
+        """Pass on progress under the client's own token, and log lines of the level that it asked for."""
+        session = self._context.session
+        if method == "notifications/progress":
+            progress, total, message = params.get("progress"), params.get("total"), params.get("message")
+            if isinstance(progress, int | Decimal):
+                await session.report_progress(
+                    float(progress),
+                    float(total) if isinstance(total, int | Decimal) else None,
+                    message if isinstance(message, str) else None,
+                )
+        elif self._is_wanted(str(params.get("level"))):
+            try:
+                note = types.LoggingMessageNotification.model_validate({"method": method, "params": plain(params)})
+            except ValidationError:
+                return
+            await session.send_notification(note, related_request_id=self._context.request_id)
+
+    async def ask(self, server: str, method: str, params: JsonObject) -> JsonObject:
+        """A server's question is a call of the run: the contract must allow it, and it is recorded with its answer."""
+        inner = exchange.set(Exchange(conversation=self))
+        try:
+            outcome = await self._run.call_tool(f"{server}.{_TOOLS[method]}", params)
+        finally:
+            exchange.reset(inner)
+        if isinstance(outcome, Answered) and isinstance(outcome.value, dict):
+            return outcome.value
+        message = "the answer is none" if isinstance(outcome, Answered) else outcome.message
+        raise Unanswerable(message, code=types.INVALID_REQUEST)
+
+    async def put(self, method: str, params: JsonObject) -> JsonObject:
+        """Put the question to the client, which may show it to a person.  Its answer is data, never an approval."""
+        if not self._context.session.can_send_request:
+            # 2026-07-28: there is no way back while a call is under way; the questions go out with its result.
+            return {"action": "passed-on"}
+        request, answer = _REQUESTS[method]
+        try:
+            async with asyncio.timeout(_ANSWER_S):
+                found = await self._context.session.send_request(
+                    request.model_validate({"method": method, "params": plain(params)}),
+                    answer,
+                    metadata=ServerMessageMetadata(related_request_id=self._context.request_id),
+                )
+        except TimeoutError as err:
+            raise Unanswerable(f"nobody answered in {_ANSWER_S:g} s") from err
+        except MCPError as err:
+            raise Unanswerable(err.message, code=err.code) from err
+        except ValidationError as err:
+            raise Unanswerable(f"{method} is asked or answered in a wrong form", code=types.INVALID_PARAMS) from err
+        return exact_object(found.model_dump(mode="json", by_alias=True, exclude_none=True))
+
+    def _is_wanted(self, level: str) -> bool:
+        if level not in _LEVELS:
+            return False
+        lowest = self._level
+        if self._context.protocol_version in MODERN_PROTOCOL_VERSIONS:
+            if not self.log_level:
+                return False
+            lowest = self.log_level
+        return lowest not in _LEVELS or _LEVELS.index(level) >= _LEVELS.index(lowest)
+
+
+_REQUESTS: Final[dict[str, tuple[Any, type[BaseModel]]]] = {
+    "elicitation/create": (types.ElicitRequest, types.ElicitResult),
+    "sampling/createMessage": (types.CreateMessageRequest, types.CreateMessageResult),
+    "roots/list": (types.ListRootsRequest, types.ListRootsResult),
+}

@@ -1,0 +1,56 @@
+"""JSON as the protocol's package holds it, and as we do.
+
+Knows: that the package reads and writes floats.  A number that came in has the decimal that it prints as; one that goes
+out is the float nearest to it.
+"""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any, Final
+
+from leverframe.core import canonical
+from leverframe.domain.json import Json, JsonObject
+
+_BLOCKS: Final = frozenset({"text", "image", "audio", "resource", "resource_link"})
+
+
+def exact(value: object) -> Json:
+    """What came in, without a float."""
+    if isinstance(value, float):
+        return Decimal(repr(value))
+    if isinstance(value, Mapping):
+        return {str(key): exact(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [exact(one) for one in value]
+    return value if value is None or isinstance(value, bool | int | str | Decimal) else str(value)
+
+
+def exact_object(value: object) -> JsonObject:
+    """The same for what must be an object; empty where there is none."""
+    found = exact(value)
+    return found if isinstance(found, dict) else {}
+
+
+# Any: the package takes plain JSON.
+def plain(value: Json) -> Any:
+    """What goes out, in dicts and lists, its decimals as floats."""
+    if isinstance(value, Decimal):
+        return float(value)
+    if isinstance(value, Mapping):
+        return {key: plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(one) for one in value]
+    return value
+
+
+# Any: the package takes plain JSON.
+def content_of(value: Json) -> list[dict[str, Any]]:
+    """A recorded answer as content blocks: those that it is, or one text."""
+    if isinstance(value, list) and value and all(_is_block(one) for one in value):
+        return [plain(one) for one in value]
+    text = value if isinstance(value, str) else canonical.encode(value).decode()
+    return [{"type": "text", "text": text}]
+
+
+def _is_block(value: Json) -> bool:
+    return isinstance(value, Mapping) and value.get("type") in _BLOCKS
