@@ -60,6 +60,7 @@ def put_load(port: int, **words: Any) -> dict[str, Any]:
     done = subprocess.run(
         [sys.executable, "-m", "bench.gateway.load", asked], cwd=_ROOT, capture_output=True, text=True, check=True
     )
+    # Any: see above.
     found: dict[str, Any] = json.loads(done.stdout)
     return found
 

@@ -65,6 +65,7 @@ class Vendor(asyncio.Protocol):
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
+    # Any: a request as JSON.
     async def _stream(self, asked: Mapping[str, Any]) -> None:
         knobs = {name: int(value) for name, value in _KNOBS.findall(str(asked.get("model", "")))}
         self._write(_STREAM_HEAD)
