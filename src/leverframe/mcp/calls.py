@@ -7,7 +7,7 @@ Knows: how long a held call is waited for (`approval.hold_wait_s`), and that a s
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from mcp.shared.exceptions import MCPError
 
@@ -19,7 +19,7 @@ from leverframe.domain.tools import McpOrigin, ToolSpec
 from leverframe.mcp.guests import ApprovalUrl
 from leverframe.mcp.rendering import refusal, result_of
 from leverframe.mcp.talk import Context, Talk
-from leverframe.mcp.values import exact_object, plain
+from leverframe.mcp.values import PlainJson, exact_object, plain
 from leverframe.ports.conversation import Exchange, InputNeeded, exchange
 from leverframe.runtime.outcomes import Failed, HeldBack, ToolOutcome
 from leverframe.runtime.outside import OutsideRun
@@ -52,8 +52,7 @@ class Asking:
         return self.run.ctx.contract.tools.get(ToolName(tool))
 
 
-# Any: plain JSON of the protocol.
-async def called(asking: Asking, tool: str, arguments: JsonObject) -> dict[str, Any]:
+async def called(asking: Asking, tool: str, arguments: JsonObject) -> dict[str, PlainJson]:
     """A `tools/call`: its result, or an `InputRequiredResult`."""
     outcome, needed = await done(asking, tool, arguments)
     if isinstance(needed, InputNeeded):
@@ -97,15 +96,13 @@ async def done(asking: Asking, tool: str, arguments: JsonObject) -> tuple[ToolOu
     return outcome, None
 
 
-# Any: plain JSON of the protocol.
-def required(needed: InputNeeded) -> dict[str, Any]:
+def required(needed: InputNeeded) -> dict[str, PlainJson]:
     """A server's questions, for a client of the 2026-07-28 protocol to answer."""
     result = {"resultType": "input_required", "inputRequests": plain(needed.requests)}
     return {**result, "requestState": needed.state} if needed.state else result
 
 
-# Any: plain JSON of the protocol.
-def problem(err: LeverframeError) -> dict[str, Any]:
+def problem(err: LeverframeError) -> dict[str, PlainJson]:
     """A call that the runtime refused to take."""
     return refusal(f"{err.message}  {err.next_move}".strip(), err.slug)
 
@@ -147,8 +144,7 @@ def _can_answer(context: Context) -> frozenset[str]:
     return frozenset(name for name, one in kinds.items() if one is not None)
 
 
-# Any: plain JSON of the protocol.
-def _sent_to_page(held: HeldBack, page: str) -> dict[str, Any]:
+def _sent_to_page(held: HeldBack, page: str) -> dict[str, PlainJson]:
     """Send the person to the approval's page.  That they went there grants nothing; the page's own answer does."""
     params = {"mode": "url", "url": page, "message": held.message, "elicitationId": held.approval_id}
     request = {"method": "elicitation/create", "params": params}

@@ -1,11 +1,11 @@
 """Tools as a client lists them, and outcomes as a client reads them."""
 
-from typing import Any, Final, assert_never
+from typing import Final, assert_never
 
 from leverframe.domain.contracts import Contract
 from leverframe.domain.tools import EffectClass, McpOrigin, McpPart, ToolSpec
 from leverframe.mcp.guests import ApprovalUrl
-from leverframe.mcp.values import content_of, plain
+from leverframe.mcp.values import PlainJson, content_of, plain
 from leverframe.runtime.outcomes import Answered, Exhausted, Failed, HeldBack, Lost, Refused, Stopped, ToolOutcome
 
 META: Final = "leverframe.dev/"
@@ -24,10 +24,9 @@ def part_of(spec: ToolSpec) -> McpPart:
     return spec.origin.part if isinstance(spec.origin, McpOrigin) else McpPart.TOOL
 
 
-# Any: plain JSON of the protocol.
-def tool_of(spec: ToolSpec) -> dict[str, Any]:
+def tool_of(spec: ToolSpec) -> dict[str, PlainJson]:
     """A tool in `tools/list`.  Its hints are what its effect class says, not what its server says."""
-    tool: dict[str, Any] = {
+    tool: dict[str, PlainJson] = {
         "name": spec.name,
         "description": spec.description,
         "inputSchema": plain(spec.input_schema),
@@ -42,12 +41,11 @@ def tool_of(spec: ToolSpec) -> dict[str, Any]:
     return tool
 
 
-# Any: plain JSON of the protocol.
-def result_of(outcome: ToolOutcome, spec: ToolSpec | None, approval_url: ApprovalUrl) -> dict[str, Any]:
+def result_of(outcome: ToolOutcome, spec: ToolSpec | None, approval_url: ApprovalUrl) -> dict[str, PlainJson]:
     """A `CallToolResult`.  Everything but an answer is an error to the client, so that nothing is taken for done."""
     match outcome:
         case Answered(value=value, path=path, is_repeat=is_repeat):
-            result: dict[str, Any] = {**COMPLETE, "content": content_of(value), "isError": False}
+            result: dict[str, PlainJson] = {**COMPLETE, "content": content_of(value), "isError": False}
             if spec is not None and spec.output_schema is not None and isinstance(value, dict):
                 result["structuredContent"] = plain(value)
             if is_repeat:
@@ -63,8 +61,7 @@ def result_of(outcome: ToolOutcome, spec: ToolSpec | None, approval_url: Approva
             return _told(_not_done(outcome))
 
 
-# Any: plain JSON of the protocol.
-def _not_done(outcome: Refused | Failed | Lost | Stopped | Exhausted) -> dict[str, Any]:
+def _not_done(outcome: Refused | Failed | Lost | Stopped | Exhausted) -> dict[str, PlainJson]:
     match outcome:
         case Refused(message=message, reasons=reasons):
             rules = list(dict.fromkeys(reason.rule for reason in reasons))
@@ -82,14 +79,12 @@ def _not_done(outcome: Refused | Failed | Lost | Stopped | Exhausted) -> dict[st
             assert_never(outcome)
 
 
-# Any: plain JSON of the protocol.
-def refusal(message: str, status: str = "refused") -> dict[str, Any]:
+def refusal(message: str, status: str = "refused") -> dict[str, PlainJson]:
     """A call that never became one."""
     return _told({"status": status, "message": message})
 
 
-# Any: plain JSON of the protocol.
-def _told(said: dict[str, Any]) -> dict[str, Any]:
+def _told(said: dict[str, PlainJson]) -> dict[str, PlainJson]:
     """The sentence for the model, and the same with its fields for a program."""
     text = said["message"] if said["status"] != "held" else content_of(said)[0]["text"]
     return {**COMPLETE, "content": [{"type": "text", "text": text}], "structuredContent": said, "isError": True}

@@ -1,6 +1,6 @@
 """The MCP server that agents see, on the protocol package's low-level server: every request becomes calls of a run."""
 
-from typing import Any, Final
+from typing import Final
 
 import mcp_types as types
 from mcp.server.caching import CacheableMethod, CacheHint
@@ -16,7 +16,7 @@ from leverframe.mcp.catalog import catalog, owner_of
 from leverframe.mcp.guests import ApprovalUrl, Guest
 from leverframe.mcp.rendering import COMPLETE, META, listed_specs, part_of, refusal, tool_of
 from leverframe.mcp.talk import Context, Talk
-from leverframe.mcp.values import exact_object, plain
+from leverframe.mcp.values import PlainJson, exact_object, plain
 from leverframe.ports.conversation import Unanswerable
 from leverframe.ports.upstreams import Listing, Upstreams, UpstreamState
 from leverframe.runtime.outcomes import Answered
@@ -44,13 +44,11 @@ class AgentServer:
         self._upstreams = upstreams
         self._approval_url = approval_url
         self._levels: dict[str, str] = {}  # by session: the lowest level of log lines that it asked for
-        self._tools: dict[str, list[dict[str, Any]]] = {}  # by policy: what `tools/list` says
+        self._tools: dict[str, list[dict[str, PlainJson]]] = {}  # by policy: what `tools/list` says
 
-    # Any: the package's server over a lifespan that we put nothing into.
-    def build(self) -> Server[Any]:
+    def build(self) -> Server[PlainJson]:
         """The package's server with these handlers."""
-        # Any: as above.
-        server: Server[Any] = Server(
+        server: Server[PlainJson] = Server(
             "leverframe",
             version=__version__,
             cache_hints={method: CacheHint(ttl_ms=_FRESH_MS, scope="private") for method in _CACHED},
@@ -68,8 +66,7 @@ class AgentServer:
         server.middleware.clear()
         return server
 
-    # Any: plain JSON of the protocol, here and in every handler below.
-    async def _list_tools(self, context: Context, params: types.PaginatedRequestParams | None) -> Any:
+    async def _list_tools(self, context: Context, params: types.PaginatedRequestParams | None) -> PlainJson:
         del params
         run = await _run(context)
         contract = run.ctx.contract
@@ -78,8 +75,7 @@ class AgentServer:
             tools = self._tools[contract.policy_digest] = [tool_of(spec) for spec in listed_specs(contract)]
         return {**COMPLETE, "tools": tools, **self._troubles()}
 
-    # Any: as above.
-    async def _call_tool(self, context: Context, params: types.CallToolRequestParams) -> Any:
+    async def _call_tool(self, context: Context, params: types.CallToolRequestParams) -> PlainJson:
         run = await _run(context)
         asking = self._asking(context, run, params)
         spec = asking.spec(params.name)
@@ -92,9 +88,8 @@ class AgentServer:
         except Unanswerable as err:
             return refusal(str(err), "denied")
 
-    # Any: as above.
-    def _lists(self, listing: Listing) -> Any:
-        async def handler(context: Context, params: types.PaginatedRequestParams | None) -> Any:
+    def _lists(self, listing: Listing) -> PlainJson:
+        async def handler(context: Context, params: types.PaginatedRequestParams | None) -> PlainJson:
             del params
             run = await _run(context)
             found = await catalog(self._upstreams, run.ctx.contract, listing)
@@ -103,8 +98,7 @@ class AgentServer:
 
         return handler
 
-    # Any: as above.
-    async def _read_resource(self, context: Context, params: types.ReadResourceRequestParams) -> Any:
+    async def _read_resource(self, context: Context, params: types.ReadResourceRequestParams) -> PlainJson:
         run = await _run(context)
         uri = str(params.uri)
         found = await catalog(self._upstreams, run.ctx.contract, Listing.RESOURCES)
@@ -114,8 +108,7 @@ class AgentServer:
             raise MCPError(code, f"Resource {uri!r} is not found", {"uri": uri})
         return await self._fetched(context, run, f"{server}.resource", {"uri": own}, params, code=code)
 
-    # Any: as above.
-    async def _get_prompt(self, context: Context, params: types.GetPromptRequestParams) -> Any:
+    async def _get_prompt(self, context: Context, params: types.GetPromptRequestParams) -> PlainJson:
         run = await _run(context)
         found = await catalog(self._upstreams, run.ctx.contract, Listing.PROMPTS)
         server, own = owner_of(found, run.ctx.contract, McpPart.PROMPT, params.name)
@@ -124,8 +117,7 @@ class AgentServer:
         arguments: JsonObject = {"name": own, "arguments": exact_object(params.arguments or {})}
         return await self._fetched(context, run, f"{server}.prompt", arguments, params, code=types.INVALID_PARAMS)
 
-    # Any: as above.
-    async def _complete(self, context: Context, params: types.CompleteRequestParams) -> Any:
+    async def _complete(self, context: Context, params: types.CompleteRequestParams) -> PlainJson:
         run = await _run(context)
         sent = exact_object(params.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"meta"}))
         ref = exact_object(sent.get("ref"))
@@ -145,10 +137,9 @@ class AgentServer:
         self._levels[_session(context)] = params.level
         return types.EmptyResult()
 
-    # Any: as above; `params` is one of three models with the same two fields.
     async def _fetched(
-        self, context: Context, run: OutsideRun, tool: str, arguments: JsonObject, params: Any, *, code: int
-    ) -> Any:
+        self, context: Context, run: OutsideRun, tool: str, arguments: JsonObject, params: PlainJson, *, code: int
+    ) -> PlainJson:
         try:
             outcome, needed = await done(self._asking(context, run, params), tool, arguments)
         except (LeverframeError, Unanswerable) as err:
@@ -160,8 +151,7 @@ class AgentServer:
         message = "its answer is none" if isinstance(outcome, Answered) else outcome.message
         raise MCPError(code, message)
 
-    # Any: one of the models of requests that can be asked again with answers.
-    def _asking(self, context: Context, run: OutsideRun, params: Any) -> Asking:
+    def _asking(self, context: Context, run: OutsideRun, params: PlainJson) -> Asking:
         answers = getattr(params, "input_responses", None) or {}
         raw = (context.params or {}).get("inputResponses") if answers else None
         step = (context.meta or {}).get(f"{META}step")
@@ -175,13 +165,12 @@ class AgentServer:
             approval_url=self._approval_url,
         )
 
-    def _troubles(self) -> dict[str, Any]:
+    def _troubles(self) -> dict[str, PlainJson]:
         down = (one for one in self._upstreams.statuses().values() if one.state is UpstreamState.DOWN)
         return _troubles({one.server: one.reason for one in down})
 
 
-# Any: plain JSON of the protocol.
-def _troubles(missing: "dict[str, str] | Any") -> dict[str, Any]:
+def _troubles(missing: "dict[str, str] | PlainJson") -> dict[str, PlainJson]:
     """The servers that are missing, by name, beside the list that they are missing from."""
     return {"_meta": {f"{META}unavailable": dict(missing)}} if missing else {}
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from decimal import Decimal
-from typing import Any, Final
+from typing import Final
 
 import mcp_types as types
 from mcp.server.context import ServerRequestContext
@@ -12,13 +12,12 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import BaseModel, ValidationError
 
 from leverframe.domain.json import JsonObject
-from leverframe.mcp.values import exact_object, plain
+from leverframe.mcp.values import PlainJson, exact_object, plain
 from leverframe.ports.conversation import Conversation, Exchange, Unanswerable, exchange
 from leverframe.runtime.outcomes import Answered
 from leverframe.runtime.outside import OutsideRun
 
-# Any: the type parameters of a context that we put nothing into.
-Context = ServerRequestContext[Any, Any]
+Context = ServerRequestContext[PlainJson, PlainJson]
 
 _LEVELS: Final = ("debug", "info", "notice", "warning", "error", "critical", "alert", "emergency")
 _LOG_LEVEL: Final = "io.modelcontextprotocol/logLevel"
@@ -106,7 +105,7 @@ class Talk(Conversation):
         return lowest not in _LEVELS or _LEVELS.index(level) >= _LEVELS.index(lowest)
 
 
-_REQUESTS: Final[dict[str, tuple[Any, type[BaseModel]]]] = {
+_REQUESTS: Final[dict[str, tuple[PlainJson, type[BaseModel]]]] = {
     "elicitation/create": (types.ElicitRequest, types.ElicitResult),
     "sampling/createMessage": (types.CreateMessageRequest, types.CreateMessageResult),
     "roots/list": (types.ListRootsRequest, types.ListRootsResult),

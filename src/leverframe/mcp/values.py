@@ -11,6 +11,9 @@ from typing import Any, Final
 from leverframe.core import canonical
 from leverframe.domain.json import Json, JsonObject
 
+# Any: what the protocol's package takes and gives as JSON; the names say where it is ours no more.
+PlainJson = Any
+
 _BLOCKS: Final = frozenset({"text", "image", "audio", "resource", "resource_link"})
 
 
@@ -31,8 +34,7 @@ def exact_object(value: object) -> JsonObject:
     return found if isinstance(found, dict) else {}
 
 
-# Any: the package takes plain JSON.
-def plain(value: Json) -> Any:
+def plain(value: Json) -> PlainJson:
     """What goes out, in dicts and lists, its decimals as floats."""
     if isinstance(value, Decimal):
         return float(value)
@@ -43,8 +45,7 @@ def plain(value: Json) -> Any:
     return value
 
 
-# Any: the package takes plain JSON.
-def content_of(value: Json) -> list[dict[str, Any]]:
+def content_of(value: Json) -> list[dict[str, PlainJson]]:
     """A recorded answer as content blocks: those that it is, or one text."""
     if isinstance(value, list) and value and all(_is_block(one) for one in value):
         return [plain(one) for one in value]

@@ -72,10 +72,7 @@ async def open_assembly(
     root, database = Path(project.root), database_path(project)
     state = root / STATE_FOLDER
     if not create and not database.exists():
-        raise StoreUnavailable(
-            f"There is no database at {str(database)!r}; nothing has run in this project yet.",
-            next_move="Start a run: leverframe run WORKFLOW --input FILE",
-        )
+        raise _nothing_yet(database)
     clock = SystemClock()
     mint = Mint(clock=clock, entropy=SystemEntropy())
     store = open_sqlite(
@@ -87,9 +84,8 @@ async def open_assembly(
         entry_of=partial(forfeited_entry, mint),
     )
     secrets, functions = ProjectSecrets(root), PythonFunctions(root)
-    upstreams = build_upstreams(project)
+    upstreams, relay = build_upstreams(project), build_relay(project, secrets, clock) if serves else None
     tools = build_tools(upstreams, functions, secrets)
-    relay = build_relay(project, secrets, clock) if serves else None
     door = Door(tools, build_models(project, secrets, clock), relay)
     logbook = Logbook(store.writer, mint)
     services = _services(project, store, logbook, mint, functions)
@@ -118,6 +114,13 @@ async def open_assembly(
         await door.close()
         await logbook.close()
         await store.close()
+
+
+def _nothing_yet(database: Path) -> StoreUnavailable:
+    return StoreUnavailable(
+        f"There is no database at {str(database)!r}; nothing has run in this project yet.",
+        next_move="Start a run: leverframe run WORKFLOW --input FILE",
+    )
 
 
 def _services(project: Project, store: Store, writer: Writer, mint: Mint, functions: ProjectFunctions) -> Services:
