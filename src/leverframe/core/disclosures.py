@@ -13,12 +13,13 @@ with "...=" before it, so that no outside text can pass for one of them:
 Never: draws a salt, or keeps a key; both are given.
 """
 
-import base64
 import hashlib
 import hmac
 import re
+from binascii import b2a_base64
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from leverframe.core.canonical import decode, encode
 from leverframe.core.redaction import (
@@ -38,13 +39,14 @@ from leverframe.domain.json import Json
 SALT_BYTES = 16
 PLACE, CUT, PAIRS, ESCAPE = "...", "...cut", "...pairs", "...="
 _TOKEN_BYTES = 9
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
 _PLACE = re.compile(rb'"\.\.\.":"([A-Za-z0-9_-]{43})"')
 
 
 def digest_of(salt: str, name: str, value_bytes: bytes) -> str:
     """base64url(sha-256(ASCII of base64url(JSON [salt, name, value])))."""
-    encoded = _b64(b'["%s",%s,%s]' % (salt.encode(), encode(name), value_bytes))
-    return _b64(hashlib.sha256(encoded.encode()).digest())
+    encoded = _b64_bytes(b'["%s",%s,%s]' % (salt.encode(), _name(name), value_bytes))
+    return _b64_bytes(hashlib.sha256(encoded).digest()).decode()
 
 
 def encoded(disclosure: Disclosure) -> str:
@@ -274,5 +276,15 @@ def _is_place(value: Json) -> bool:
     return isinstance(value, Mapping) and PLACE in value
 
 
+# Few names are ever disclosed under, and each of them for every call.
+@lru_cache(maxsize=256)
+def _name(name: str) -> bytes:
+    return encode(name)
+
+
+def _b64_bytes(raw: bytes) -> bytes:
+    return b2a_base64(raw, newline=False).translate(_URL_SAFE).rstrip(b"=")
+
+
 def _b64(raw: bytes) -> str:
-    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+    return _b64_bytes(raw).decode()
