@@ -255,6 +255,13 @@ def test_what_is_only_observed_is_passed_on_unchanged_and_what_would_be_refused_
         assert [str(leaf).count('"would":"deny"') for (leaf,) in leaves] == [1] * 4
         assert desk.cli("evidence", "redecide", "--all").returncode == 0
         desk.verified()
+        draft = desk.cli("policy", "draft", "--from-runs", "7d")
+        assert "novel_field" in draft.stdout, draft.stderr
+        desk.stop()
+        (desk.folder / "workflows" / "desk.yaml").write_text(draft.stdout)
+        desk.start()
+        again = [desk.ask("/v1/chat/completions", asked) for _ in range(3)]
+        assert [one.status for one in again] == [200] * 3, [one.body for one in again]
 
 
 def test_a_worker_that_is_killed_in_mid_stream_leaves_nothing_free_and_nothing_held(tmp_path: Path) -> None:

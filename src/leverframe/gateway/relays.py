@@ -6,7 +6,7 @@ which nobody reads any more is read to its end all the same, within a limit: wha
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from leverframe.core.wires import error_frame, passed_headers, read_call
@@ -23,6 +23,7 @@ from leverframe.runtime.door.relay_stream import Relayed
 from leverframe.runtime.live_runs import LiveRuns, selection
 
 _DRAIN_S: Final = 120.0
+_MOST_LACKS: Final = 30
 _EVENTS: Final = (b"cache-control", b"no-cache")
 
 
@@ -63,7 +64,7 @@ class Relays:
         caller = self._live.authenticate(headers)
         body = await read_body(exchange.receive, headers)
         run = await self._live.run_for(caller, selection(headers))
-        call, refused_as = _read(exchange.wire, body, run)
+        call, refused_as, lacks = _read(exchange.wire, body, run)
         candidates = candidates_of(self._live.services.project, run.ctx.contract, call.model)
         if candidates[0] not in self._live.services.project.tiers.get(run.ctx.contract.tier, ()):
             refused_as = refused_as or "unknown_model"
@@ -74,6 +75,7 @@ class Relays:
             began_at=exchange.began_at,
             step=headers.get("leverframe-step", ""),
             refused_as=refused_as,
+            lacks=lacks,
             headers=passed_headers(exchange.wire, headers, _admitted(run)),
         )
         outcome = await self._door.relay(run, ask)
@@ -162,14 +164,39 @@ def _admitted(run: RelayRun) -> Admitted:
     return _EVERYTHING if run.is_observed else run.ctx.contract.admitted
 
 
-def _read(wire: WireFormat, body: bytes, run: RelayRun) -> tuple[RelayCall, str]:
-    """The call, and of an observed workflow why it would have been refused.  Raises WireRefused."""
+def _read(wire: WireFormat, body: bytes, run: RelayRun) -> tuple[RelayCall, str, tuple[str, ...]]:
+    """The call; and of an observed workflow why it would have been refused, and what it lacks.  Raises WireRefused."""
     try:
-        return read_call(wire, body, run.ctx.contract.admitted), ""
+        return read_call(wire, body, run.ctx.contract.admitted), "", ()
     except WireRefused as err:
         if not run.is_observed:
             raise
-        return read_call(wire, body, _EVERYTHING), err.code
+        call = read_call(wire, body, _EVERYTHING)
+        return call, err.code, _lacking(wire, body, run.ctx.contract.admitted)
+
+
+def _lacking(wire: WireFormat, body: bytes, admitted: Admitted) -> tuple[str, ...]:
+    """What the contract would have to admit for this call, one thing after the other."""
+    lacks: list[str] = []
+    for _ in range(_MOST_LACKS):
+        try:
+            read_call(wire, body, admitted)
+            break
+        except WireRefused as err:
+            name = err.param.rpartition(".")[2].partition("[")[0][:64]
+            match err.code:
+                case "unknown_field":
+                    admitted = replace(admitted, fields=admitted.fields | {name})
+                    lacks.append(f"pass_fields={name}")
+                case "vendor_state":
+                    admitted = replace(admitted, state=admitted.state | {name})
+                    lacks.append(f"vendor_state={name}")
+                case "remote_url":
+                    admitted = replace(admitted, remote_urls=True)
+                    lacks.append("remote_urls=allowed")
+                case _:
+                    break
+    return tuple(one for one in lacks if one.isprintable() and " " not in one)
 
 
 def candidates_of(project: Project, contract: Contract, asked: str) -> tuple[ModelRef, ...]:

@@ -227,11 +227,13 @@ class LiveRuns:
         name = RunName(tenant=key.tenant, workflow=contract.workflow, environment=environment, item=item)
         for _ in range(3):
             run = await self.book.live_run(name)
-            if run is not None and not await self._is_idle(run):
+            # What a key does for a while is no task that must end under the rules that it began with.
+            is_old = run is not None and run.release_digest != contract.release_digest
+            if run is not None and not is_old and not await self._is_idle(run):
                 return self._by_id.get(run.run_id) or self._keep(await self.taken_up(run, key))
             try:
                 if run is not None:
-                    await self.end(run, RunEnd(outcome=RunOutcome.SUCCESS, output=None, stop_reason="idle"))
+                    await self.end(run, _left(is_old=is_old))
                 return self._keep(await self._opened(key, contract, name))
             except Contended:
                 # Another worker was first; what it did is read.
@@ -322,6 +324,12 @@ def selection(headers: Mapping[str, str]) -> Selection:
     if not run and not workflow and not environment:
         return _NO_SELECTION
     return Selection(run=run, workflow=workflow, environment=environment)
+
+
+def _left(*, is_old: bool) -> RunEnd:
+    """How a run ends that its key goes on without."""
+    reason = "release-changed" if is_old else "idle"
+    return RunEnd(outcome=RunOutcome.SUCCESS, output=None, stop_reason=reason)
 
 
 def _only(names: Iterable[str], what: str, header: str) -> str:

@@ -1,9 +1,12 @@
 """`leverframe policy`: what the rules of a workflow say, before any call is made, here and in Cedar."""
 
+import asyncio
 from argparse import Namespace
 from collections.abc import Mapping
+from datetime import timedelta
 
 from leverframe.cli.cedar import add_cedar
+from leverframe.cli.durations import span_of
 from leverframe.cli.parser import CommandParser
 from leverframe.cli.project import contract_of, json_object, load, tenant_of
 from leverframe.cli.screen import Screen, Word
@@ -13,8 +16,10 @@ from leverframe.domain.errors import UsageError
 from leverframe.domain.ids import EnvironmentName, ToolName
 from leverframe.domain.json import Json, JsonObject
 from leverframe.domain.policy import Hold
+from leverframe.runtime.drafting import Draft, draft_from_runs
 from leverframe.runtime.explaining import Explained, SupposedCall, explain_call
 from leverframe.runtime.showing import effect_sentence
+from leverframe.wiring.assembly import open_assembly
 
 _CALL_KEYS = ("workflow", "tool", "args", "run", "facts")
 _RUN_KEYS = ("subject", "input", "tenant", "environment")
@@ -42,6 +47,17 @@ def add(parser: CommandParser) -> None:
     one.add_argument("--tenant", metavar="NAME", help="run.tenant")
     one.add_argument("--environment", metavar="NAME", help="run.environment (the contract's first)")
     one.set_defaults(act=explain)
+    draft = verbs.add_parser(
+        "draft",
+        help="write the narrowest contract that what was seen would pass",
+        description=(
+            "Draft a contract from the runs of a workflow: what its largest run took, which tools ran,\n"
+            "what its calls asked of a vendor.  It goes to the screen; read it before you keep it."
+        ),
+    )
+    draft.add_argument("--from-runs", metavar="SPAN", required=True, help="how far back: 24h, 7d")
+    draft.add_argument("--workflow", metavar="NAME", help="whose runs (needed where the project has several)")
+    draft.set_defaults(act=draft_contract)
     add_cedar(verbs)
 
 
@@ -49,6 +65,29 @@ def run(args: Namespace) -> int:
     """Do what the verb says."""
     code: int = args.act(args)
     return code
+
+
+def draft_contract(args: Namespace) -> int:
+    """Print the draft."""
+    project = load(args)
+    names = tuple(project.contracts)
+    workflow = args.workflow or (names[0] if len(names) == 1 else "")
+    if not workflow:
+        raise UsageError(f"This project has several workflows: {', '.join(names)}.", next_move="Name one: --workflow")
+    contract, span_s = contract_of(project, workflow), span_of(args.from_runs, "--from-runs")
+
+    async def drafted() -> Draft:
+        async with open_assembly(project, create=False) as assembly:
+            services = assembly.services
+            return await draft_from_runs(services, contract, services.mint.now() - timedelta(seconds=span_s))
+
+    made, screen = asyncio.run(drafted()), Screen.of(args)
+    if screen.is_json:
+        screen.document({"runs": made.runs, "contract": made.text})
+    else:
+        screen.line(f"# From {made.runs} runs of {workflow} within {args.from_runs}")
+        screen.lines(made.text.splitlines())
+    return 0
 
 
 def explain(args: Namespace) -> int:

@@ -110,7 +110,7 @@ def decided(run: RelayRun, ask: RelayAsk, made: Decision) -> tuple[Attempt, Prop
     }
     if ask.refused_as:
         # It would not even have been read; what it asked for is passed on all the same.
-        detail |= {"would": "deny", "wire_refused": ask.refused_as}
+        detail |= {"would": "deny", "wire_refused": ask.refused_as, "lacks": ask.lacks}
     if made.injected is not None:
         detail["max_output_tokens"] = made.injected
     if reserves and isinstance(answer, Deny):

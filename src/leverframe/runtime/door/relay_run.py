@@ -44,6 +44,7 @@ class RelayAsk:
     began_at: float
     step: str = ""
     refused_as: str = ""  # of an observed workflow: why the call would have been refused unread
+    lacks: tuple[str, ...] = ()  # and what its contract would have to admit: `pass_fields=novel`
     headers: Mapping[str, str] = field(default_factory=dict)  # of the client, names in lower case
 
 
