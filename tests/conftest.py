@@ -6,8 +6,12 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.capabilities import MARKER, lack, skip_or_fail
+from tests.leaks import credentials, leaks_of
 from tests.sampling import IS_LONG, SEED
 from tests.shop_runs import ShopRuns
+
+_CREDENTIALS = credentials()
+_PRINTED: list[str] = []
 
 # No deadline: two shared cores make any single example slow now and then, which says nothing about the code.
 settings.register_profile("quick", deadline=None, print_blob=True, max_examples=60)
@@ -22,6 +26,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", MARKER)
+    config.addinivalue_line("markers", "last: after every other test, since it judges what they left")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -30,6 +35,21 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             reason = lack(kind, name)
             if reason:
                 skip_or_fail(reason)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.get_closest_marker("last") is not None)
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    for name, text in report.sections:
+        _PRINTED.extend(f"{report.nodeid} ({name}): {value}" for value in leaks_of(text, _CREDENTIALS))
+
+
+@pytest.fixture
+def printed() -> list[str]:
+    """Where a test so far printed or logged a credential."""
+    return _PRINTED
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

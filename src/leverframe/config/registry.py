@@ -71,7 +71,7 @@ PYTHON_FUNCTION = Text(
 )
 SECRET = Text(
     form="a reference such as secret://env/OPENAI_API_KEY, never the secret itself",
-    pattern=r"secret://[A-Za-z0-9_.-]+(?:/[A-Za-z0-9_./-]+)+",
+    pattern=r"secret://[A-Za-z0-9_.-]+(?:/(?:[A-Za-z0-9_./-]|\{tenant\})+)+(?:#[A-Za-z0-9_.-]+)?",
     max_chars=300,
 )
 INPUT_FIELD = Text(

@@ -27,6 +27,11 @@ def scrubbed_text(text: str, secrets: Collection[str]) -> str:
     return _scrub_text(text, _forms(secrets))
 
 
+def spellings(secrets: Collection[str]) -> tuple[str, ...]:
+    """Every spelling of secrets that is taken out, longest first."""
+    return _forms(secrets)
+
+
 def _scrub(value: Json, forms: Sequence[str]) -> Json:
     if isinstance(value, str):
         return _scrub_text(value, forms)

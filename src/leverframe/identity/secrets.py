@@ -3,47 +3,75 @@
     secret://env/SHOP_API_KEY        a variable of the environment
     secret://file/keys/shop.txt      a file, relative to the project folder
     secret://file//etc/shop.txt      a file, absolute
+    secret://vault/secret/shop#key   and keyring, aws, aws-kms: `identity.secret_sources`
+
+`{tenant}` in a reference is the tenant of the call (in capitals for a variable), so that none is given another's.
 
 Knows: every value it has given out, so that results and errors can be scrubbed of them.  Never: logs a value, and never
 puts one into a message; a message names the reference.
 """
 
+import math
 import os
 import stat
 import threading
+import time
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from leverframe.domain.errors import SecretUnavailable
+from leverframe.identity.secret_sources import AwsSource, KeyringSource, KmsSource, SecretSource, VaultSource
 from leverframe.ports.secrets import Secrets
 
 _SCHEME: Final = "secret://"
 _MAX_BYTES: Final = 64 << 10
 # A shorter value stands in too many texts by chance to be taken out of them.
 MIN_CHARS: Final = 4
+_TENANT: Final = "{tenant}"
+_FRESH_S: Final = 300.0
+_LONGEST_S: Final = 3600.0
 
 
 class ProjectSecrets(Secrets):
     """The secrets of one project, from its environment and its files.
 
-    A file is read anew each time, so that a rotated secret takes effect; a value once given out is scrubbed for good.
+    A file is read anew each time, so that a rotated secret takes effect; what another machine gave is kept for five
+    minutes, then asked for anew beside the calls, and for an hour at most where it cannot be.  A value once given out
+    is scrubbed for good.
     """
 
-    def __init__(self, root: Path, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        root: Path,
+        environment: Mapping[str, str] | None = None,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._root = root
         self._environment = os.environ if environment is None else environment
         self._known: frozenset[str] = frozenset()
         self._lock = threading.Lock()
+        self._monotonic = monotonic
+        self._kept: dict[str, tuple[str, float]] = {}
+        self._asking: set[str] = set()
+        self._sources: Mapping[str, SecretSource] = {
+            "keyring": KeyringSource(),
+            "vault": VaultSource(self._environment),
+            "aws": AwsSource(),
+            "aws-kms": KmsSource(root),
+        }
 
-    def resolve(self, reference: str) -> str:
+    def resolve(self, reference: str, *, tenant: str = "") -> str:
         """The value, without the line break that ends a file.
 
         Raises:
             SecretUnavailable: no such source, variable or file; a file that others may read; a value that is shorter
                 than four characters or has a line break in it.
         """
+        reference = _for_tenant(reference, tenant)
         source, _, name = reference.removeprefix(_SCHEME).partition("/")
         if not reference.startswith(_SCHEME) or not name:
             raise SecretUnavailable(
@@ -55,19 +83,53 @@ class ProjectSecrets(Secrets):
                 value = self._from_environment(reference, name)
             case "file":
                 value = self._from_file(reference, name)
+            case _ if source in self._sources:
+                value = self._from_afar(reference, source, name)
             case _:
                 raise SecretUnavailable(
                     f"{reference!r} names the source {source!r}, which this version does not have.",
-                    next_move="Use secret://env/NAME or secret://file/PATH.",
+                    next_move=f"Use env, file or {', '.join(self._sources)}.",
                 )
         _judge(reference, value)
-        with self._lock:
-            self._known |= {value}
+        self._learn(value)
         return value
 
     def known_values(self) -> frozenset[str]:
         """Every value resolved so far."""
         return self._known
+
+    def _learn(self, *values: str) -> None:
+        with self._lock:
+            self._known |= {value for value in values if len(value) >= MIN_CHARS}
+
+    def _from_afar(self, reference: str, source: str, name: str) -> str:
+        """A kept value, asked for anew in a thread of its own once it is old; the first time it is waited for."""
+        kept = self._kept.get(reference)
+        age_s = self._monotonic() - kept[1] if kept is not None else math.inf
+        if kept is None or age_s > _LONGEST_S:
+            return self._fetched(reference, source, name)
+        if age_s > _FRESH_S:
+            with self._lock:
+                is_first = reference not in self._asking
+                self._asking.add(reference)
+            if is_first:
+                threading.Thread(target=self._refresh, args=(reference, source, name), daemon=True).start()
+        return kept[0]
+
+    def _refresh(self, reference: str, source: str, name: str) -> None:
+        # What cannot be asked now is asked again with the next call; the old value stays until it is an hour old.
+        with suppress(SecretUnavailable):
+            self._fetched(reference, source, name)
+        with self._lock:
+            self._asking.discard(reference)
+
+    def _fetched(self, reference: str, source: str, name: str) -> str:
+        path, _, field = name.partition("#")
+        found = self._sources[source].fetch(path, field)
+        # Known before it is judged: whatever came from there is kept out of everything.
+        self._learn(found.value, *found.opened_by)
+        self._kept[reference] = (found.value, self._monotonic())
+        return found.value
 
     def _from_environment(self, reference: str, name: str) -> str:
         value = self._environment.get(name)
@@ -102,6 +164,18 @@ class ProjectSecrets(Secrets):
             return data.decode().removesuffix("\n").removesuffix("\r")
         except UnicodeDecodeError as err:
             raise SecretUnavailable(f"{reference!r} is not UTF-8.", next_move="Store it as text.") from err
+
+
+def _for_tenant(reference: str, tenant: str) -> str:
+    if _TENANT not in reference:
+        return reference
+    if not tenant:
+        raise SecretUnavailable(
+            f"{_shown(reference)} is of a tenant, and this is asked for none.", next_move="Name one without {tenant}."
+        )
+    if reference.startswith(f"{_SCHEME}env/"):
+        tenant = "".join(char.upper() if char.isalnum() else "_" for char in tenant)
+    return reference.replace(_TENANT, tenant)
 
 
 def _judge(reference: str, value: str) -> None:

@@ -10,8 +10,8 @@ class Secrets(Protocol):
     `SecretUnavailable`, naming the reference and never a value.
     """
 
-    def resolve(self, reference: str) -> str:
-        """The value of `secret://env/NAME` or `secret://file/PATH`."""
+    def resolve(self, reference: str, *, tenant: str = "") -> str:
+        """The value of `secret://SOURCE/NAME`; `{tenant}` in it is the tenant of the call."""
         ...
 
     def known_values(self) -> frozenset[str]:

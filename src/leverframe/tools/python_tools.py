@@ -70,7 +70,7 @@ class PythonTools(ToolExecutor):
         """Say why this tool cannot be called now; empty when it can."""
         try:
             function = self._functions.find(_origin(spec))
-            if spec.credential:
+            if spec.credential and "{tenant}" not in spec.credential:
                 self._secrets.resolve(spec.credential)
         except LeverframeError as err:
             return str(err)
@@ -93,7 +93,7 @@ class PythonTools(ToolExecutor):
         if spec.idempotency_argument:
             arguments[spec.idempotency_argument] = request.idempotency_key
         if spec.credential and _takes(function, CREDENTIAL_ARGUMENT):
-            arguments[CREDENTIAL_ARGUMENT] = self._secrets.resolve(spec.credential)
+            arguments[CREDENTIAL_ARGUMENT] = self._secrets.resolve(spec.credential, tenant=request.tenant)
         return arguments
 
 

@@ -1,0 +1,45 @@
+"""No credential appears in any log, record, error or result: searched by value after every other test (conftest)."""
+
+import zipfile
+from base64 import b64encode
+from pathlib import Path
+
+import pytest
+
+from tests.leaks import credentials, leaks_in, leaks_of
+
+VALUE = "sk-canary-0123456789"
+API_KEY = "lf_" + "a" * 22 + "_" + "b" * 43
+
+
+def test_the_search_finds_what_is_there_in_every_spelling(tmp_path: Path) -> None:
+    (tmp_path / "log.txt").write_text(f"it said {VALUE} twice")
+    (tmp_path / "db").write_bytes(b"\x00\x01" + b64encode(VALUE.encode()))
+    (tmp_path / "key.json").write_text(f'{{"key": "{API_KEY}"}}')
+    with zipfile.ZipFile(tmp_path / "bundle.zip", "w", zipfile.ZIP_DEFLATED) as bundle:
+        bundle.writestr("leaves.jsonl", f"{VALUE}\n" * 9)
+    (tmp_path / "the.secret").write_text(f"{VALUE}\n")
+    (tmp_path / "innocent.txt").write_text("sk-canary")
+
+    found = sorted(place.rpartition("/")[2].split(":")[0] for place in leaks_in(tmp_path, frozenset({VALUE})))
+
+    assert found == ["bundle.zip!leaves.jsonl", "db", "key.json", "log.txt"]
+    assert list(leaks_of(f"error: {VALUE}", frozenset({VALUE}))) == [VALUE]
+    for path in tmp_path.iterdir():
+        path.unlink()
+
+
+def test_there_are_credentials_to_look_for() -> None:
+    assert {"sk-test-0123456789", VALUE} <= credentials()
+
+
+@pytest.mark.last
+def test_no_credential_is_in_anything_that_the_tests_wrote_or_printed(
+    tmp_path_factory: pytest.TempPathFactory, printed: list[str]
+) -> None:
+    known = credentials()
+
+    written = list(leaks_in(tmp_path_factory.getbasetemp(), known))
+
+    assert not written, "\n".join(written[:20])
+    assert not printed, "\n".join(printed[:20])

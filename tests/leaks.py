@@ -1,0 +1,56 @@
+"""Credentials of the tests, looked for by value in all that the tests wrote.
+
+A test's credential is a literal that begins with `sk-` or `hvs.` in the sources of the tests; an API key is whatever
+has the form of one.  Exempt is only a file that holds nothing but the credential: the source it was read from.
+"""
+
+import re
+import zipfile
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from leverframe.core.scrub import spellings
+
+_LITERAL = re.compile(r"""["'](?P<value>(?:sk-|hvs\.)[A-Za-z0-9._-]{6,})["']""")
+_API_KEY = re.compile(rb"lf_[A-Za-z0-9]{22}_[A-Za-z0-9_-]{43}")
+_TESTS = Path(__file__).parent
+
+
+def credentials() -> frozenset[str]:
+    """Every credential that stands in a test."""
+    sources = (path.read_text(encoding="utf-8") for path in _TESTS.rglob("*.py"))
+    return frozenset(match["value"] for text in sources for match in _LITERAL.finditer(text))
+
+
+def leaks_in(folder: Path, known: frozenset[str]) -> Iterator[str]:
+    """Each place below a folder where a credential stands, in any of its spellings; zip files are looked into."""
+    needles = {form.encode(): value for value in known for form in spellings([value])}
+    for path in sorted(folder.rglob("*")):
+        # A test that removes its own folder later than this is its own affair.
+        with suppress(FileNotFoundError, PermissionError):
+            if path.is_symlink() or not path.is_file() or path.suffix in {".py", ".pyc", ".whl", ".so"}:
+                continue
+            for place, content in _contents(path):
+                yield from (f"{place}: {found}" for found in _found(content, needles))
+
+
+def leaks_of(text: str, known: frozenset[str]) -> Iterator[str]:
+    """The credentials that stand in a text."""
+    yield from (value for value in known for form in spellings([value]) if form in text)
+
+
+def _contents(path: Path) -> Iterator[tuple[str, bytes]]:
+    yield str(path), path.read_bytes()
+    if path.suffix == ".zip":
+        with suppress(zipfile.BadZipFile, OSError), zipfile.ZipFile(path) as bundle:
+            for name in bundle.namelist():
+                yield f"{path}!{name}", bundle.read(name)
+
+
+def _found(content: bytes, needles: dict[bytes, str]) -> Iterator[str]:
+    for needle, value in needles.items():
+        if needle in content and content.strip() != needle:
+            yield value
+    for match in _API_KEY.finditer(content):
+        yield f"an API key, lf_{match.group()[3:7].decode()}…"
