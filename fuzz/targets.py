@@ -9,10 +9,11 @@ import zipfile
 from asyncio import StreamReader
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 
+from fuzz import peers
+from fuzz.parser import Parser
 from leverframe.config.cedar_file import parse_cedar
 from leverframe.config.findings import Findings
 from leverframe.config.init import project_contents
@@ -31,15 +32,13 @@ from leverframe.models.recorded import load_recordings
 from leverframe.net.http1 import Garbled, read_answer
 from leverframe.net.parsing import AnswerParser
 from leverframe.net.url import parse_url
-from leverframe.sdk.verify import Unreadable, read_bundle, read_trust, verify
+from leverframe.sdk.verify import read_bundle, read_trust, verify
 from leverframe.signing.ed25519 import Ed25519FileSigner
 from leverframe.signing.trust import load_trust
 from leverframe.store.sqlite.heads import known_head, read_kept
 from leverframe.tools.mcp_tools import _answer as mcp_answer
 from tests.evidence_log import RUN, honest
 
-# What a parser may raise, beside the one tree of problems.
-DECLARED = (LeverframeError, Unreadable, Garbled, openai_wire.Unreadable)
 _TOOL = """\
 tool: lookup
 version: 2
@@ -112,26 +111,6 @@ _RESULTS = (
     b'{"content": [], "structuredContent": {"order_id": "W1", "rows": [1, 2.5, null]}, "resultType": "complete"}',
     b'{"content": [{"type": "image", "data": "AAAA"}], "isError": true}',
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parser:
-    """A target of one function over bytes."""
-
-    name: str
-    given: Callable[[], Sequence[bytes]]
-    parse: Callable[[bytes], object]
-
-    def samples(self) -> Sequence[bytes]:
-        """What it reads."""
-        return self.given()
-
-    def read(self, data: bytes) -> None:
-        """Parse, and let a declared error pass."""
-        try:
-            self.parse(data)
-        except DECLARED:
-            return
 
 
 class _Scratch:
@@ -350,4 +329,4 @@ _PARSERS = (
     ),
     Parser(name="cedar", given=lambda: [_CEDAR.encode()], parse=_cedar),
 )
-TARGETS: Mapping[str, Parser] = {one.name: one for one in _PARSERS}
+TARGETS: Mapping[str, Parser] = {one.name: one for one in (*_PARSERS, *peers.PARSERS)}

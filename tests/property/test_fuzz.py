@@ -20,6 +20,7 @@ FOUND = [
     ("head file", b'{"acme":{"size":1,"root":"not base64","note":"x"}}'),
     ("head file", b"[" * 4_000),
     ("trust file", b'{"a":' * 4_000),
+    ("values to decide again", b'{"disclosure":"A"}'),
     ("bundle checkpoint", base64.b64decode("YQoxCkFBPT0KCuKAlCBhIEFB")),
 ]
 

@@ -42,7 +42,10 @@ def _disclosures(lines: bytes) -> Iterator[tuple[str, Disclosure]]:
         text = _object(line).get("disclosure")
         if not isinstance(text, str):
             continue
-        triple = _value(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+        try:
+            triple = _value(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+        except ValueError:  # of which binascii.Error is one; then nothing of it is here
+            continue
         if isinstance(triple, list) and len(triple) == _PARTS:
             salt, name, value = triple
             # The digest of what is exchanged, since a value that was written by another version may be spelt otherwise.
