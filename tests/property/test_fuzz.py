@@ -7,7 +7,8 @@ import pytest
 
 from fuzz.mutating import mutated
 from fuzz.running import fuzz, tried
-from fuzz.targets import TARGETS, Parser
+from fuzz.parser import Parser
+from fuzz.targets import TARGETS
 from tests.sampling import IS_LONG, SEED
 
 SECONDS = 10.0 if IS_LONG else 0.3

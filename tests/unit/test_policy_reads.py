@@ -186,6 +186,20 @@ def test_the_doors_own_read_is_bounded_by_money() -> None:
     assert decision.stops_run
 
 
+@pytest.mark.parametrize(("cost", "stops"), [({BudgetUnit.USD: 0}, ""), (ONE_CALL, "max_steps 3")])
+def test_a_denied_call_stops_a_run_without_steps_only_where_it_counts_as_one(
+    cost: dict[BudgetUnit, int], stops: str
+) -> None:
+    """The door's own read, and a granted call that is asked again, are no step of the agent's."""
+    full = (window(BudgetUnit.STEPS, 3, settled=3, key="max_steps"),)
+    question = replace(ask(DRAFT), windows=full, cost=cost)
+
+    decision = decide(question, own_reads_policy())
+
+    assert isinstance(decision, Deny)
+    assert decision.stops_run == stops
+
+
 def test_a_model_call_is_bounded_by_the_contract_and_its_budgets() -> None:
     cost = {BudgetUnit.MODEL_CALLS: 1, BudgetUnit.OUTPUT_TOKENS: 300}
     windows = (window(BudgetUnit.MODEL_CALLS, 8), window(BudgetUnit.OUTPUT_TOKENS, 300))
