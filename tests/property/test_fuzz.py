@@ -6,8 +6,8 @@ import random
 import pytest
 
 from fuzz.mutating import mutated
-from fuzz.running import fuzz, tried
 from fuzz.parser import Parser
+from fuzz.running import fuzz, tried
 from fuzz.targets import TARGETS
 from tests.sampling import IS_LONG, SEED
 
