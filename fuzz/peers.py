@@ -3,8 +3,10 @@
 import hashlib
 import json
 import re
+import tempfile
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 
 import msgspec
 
@@ -24,6 +26,8 @@ from leverframe.runtime.backfill import read_items
 from leverframe.runtime.bundle_records import records_in
 from leverframe.signing.signer_wire import AskLog, body_bytes, decode_answer, decode_request, frame
 from leverframe.tools.mcp_peer import incoming
+from leverframe.tools.npm_packages import NpxCommand
+from leverframe.tools.npm_packages import _program as program_of
 from tests.evidence_log import honest
 
 _TENANT = TenantId("acme")
@@ -124,7 +128,21 @@ def _message(data: bytes) -> object:
         return None  # declared by incoming; a peer that says it is told, or let go of
 
 
+def _package(data: bytes) -> object:
+    with tempfile.TemporaryDirectory(prefix="leverframe-fuzz-") as folder:
+        home = Path(folder) / "node_modules" / "shop"
+        home.mkdir(parents=True)
+        (home / "package.json").write_bytes(data)
+        (home / "main.js").touch()
+        return program_of(NpxCommand(package="shop", words=()), Path(folder))
+
+
 PARSERS = (
+    Parser(
+        name="npm package",
+        given=lambda: [b'{"bin": "main.js", "version": "1.0.0"}', b'{"bin": {"shop": "main.js"}, "name": "shop"}'],
+        parse=_package,
+    ),
     Parser(name="signer frame", given=_signer_frames, parse=_signer),
     Parser(name="lock", given=lambda: [_LOCK], parse=_lock),
     Parser(name="redacted text", given=lambda: _TEXTS, parse=_redacted),

@@ -22,6 +22,9 @@ FOUND = [
     ("head file", b"[" * 4_000),
     ("trust file", b'{"a":' * 4_000),
     ("values to decide again", b'{"disclosure":"A"}'),
+    ("npm package", b"[]"),
+    ("npm package", b'{"bin": "%s"}' % (b"m" * 300)),
+    ("npm package", b'{"bin": "a\\u0000b"}'),
     ("bundle checkpoint", base64.b64decode("YQoxCkFBPT0KCuKAlCBhIEFB")),
 ]
 

@@ -104,13 +104,23 @@ def _program(command: NpxCommand, folder: Path) -> Installed:
     home = folder / "node_modules" / command.name
     try:
         about = json.loads((home / "package.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as err:
+    except (OSError, ValueError, RecursionError) as err:
         raise ToolUnavailable(f"{command.name!r} was installed without a package.json.") from err
+    if not isinstance(about, dict):
+        raise ToolUnavailable(f"The package.json of {command.name!r} is no object.", next_move="Name another package.")
     programs = about.get("bin")
     if isinstance(programs, dict):
         own = command.name.rpartition("/")[2]
         programs = programs.get(own) or next(iter(programs.values()), None)
     entry = home / str(programs)
-    if not isinstance(programs, str) or not entry.resolve().is_relative_to(home.resolve()) or not entry.is_file():
+    if not isinstance(programs, str) or not _is_file_in(home, entry):
         raise ToolUnavailable(f"The package {command.name!r} has no program.", next_move="Name one that has.")
     return Installed(entry=entry.relative_to(folder).as_posix(), version=str(about.get("version", "")))
+
+
+def _is_file_in(home: Path, entry: Path) -> bool:
+    """Whether a path that a package names is a file of its own; one that no file can have is none."""
+    try:
+        return entry.resolve().is_relative_to(home.resolve()) and entry.is_file()
+    except (OSError, ValueError, RuntimeError):
+        return False
