@@ -118,6 +118,22 @@ def test_a_key_that_is_revoked_calls_nothing_any_more(desk: ServedDesk) -> None:
     assert desk.cli("keys", "revoke", "gone").returncode == 0
 
     until(lambda: desk.chat(key=key).status == 401, what="the key is refused", within_s=10)
+    assert [desk.chat(key=key).status for _ in range(5)] == [401] * 5
+    # Known to the log once, however often it is tried.
+    leaves = rows(desk, "SELECT CAST(leaf AS TEXT) FROM leaves WHERE type = 'auth.refused'")
+    assert len(leaves) == 1
+    assert '"reason":"revoked"' in str(leaves[0][0])
+
+
+def test_a_kill_switch_stops_the_next_call_and_lets_it_go_on_when_it_is_cleared(desk: ServedDesk) -> None:
+    assert desk.chat().status == 200
+    assert desk.cli("kill", "model", "vendor", "--because", "it makes things up").returncode == 0
+
+    stopped = desk.chat()
+    assert desk.cli("unkill", "model", "vendor", "--because", "it is mended").returncode == 0
+
+    assert (stopped.status, stopped.json["error"]["slug"]) == (403, "killed")
+    assert desk.chat().status == 200
 
 
 def test_two_calls_of_a_key_are_of_one_run_and_a_name_makes_another(desk: ServedDesk) -> None:

@@ -40,6 +40,7 @@ class Book:
     now: Authority = field(default_factory=Authority)
     forged: bool = False
     reads: int = 0
+    looks: int = 0
 
     async def authority(self) -> Authority:
         self.reads += 1
@@ -50,6 +51,7 @@ class Book:
         return found
 
     async def generation(self) -> int:
+        self.looks += 1
         return self.now.generation
 
 
@@ -140,6 +142,29 @@ def test_a_change_is_read_when_the_generation_moved_and_not_before() -> None:
     assert book.reads == 2
     assert cache.guard().generation == 2
     assert refusal(cache, TEXT.text).why == "revoked"
+
+
+def test_a_key_that_another_process_made_is_known_at_its_first_use_and_strangers_cost_few_looks() -> None:
+    book, clock = Book(), FakeClock(NOW)
+    cache = cache_of(book, clock)
+    clock.advance(1)
+    stranger = spell(b"j" * 16, b"s" * 32).text
+    for _ in range(100):
+        with pytest.raises(AuthRefused):
+            run(cache.recognise(stranger))
+    book.now = holding(KEY)
+    clock.advance(1)
+
+    found: list[ApiKey] = []
+
+    async def use() -> None:
+        found.append(await cache.recognise(TEXT.text))
+
+    run(use())
+
+    assert found == [KEY]
+    assert book.reads == 2
+    assert book.looks == 2
 
 
 def test_who_asks_at_once_shares_one_read() -> None:

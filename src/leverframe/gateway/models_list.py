@@ -22,10 +22,11 @@ async def serve_models(live: LiveRuns, scope: Scope, send: Send) -> None:
     headers = headers_of(scope)
     wire = WireFormat.MESSAGES if "anthropic-version" in headers else WireFormat.CHAT
     try:
-        caller = live.authenticate(headers)
+        caller = await live.recognise(headers)
         selected = selection(headers)
         contract = live.contract_of(caller.key, selected.workflow, selected.environment)
     except LeverframeError as err:
+        await live.note(err)
         refusal = refusing.of_error(wire, err)
         await answer(send, refusal.status, refusal.body, refusal.headers)
         return

@@ -54,6 +54,7 @@ class Relays:
         except ClientGoneError:
             exchange.status = 499
         except LeverframeError as err:
+            await self._live.note(err)
             await self._refuse(exchange, refusing.of_error(wire, err))
         finally:
             self._metrics.in_flight -= 1
@@ -61,7 +62,7 @@ class Relays:
             self._metrics.request(wire.value, exchange.status, seconds)
 
     async def _serve(self, exchange: _Exchange, headers: Mapping[str, str]) -> None:
-        caller = self._live.authenticate(headers)
+        caller = await self._live.recognise(headers)
         body = await read_body(exchange.receive, headers)
         run = await self._live.run_for(caller, selection(headers))
         call, refused_as, lacks = _read(exchange.wire, body, run)

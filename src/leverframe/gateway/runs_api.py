@@ -49,13 +49,14 @@ class RunsApi:
                 await answer(send, 200, encode(document()))
                 return
             headers = headers_of(scope)
-            caller = self._live.authenticate(headers)
+            caller = await self._live.recognise(headers)
             # Read whatever is asked, or the connection could not be used again.
             body = await read_body(receive, headers)
             await self._answer(scope["method"], parts, caller, body, send)
         except ClientGoneError:
             return
         except LeverframeError as err:
+            await self._live.note(err)
             await problem_of(send, err)
 
     async def _answer(self, method: str, parts: list[str], caller: Caller, body: bytes, send: Send) -> None:

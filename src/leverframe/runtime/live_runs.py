@@ -14,7 +14,14 @@ from typing import Final
 
 from leverframe.domain.authority import ApiKey, KeyScope, KeyState
 from leverframe.domain.contracts import Contract
-from leverframe.domain.errors import AuthRefused, CallDenied, Contended, NotFound, UsageError
+from leverframe.domain.errors import (
+    AuthRefused,
+    CallDenied,
+    Contended,
+    LeverframeError,
+    NotFound,
+    UsageError,
+)
 from leverframe.domain.ids import EnvironmentName, KeyId, RunId, WorkflowName
 from leverframe.domain.labels import Integrity
 from leverframe.domain.runs import Run, RunOutcome, RunState
@@ -24,6 +31,7 @@ from leverframe.runtime.advance import Runner
 from leverframe.runtime.closing import RunEnd
 from leverframe.runtime.context import RunContext
 from leverframe.runtime.door.relay_run import RelayRun, claim_of
+from leverframe.runtime.keys import RefusalLog
 from leverframe.runtime.leftovers import finish_outside
 from leverframe.runtime.outside import OutsideRun
 from leverframe.runtime.services import Services
@@ -66,6 +74,7 @@ class LiveRuns:
         self._by_name: dict[tuple[KeyId, Selection], RelayRun] = {}
         self._by_id: dict[RunId, RelayRun] = {}
         self._outside: dict[RunId, OutsideRun] = {}
+        self._refusals = RefusalLog(services)
 
     @contextmanager
     def alive(self) -> Iterator[None]:
@@ -86,6 +95,22 @@ class LiveRuns:
             AuthRefused: the credential is missing, or not live.
         """
         return self.caller(credential(headers))
+
+    async def recognise(self, headers: Mapping[str, str]) -> Caller:
+        """As `authenticate`, and a key that another process made a moment ago is known at once."""
+        text = credential(headers)
+        if text.startswith(run_tokens.PREFIX):
+            return self.caller(text)
+        return Caller(key=await self.services.authority.recognise(text))
+
+    async def note(self, err: LeverframeError) -> None:
+        """Record a refused credential, where it is one of a key that is known; the answer does not wait for the disk.
+
+        A database that cannot take it now is told to whoever has a call to make.
+        """
+        if isinstance(err, AuthRefused):
+            with suppress(LeverframeError):
+                await self._refusals.record(err)
 
     def caller(self, text: str) -> Caller:
         """Who a credential is: an API key, or a run's token, which acts under the policy of its key.
