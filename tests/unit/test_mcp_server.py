@@ -148,6 +148,7 @@ async def pending(assembly: Assembly) -> str:
             waiting = await assembly.services.approvals.approvals(ApprovalState.PENDING, 10)
             if waiting:
                 return waiting[0].approval_id
+            await asyncio.sleep(0.01)
     raise AssertionError
 
 
