@@ -204,6 +204,24 @@ def test_without_a_maximum_of_the_client_nine_of_ten_affordable_calls_pass(tmp_p
         assert spent_usd(desk) <= 0.10
 
 
+@pytest.mark.parametrize("workers", ["1", "3"])
+def test_many_calls_at_once_after_a_contract_changed_are_of_one_new_run(tmp_path: Path, workers: str) -> None:
+    with served_desk(tmp_path) as desk:
+        old = desk.chat().headers["leverframe-run"]
+        desk.stop()
+        (desk.folder / "workflows" / "desk.yaml").write_text(CONTRACT + "budget: {max_usd: 5}\n")
+        desk.start("--workers", workers)
+
+        with ThreadPoolExecutor(32) as pool:
+            answers = [call.result() for call in [pool.submit(desk.chat) for _ in range(32)]]
+
+        assert {one.status for one in answers} == {200}
+        found = {one.headers["leverframe-run"] for one in answers}
+        assert len(found) == 1
+        assert old not in found
+        desk.verified()
+
+
 def test_a_vendor_that_bills_above_its_maximum_closes_the_window_and_stops_the_run(tmp_path: Path) -> None:
     with served_desk(tmp_path, CONTRACT, CENT_CAP) as desk:
         desk.vendor.manner.ignores_maximum = True

@@ -6,6 +6,7 @@ selects only among what the key allows, and a run that a key opened has no subje
 Source: docs/journal.md, "Outside agents".
 """
 
+import asyncio
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -38,6 +39,7 @@ from leverframe.runtime.services import Services
 from leverframe.runtime.sessions import Opening, open_run, take_up_lightly
 
 IDLE_S: Final = 900.0
+_TRIES, _PAUSE_S = 100, 0.02  # while another worker ends one run of a name and opens the next
 _OWNER_CHARS: Final = 8
 _MOST_IN_HAND: Final = 10_000
 _MOST_NAME_CHARS: Final = 100
@@ -73,6 +75,7 @@ class LiveRuns:
         self._runner = runner
         self._by_name: dict[tuple[KeyId, Selection], RelayRun] = {}
         self._by_id: dict[RunId, RelayRun] = {}
+        self._opening = asyncio.Lock()
         self._outside: dict[RunId, OutsideRun] = {}
         self._refusals = RefusalLog(services)
 
@@ -143,8 +146,11 @@ class LiveRuns:
         found = self._by_name.get((key.key_id, selected))
         if found is not None and self._goes_on(found):
             return found
-        found = await self._named(key, selected)
-        self._by_name[key.key_id, selected] = found
+        # Of many calls that find no run at once, one looks for it and the others take what it found.
+        async with self._opening:
+            found = self._by_name.get((key.key_id, selected))
+            if found is None or not self._goes_on(found):
+                found = self._by_name[key.key_id, selected] = await self._named(key, selected)
         return found
 
     async def outside_for(self, caller: Caller, headers: Mapping[str, str]) -> OutsideRun:
@@ -250,7 +256,7 @@ class LiveRuns:
         environment = EnvironmentName(selected.environment) or self._environment(contract, key)
         item = f"key:{key.key_id}" + (f"/{_safe(selected.run)}" if selected.run else "")
         name = RunName(tenant=key.tenant, workflow=contract.workflow, environment=environment, item=item)
-        for _ in range(3):
+        for _ in range(_TRIES):
             run = await self.book.live_run(name)
             # What a key does for a while is no task that must end under the rules that it began with.
             is_old = run is not None and run.release_digest != contract.release_digest
@@ -261,8 +267,8 @@ class LiveRuns:
                     await self.end(run, _left(is_old=is_old))
                 return self._keep(await self._opened(key, contract, name))
             except Contended:
-                # Another worker was first; what it did is read.
-                continue
+                # Another worker is first; what it did is read.
+                await asyncio.sleep(_PAUSE_S)
         raise Contended(f"The run of key {key.key_id} is being opened elsewhere.", next_move="Ask again.")
 
     def _environment(self, contract: Contract, key: ApiKey) -> EnvironmentName:
