@@ -253,3 +253,32 @@ def test_the_initiator_of_a_run_is_who_acts_in_every_entry(desk: Desk) -> None:
     desk.call(run, "set_status", {"order_id": "W00001", "status": "paid"})
 
     assert {leaf["actor"] for leaf in desk.leaves(run.run_id) if "actor" in leaf} == {PrincipalId("agent:desk")}
+
+
+def test_a_tool_whose_answers_keep_breaking_their_schema_rests_for_a_minute_and_is_tried_again(desk: Desk) -> None:
+    desk.mood("peek", "garbage")
+    run = desk.open()
+
+    broken = [desk.call(run, "peek", {"order_id": "W00001"}) for _ in range(3)]
+    reads = desk.reads()["peek"]
+    resting = desk.call(run, "peek", {"order_id": "W00001"})
+    desk.shop("DELETE FROM moods")
+    desk.clock.advance(61)
+    tried = desk.call(run, "peek", {"order_id": "W00001"})
+
+    assert [type(one) for one in broken] == [Failed, Failed, Failed]
+    assert rules(resting) == ("tool-drifted",)
+    assert isinstance(tried, Answered)
+    assert desk.reads()["peek"] == reads + 1
+
+
+def test_a_good_answer_forgets_the_broken_ones(desk: Desk) -> None:
+    run = desk.open()
+
+    for _ in range(3):
+        desk.mood("peek", "garbage")
+        broken = [desk.call(run, "peek", {"order_id": "W00001"}) for _ in range(2)]
+        desk.shop("DELETE FROM moods")
+
+        assert [type(one) for one in broken] == [Failed, Failed]
+        assert isinstance(desk.call(run, "peek", {"order_id": "W00001"}), Answered)

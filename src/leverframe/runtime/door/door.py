@@ -10,11 +10,12 @@ from leverframe.core.policy import Asker, decide
 from leverframe.core.provenance import label_at, label_output
 from leverframe.domain.approvals import Approval
 from leverframe.domain.budgets import BudgetUnit
-from leverframe.domain.calls import Message, OfferedTool
+from leverframe.domain.calls import Message, OfferedTool, ToolOk
 from leverframe.domain.contracts import ToolFact
 from leverframe.domain.errors import CallDenied, Contended, NondeterministicRun, ProviderUnavailable
 from leverframe.domain.ids import StepPath, ToolName, child_path
 from leverframe.domain.json import Json, JsonObject
+from leverframe.domain.pins import Closed
 from leverframe.domain.policy import Allow, Deny, Fact, Hold, Known, Unreadable
 from leverframe.domain.proposals import Committed, GuardFailed
 from leverframe.domain.runs import Step, StepKind, StepState
@@ -26,8 +27,9 @@ from leverframe.runtime.context import RunContext
 from leverframe.runtime.door import holding, modelling, recovering
 from leverframe.runtime.door.arguments import parsed
 from leverframe.runtime.door.asking import Ask, Loaded, ReadFact, load
+from leverframe.runtime.door.drifting import DriftBreaker
 from leverframe.runtime.door.envelopes import idempotency_key, request_digest
-from leverframe.runtime.door.executing import attempt, judge
+from leverframe.runtime.door.executing import OUTPUT_INVALID, attempt, judge
 from leverframe.runtime.door.ownership import in_hand
 from leverframe.runtime.door.recording import Decided, Outcome, decided, settled
 from leverframe.runtime.door.relay_run import RelayAsk, RelayRun
@@ -61,6 +63,7 @@ class Door:
 
     def __init__(self, tools: ToolExecutor, models: ModelCaller, relays: ModelRelay | None = None) -> None:
         self._tools = tools
+        self._breaker = DriftBreaker()
         self._models = models
         self._relayer = None if relays is None else Relayer(relays)
 
@@ -130,12 +133,16 @@ class Door:
             args=args,
             request_digest=digest,
             schema_error=complaint or (schema_error(spec.input_schema, args) if spec is not None else ""),
-            closed=self._tools.closed(spec) if spec is not None else None,
+            closed=self._closed(ctx, spec) if spec is not None else None,
             asker=Asker.AGENT,
             call_id=ctx.services.mint.call_id(),
             nonce=ctx.services.mint.nonce(),
             idempotency_key=idempotency_key(ctx, path, digest),
         )
+
+    def _closed(self, ctx: RunContext, spec: ToolSpec) -> Closed | None:
+        now = ctx.services.clock.monotonic()
+        return self._tools.closed(spec) or self._breaker.closed(ctx.run.tenant, spec.name, now)
 
     async def _pass(self, ctx: RunContext, ask: Ask, expect: frozenset[StepState] | None) -> ToolOutcome:
         """Rooms 2 to 6 for one call."""
@@ -199,6 +206,9 @@ class Door:
         """Rooms 5 and 6."""
         attempted = await attempt(self._tools, ctx, spec, step, args, wall_s=wall_s)
         outcome = judge(ctx, spec, step, attempted)
+        if isinstance(attempted.answer, ToolOk):
+            now, is_broken = ctx.services.clock.monotonic(), outcome.error == OUTPUT_INVALID
+            self._breaker.note(ctx.run.tenant, spec.name, now, is_broken=is_broken)
         if outcome.state is StepState.UNKNOWN and spec.reconcile is not None:
             outcome = await recovering.reconciled(self._read_tool, ctx, spec, step, args) or outcome
         return await self.settle(ctx, step, spec, outcome)

@@ -22,6 +22,7 @@ from leverframe.runtime.schemas import schema_error
 # A write of these classes may be sent again after an answer was lost: the receiver makes the second one harmless.
 _HARMLESS_AGAIN = frozenset({EffectClass.READ, EffectClass.IDEMPOTENT, EffectClass.KEYED})
 
+OUTPUT_INVALID = "output-invalid"
 _SHORTEST_S = 0.05  # a call that was decided gets this much, also at the very end of the wall clock
 
 
@@ -90,7 +91,7 @@ def judge(ctx: RunContext, spec: ToolSpec, step: Step, attempted: Attempted) -> 
                 return Outcome(
                     state=StepState.OK if spec.effect.is_write else StepState.ERROR,
                     value={"quarantined": value, "complaint": complaint},
-                    error="output-invalid",
+                    error=OUTPUT_INVALID,
                     attempts=attempted.attempts,
                 )
             labels = label_output(value, spec, step=step.path)
