@@ -7,10 +7,15 @@ from pathlib import Path
 
 from bench.core.area import measure as measure_core
 from bench.gateway.area import measure as measure_gateway
+from bench.gateway.wires import measure as measure_wires
 from bench.machine import machine
 from bench.report import Row, keep, table
 
-AREAS: Mapping[str, Callable[[Path], list[Row]]] = {"core": measure_core, "gateway": measure_gateway}
+AREAS: Mapping[str, Callable[[Path], list[Row]]] = {
+    "core": measure_core,
+    "gateway": measure_gateway,
+    "wires": measure_wires,
+}
 
 
 def main() -> int:

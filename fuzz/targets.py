@@ -12,7 +12,7 @@ from contextlib import suppress
 from functools import cache, cached_property
 from pathlib import Path
 
-from fuzz import peers
+from fuzz import peers, wires
 from fuzz.parser import Parser
 from leverframe.config.cedar_file import parse_cedar
 from leverframe.config.findings import Findings
@@ -319,6 +319,9 @@ _PARSERS = (
     Parser(name="http answer", given=lambda: list(_ANSWERS), parse=_http),
     Parser(name="http answer in pieces", given=lambda: list(_ANSWERS), parse=_http_pieces),
     Parser(name="completion", given=lambda: [_COMPLETION], parse=openai_wire.read_completion),
+    Parser(name="relayed call", given=wires.given_calls, parse=wires.call),
+    Parser(name="relayed answer", given=wires.given_answers, parse=wires.answer),
+    Parser(name="relayed stream", given=wires.given_streams, parse=wires.stream),
     Parser(
         name="model error", given=lambda: [b'{"error": {"message": "no", "code": "x"}}'], parse=openai_wire.error_words
     ),

@@ -1,10 +1,11 @@
-"""Fakes for tests of workflows: a model that answers by script, a receiver that counts effects, a clock that stands.
+"""Fakes for tests: a model that answers by script, a vendor that counts, a receiver that counts, a clock that stands.
 
 Only what is outside is faked: clocks, models and receivers.  Real servers on a loopback port, so that what is tested
 is what runs.
 """
 
 from leverframe.testing.clock import FakeClock, FakeEntropy
+from leverframe.testing.fake_vendor import FakeVendor
 from leverframe.testing.receiver import CountingReceiver
 from leverframe.testing.scripted_model import ScriptedModel, say, stumble, use_tool
 from leverframe.testing.vendor import FakeVendor

@@ -57,6 +57,7 @@ _SMALL: Final = frozenset(
 # What is shown to the model in a form of the vendor's own, and so counted by its size.
 _SHOWN: Final = frozenset({"response_format", "prediction", "audio"})
 _KNOWN: Final = _SMALL | _SHOWN | {"messages", "tools", "functions", "function_call", "web_search_options"}
+_PLAIN: Final = _KNOWN - _SHOWN  # what is no text to a model, or is counted by itself
 _MESSAGE: Final = frozenset(
     {"role", "content", "name", "tool_calls", "tool_call_id", "refusal", "audio", "function_call", "annotations"}
 )
@@ -82,10 +83,9 @@ def read(body: bytes, top: Fields, admitted: Admitted) -> RelayCall:
         tally.keeps.add("store")
     if top.get("web_search_options") is not None:
         tally.vendor_tool("web_search", "web_search_options")
-    for name in _SHOWN & top.keys():
-        tally.opaque(top[name])
-    for name in top.keys() - _KNOWN:
-        tally.opaque(top[name])
+    if not top.keys() <= _PLAIN:
+        for name in top.keys() - _PLAIN:
+            tally.opaque(top[name])
     limit = _limit(top)
     is_stream = flag_at(top, "stream")
     return RelayCall(
