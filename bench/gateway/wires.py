@@ -15,7 +15,7 @@ from leverframe.domain.relays import Dialect, RelayCall, WireFormat
 from leverframe.net.exchange import HttpLost, HttpRequest, Limits
 from leverframe.net.pool import StreamClient
 from leverframe.net.url import parse_url
-from leverframe.testing import FakeVendor
+from leverframe.testing import TroubledVendor
 from leverframe.testing.vendor_answers import chat_body, chat_frames, knobs_of
 
 _ROUNDS, _CALLS, _EXCHANGES = 7, 2_000, 500
@@ -67,7 +67,7 @@ def _cpu_us(act: Callable[[], object]) -> float:
 
 async def _exchanges(body: bytes) -> tuple[float, float]:
     """Microseconds of this thread for one exchange, through the pool and over a bare socket."""
-    with FakeVendor() as vendor:
+    with TroubledVendor() as vendor:
         client = StreamClient()
         url = parse_url(f"{vendor.url}/v1/chat/completions")
         request = HttpRequest(method="POST", url=url, body=body, is_private_allowed=True)

@@ -15,7 +15,7 @@ from leverframe.identity.secrets import ProjectSecrets
 from leverframe.models.relay import VendorRelay
 from leverframe.models.vendors import Vendor
 from leverframe.net.pool import StreamClient
-from leverframe.testing import FakeClock, FakeVendor
+from leverframe.testing import FakeClock, TroubledVendor
 
 HERE = SourceRef(file="leverframe.yaml", line=1)
 USER = [{"role": "user", "content": "hi"}]
@@ -32,12 +32,12 @@ STREAMED = [WireFormat.CHAT, WireFormat.RESPONSES, WireFormat.MESSAGES]
 class Told:
     """What reached the client, and what the reader knows."""
 
-    def __init__(self, reader: UsageReader, passed: bytes, broken: str, vendor: FakeVendor) -> None:
+    def __init__(self, reader: UsageReader, passed: bytes, broken: str, vendor: TroubledVendor) -> None:
         self.reader, self.passed, self.broken, self.vendor = reader, passed, broken, vendor
 
 
 def relayed(wire: WireFormat, model: str, *, deadline_s: float = 10.0, **fields: object) -> Told:
-    async def act(vendor: FakeVendor) -> Told:
+    async def act(vendor: TroubledVendor) -> Told:
         secrets = ProjectSecrets(Path("nowhere"), {})
         kind = Wire.ANTHROPIC if wire.is_anthropic else Wire.OPENAI
         provider = Provider(name="fake", wire=kind, source=HERE, url=f"{vendor.url}/v1", allows_private_hosts=True)
@@ -67,7 +67,7 @@ def relayed(wire: WireFormat, model: str, *, deadline_s: float = 10.0, **fields:
         finally:
             await relay.close()
 
-    with FakeVendor() as vendor:
+    with TroubledVendor() as vendor:
         return asyncio.run(act(vendor))
 
 

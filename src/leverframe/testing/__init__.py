@@ -5,9 +5,19 @@ is what runs.
 """
 
 from leverframe.testing.clock import FakeClock, FakeEntropy
-from leverframe.testing.fake_vendor import FakeVendor
 from leverframe.testing.receiver import CountingReceiver
 from leverframe.testing.scripted_model import ScriptedModel, say, stumble, use_tool
+from leverframe.testing.troubled_vendor import TroubledVendor
 from leverframe.testing.vendor import FakeVendor
 
-__all__ = ["CountingReceiver", "FakeClock", "FakeEntropy", "FakeVendor", "ScriptedModel", "say", "stumble", "use_tool"]
+__all__ = [
+    "CountingReceiver",
+    "FakeClock",
+    "FakeEntropy",
+    "FakeVendor",
+    "ScriptedModel",
+    "TroubledVendor",
+    "say",
+    "stumble",
+    "use_tool",
+]

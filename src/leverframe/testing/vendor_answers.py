@@ -1,6 +1,6 @@
 """What a vendor of models says, in each format: bodies and frames, with usage right and with usage as bugs have it.
 
-Knows: the knobs in the name of a model (`leverframe.testing.FakeVendor` lists them).
+Knows: the knobs in the name of a model (`leverframe.testing.TroubledVendor` lists them).
 Source: API references of OpenAI (chat, responses, embeddings) and Anthropic (messages), 2025-11.
 """
 

@@ -1,4 +1,4 @@
-"""A vendor of models on a loopback port, and the referee of what it really served.
+"""A vendor of models whose every trouble is asked for by name, and the referee of what it really served.
 
 It speaks OpenAI (chat, responses, embeddings) and Anthropic (messages, count_tokens), plain and streamed.  The name of
 a model carries the knobs, so that they pass through whatever stands between:
@@ -51,10 +51,10 @@ class Served(msgspec.Struct):
     by_path: dict[str, int] = msgspec.field(default_factory=dict)
 
 
-class FakeVendor:
+class TroubledVendor:
     """Serves until the block ends, in a thread of its own.
 
-    with FakeVendor() as vendor:
+    with TroubledVendor() as vendor:
         vendor.url       # base address, for `url` of a provider: f"{vendor.url}/v1", with `private: allowed`
         vendor.served    # the referee
         vendor.bodies    # the bodies that arrived, the last thousand
@@ -68,7 +68,7 @@ class FakeVendor:
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
         self._stop: asyncio.Event | None = None
-        self._thread = threading.Thread(target=self._run, name="fake-vendor", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="troubled-vendor", daemon=True)
 
     @property
     def url(self) -> str:
