@@ -36,6 +36,8 @@ NEEDS_NONE = {
     "core/wires/shaping.py": "fields of a body that core/wires/strict.py has read",
     "core/bundles.py": "leaves that the store gave to be exported",
     "models/relay.py": "asks only whether a vendor's error is JSON, and declares all that the decoder raises",
+    "identity/secret_sources.py": "what the project's own vault keeps; declares all that the decoder raises",
+    "testing/troubled_vendor.py": "a vendor for tests, called by our own gateway alone",
     "testing/vendor.py": "a vendor for tests, called by our own gateway alone",
     "runtime/auditing.py": "stored leaves; the tamper matrix of the database changes every byte class of them",
     "runtime/readiness.py": "a leaf that it has just composed",
