@@ -122,7 +122,7 @@ class AwsSource:
             return Fetched(value=text, opened_by=opened_by)
         try:
             data = json.loads(text)
-        except ValueError as err:
+        except (ValueError, RecursionError) as err:
             raise _unavailable("aws", name, "it is no JSON, so it has no fields") from err
         return Fetched(value=_field("aws", name, data, field), opened_by=opened_by)
 
