@@ -32,7 +32,6 @@ TARGET_OF = {
 }
 NEEDS_NONE = {
     "cli/commands/evidence.py": "reads back the trust file that it has just written",
-    "identity/secret_sources.py": "secrets that the owner keeps at a vendor; what cannot be read is one typed error",
     "config/python_source.py": "the project's own code, which loading runs anyway",
     "core/wires/shaping.py": "fields of a body that core/wires/strict.py has read",
     "core/bundles.py": "leaves that the store gave to be exported",
