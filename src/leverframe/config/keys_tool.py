@@ -20,6 +20,7 @@ from leverframe.config.value_types import (
 )
 
 _ARGUMENT = Text(form="an argument of the tool", max_chars=200)
+_POINTER = Text(form="a JSON pointer into the answer; * is any index or key", pattern=r"(?:/[^/]*)+", max_chars=500)
 _ARGUMENTS = MapOf(item=registry.ARGUMENT_PATH, key=_ARGUMENT)
 
 
@@ -85,6 +86,8 @@ TOOL_KEYS: tuple[Key, ...] = (
     _key("retries.on", ListOf(item=Words(known=("timeout", "connect", "429", "5xx"))), "After which failures.", "[timeout, 429, 5xx]", "runtime.door", default="[]"),
     _key("output_trust", MapOf(item=INTEGRITY, key=Text(form="a JSON pointer into the answer, or default", pattern=r"default|(?:/[^/]*)+", max_chars=500)), "The integrity of the answer's fields.", "{default: tenant-record, /note: third-party}", "core.provenance", default="{default: third-party}"),
     _key("output_confidentiality", Words(known=("public", "tenant", "secret")), "Who may read the answer.", "tenant", "core.provenance", default="tenant"),
+    _key("output_types", MapOf(item=registry.NAME, key=_POINTER), "The semantic type of a field of the answer that goes by another name.", "{/orders/*/id: order_id}", "core.provenance"),
+    _key("endorse", MapOf(item=registry.NAME, key=_POINTER), "Values of the answer that count as tenant-record where they wholly match a type of `types`; recorded as `label.endorsed`.", "{/channels/*: channel_name}", "core.provenance"),
     _key("environments", ListOf(item=registry.NAME, at_least=1), "Where the tool may be called.", "[sandbox, prod]", "runtime.door", default="everywhere"),
     _key("credential", registry.SECRET, "A secret that a Python tool is given in its parameter `credential`, by reference.", "secret://env/SHOP_API_KEY", "tools"),
     _key("summary", Text(form="a sentence with {argument} in it", max_chars=300), "The approver's sentence, filled in from the frozen arguments.", "Refund {amount_usd} on order {order_id}", "runtime.showing"),

@@ -18,9 +18,10 @@ from leverframe.config.project_files import ProjectFiles
 from leverframe.config.python_source import PythonSources
 from leverframe.config.surroundings import Surroundings
 from leverframe.config.tool_files import ToolFiles
+from leverframe.config.tool_specs import LoadedTool
 from leverframe.domain.contracts import Contract, Project
 from leverframe.domain.errors import ConfigInvalid, NotFound, Problem
-from leverframe.domain.ids import EnvironmentName, WorkflowName
+from leverframe.domain.ids import EnvironmentName, ToolName, WorkflowName
 
 
 def load_project(root: Path) -> Project:
@@ -84,10 +85,24 @@ def _loaded(
     if is_whole and not findings.has_errors:
         # A contract that does not load has no name yet, so only a project that is right otherwise is judged by names.
         check_workflows(project.budgets, contracts, findings)
+    _check_endorsements(tools, project.types, findings)
     if findings.has_errors:
         return None
     specs = {name: loaded.spec for name, loaded in tools.items()}
     return replace(_project(files, project, contracts), tools=specs)
+
+
+def _check_endorsements(tools: Mapping[ToolName, LoadedTool], types: Mapping[str, str], findings: Findings) -> None:
+    """A validator must be there: a type without a pattern would endorse nothing, silently."""
+    for tool in tools.values():
+        for place, each in tool.section.named_scalars("endorse").items():
+            if each.text not in types:
+                findings.error(
+                    each.at,
+                    "unknown-type",
+                    f"{tool.spec.name!r} endorses {place!r} by the type {each.text!r}, which has no pattern.",
+                    f"Declare it in {PROJECT_FILE}: types: {{{each.text}: {{pattern: ...}}}}",
+                )
 
 
 def check_contract_file(path: Path) -> tuple[Problem, ...]:

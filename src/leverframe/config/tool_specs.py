@@ -82,6 +82,8 @@ def tool_of(section: Section, at: Mark, shape: Shape, lock: ToolsLock, findings:
         retries=_retries(section.section("retries")),
         output_trust=_output_trust(section),
         output_confidentiality=_confidentiality(section),
+        output_types={place: each.text for place, each in section.named_scalars("output_types").items()},
+        endorse={place: each.text for place, each in section.named_scalars("endorse").items()},
         environments=frozenset(EnvironmentName(name) for name in section.texts("environments")),
         credential=section.text("credential"),
         summary=section.text("summary"),

@@ -17,6 +17,7 @@ from leverframe.domain.labels import UNTRACED, Integrity, Label, join
 from leverframe.domain.tools import ArgRole, ArgSpec, ToolSpec
 
 _NOT_DECLARED = ArgSpec()
+_NO_NAMES: Mapping[str, str] = {}
 _AROUND_WORDS = ".,;:!?'\"`()[]{}<>*_"
 
 
@@ -52,31 +53,61 @@ def index_input(
     return _with_values(ValueIndex(types=types), values, labels, origin="input", lifts_tokens=True)
 
 
-def index_result(index: ValueIndex, result: Json, labels: Mapping[str, Label], *, step: str) -> ValueIndex:
-    """Add a read's answer, whose `labels` are those of `label_output`; the old index stays as it was."""
-    return _with_values(index, result, labels, origin=step)
+def index_result(
+    index: ValueIndex, result: Json, labels: Mapping[str, Label], *, step: str, spec: ToolSpec | None = None
+) -> ValueIndex:
+    """Add a tool's answer, whose `labels` are those of `label_output`; the old index stays as it was.
+
+    `spec` names the semantic types of fields that go by another name (`output_types`).
+    """
+    return _with_values(index, result, labels, origin=step, declared={} if spec is None else spec.output_types)
 
 
-def label_output(result: Json, spec: ToolSpec, *, step: str = "") -> Mapping[str, Label]:
+def label_output(
+    result: Json, spec: ToolSpec, *, step: str = "", types: TokenTypes = NO_TYPES
+) -> Mapping[str, Label]:
     """The labels of a tool's answer by JSON pointer; "" is the whole answer, and the longest pointer wins.
 
     A `*` in a pointer of `output_trust` stands for any index or key; here it is written out for what is there.
-    What a tool's spec does not name is third-party.
+    What a tool's spec does not name is third-party.  `types` are those that `endorse` names.
     """
     rules = {"": Integrity.THIRD_PARTY, **spec.output_trust}
     found = {
         pointer: Label(integrity=level, confidentiality=spec.output_confidentiality, origin=f"{step}{pointer}")
         for pointer, level in rules.items()
-        if "*" not in pointer.split("/")
+        if not _is_starred(pointer)
     }
-    starred = {pointer: level for pointer, level in rules.items() if "*" in pointer.split("/")}
+    starred = {pointer: level for pointer, level in rules.items() if _is_starred(pointer)}
     for place, _, _ in _walk(result, "", inner=True) if starred else ():
         levels = [level for pointer, level in starred.items() if _stands_for(pointer, place)]
         if levels and place not in found:
             found[place] = Label(
                 integrity=min(levels), confidentiality=spec.output_confidentiality, origin=f"{step}{place}"
             )
+    for place in endorsed_places(result, spec, types):
+        if label_at(found, place).integrity < Integrity.TENANT_RECORD:
+            found[place] = Label(
+                integrity=Integrity.TENANT_RECORD,
+                confidentiality=spec.output_confidentiality,
+                origin=f"{step}{place}",
+            )
     return found
+
+
+def endorsed_places(result: Json, spec: ToolSpec, types: TokenTypes) -> Mapping[str, str]:
+    """Where the answer's own form endorses a value: place -> the type whose pattern it wholly matches.
+
+    The validator is the project's pattern: a name that is one word can name a thing and cannot say anything.  One value
+    that does not match stays what it was, and lowers the union of the run as it always did.
+    """
+    if not spec.endorse:
+        return {}
+    return {
+        place: type_name
+        for place, _, leaf in _walk(result, "")
+        for pointer, type_name in spec.endorse.items()
+        if isinstance(leaf, str) and _stands_for(pointer, place) and type_name in types.whole(leaf)
+    }
 
 
 def label_at(labels: Mapping[str, Label], pointer: str) -> Label:
@@ -168,7 +199,13 @@ def traceable_form(value: Json, type_name: str) -> str | None:
 
 
 def _with_values(
-    index: ValueIndex, values: Json, labels: Mapping[str, Label], *, origin: str, lifts_tokens: bool = False
+    index: ValueIndex,
+    values: Json,
+    labels: Mapping[str, Label],
+    *,
+    origin: str,
+    lifts_tokens: bool = False,
+    declared: Mapping[str, str] = _NO_NAMES,
 ) -> ValueIndex:
     known = dict(index.known)
     entered = [index.union]
@@ -179,6 +216,8 @@ def _with_values(
         if lifts_tokens and isinstance(leaf, str) and _is_user(label):
             said.append((f"{origin}{place}", f" {_words(leaf)} "))
         traced = replace(label, origin=f"{origin}{place}")
+        names = [name for pointer, name in declared.items() if _stands_for(pointer, place)]
+        key = names[0] if names else key
         for pair in _typed_forms(leaf, key, index.types, lifts=lifts_tokens and _is_user(label)):
             old = known.get(pair)
             known[pair] = traced if old is None else _met(old, traced)
@@ -227,6 +266,10 @@ def _walk(value: Json, key: str, *, inner: bool = False) -> Iterator[tuple[str, 
 def _escape(key: str) -> str:
     """One reference token of a JSON pointer (RFC 6901, section 3)."""
     return key.replace("~", "~0").replace("/", "~1")
+
+
+def _is_starred(pointer: str) -> bool:
+    return "*" in pointer.split("/")
 
 
 def _stands_for(pattern: str, place: str) -> bool:

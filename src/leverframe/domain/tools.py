@@ -137,6 +137,8 @@ class ToolSpec:
     # JSON pointer ("" = the whole answer) -> integrity; the longest prefix wins
     output_trust: Mapping[str, Integrity] = field(default_factory=dict)
     output_confidentiality: Confidentiality = Confidentiality.TENANT
+    output_types: Mapping[str, str] = field(default_factory=dict)  # pointer -> semantic type, where the name is another
+    endorse: Mapping[str, str] = field(default_factory=dict)  # pointer -> the type whose pattern makes it tenant-record
     environments: frozenset[EnvironmentName] = frozenset()  # empty: all
     credential: str = ""  # a secret:// reference
     summary: str = ""

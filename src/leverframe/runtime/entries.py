@@ -151,6 +151,24 @@ def drifted_entry(
     )
 
 
+def endorsed_entry(ctx: RunContext, *, at: datetime, step: StepPath, spec: ToolSpec) -> EntryDraft:
+    """The tool's declared validator eased the label of values of this answer; stands after the entry of the call."""
+    return EntryDraft(
+        entry_id=ctx.services.mint.entry_id(),
+        at=at,
+        type=EventType.LABEL_ENDORSED,
+        tenant=ctx.run.tenant,
+        environment=ctx.run.environment,
+        run_id=ctx.run.run_id,
+        step=step,
+        actor=ctx.run.initiator,
+        tool=spec.name,
+        tool_version=spec.version,
+        tool_schema_sha256=spec.schema_sha256,
+        detail={"reason": "type-pattern"},
+    )
+
+
 def requested_entry(ctx: RunContext, approval: Approval, *, spec: ToolSpec, cause: EntryId) -> EntryDraft:
     """A held call waits for people."""
     return EntryDraft(

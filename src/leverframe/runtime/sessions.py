@@ -272,7 +272,8 @@ def _relearn(ctx: RunContext, step: Step) -> None:
         return
     value = ctx.payload(step.result_ref)
     if step.error != "output-invalid":
-        ctx.values = index_result(ctx.values, value, label_output(value, spec, step=step.path), step=step.path)
+        labels = label_output(value, spec, step=step.path, types=ctx.values.types)
+        ctx.values = index_result(ctx.values, value, labels, step=step.path, spec=spec)
 
 
 async def _reopen(ctx: RunContext) -> None:

@@ -54,6 +54,8 @@ class ToolKeys(TypedDict, total=False):
     retries: Mapping[str, object]  # {"max": 3, "on": ["timeout", "5xx"]}
     output_trust: Mapping[str, TrustWord]  # the integrity of the answer, by JSON pointer; `default` is all of it
     output_confidentiality: Literal["public", "tenant", "secret"]  # who may read the answer; unsaid, `tenant`
+    output_types: Mapping[str, str]  # the semantic type of a field that goes by another name: {"/id": "order_id"}
+    endorse: Mapping[str, str]  # by pointer, the type whose pattern makes a value of the answer tenant-record
     environments: Sequence[str]  # where it may be called; unsaid, everywhere
     credential: str  # a `secret://` reference, handed to the parameter `credential`
     summary: str  # the approver's sentence, with `{argument}` in it

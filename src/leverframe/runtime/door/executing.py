@@ -7,16 +7,16 @@ may run; it is handed a call that was decided and, for a write, durably announce
 from dataclasses import dataclass
 from typing import assert_never
 
-from leverframe.core.provenance import index_result, label_at, label_output
 from leverframe.domain.calls import ToolAnswer, ToolFailed, ToolLost, ToolOk, ToolRequest
 from leverframe.domain.json import JsonObject
 from leverframe.domain.pins import DRIFTED, QUARANTINED
-from leverframe.domain.runs import Step, StepKind, StepState
+from leverframe.domain.runs import Step, StepState
 from leverframe.domain.tools import EffectClass, ToolSpec
 from leverframe.ports.acting import ToolExecutor
 from leverframe.ports.crash_points import crash_point
 from leverframe.runtime.context import RunContext
 from leverframe.runtime.door.recording import Outcome
+from leverframe.runtime.door.taking_in import taken_in
 from leverframe.runtime.schemas import schema_error
 
 # A write of these classes may be sent again after an answer was lost: the receiver makes the second one harmless.
@@ -94,11 +94,7 @@ def judge(ctx: RunContext, spec: ToolSpec, step: Step, attempted: Attempted) -> 
                     error=OUTPUT_INVALID,
                     attempts=attempted.attempts,
                 )
-            labels = label_output(value, spec, step=step.path)
-            # What the door reads for itself never reaches the agent, so no argument can derive from it.
-            if step.kind is StepKind.TOOL:
-                ctx.values = index_result(ctx.values, value, labels, step=step.path)
-            return Outcome(state=StepState.OK, value=value, attempts=attempted.attempts, label=label_at(labels, ""))
+            return taken_in(ctx, spec, step, value, attempts=attempted.attempts)
         case ToolFailed(message=message, kind=kind) if kind != "5xx" or not spec.effect.is_write:
             return Outcome(
                 state=StepState.ERROR,

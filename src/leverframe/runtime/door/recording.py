@@ -57,6 +57,7 @@ from leverframe.runtime.entries import (
     approval_entry,
     decided_entry,
     drifted_entry,
+    endorsed_entry,
     intended_entry,
     requested_entry,
     settled_entry,
@@ -88,6 +89,7 @@ class Outcome:
     label: Label | None = None
     how: str = ""  # e.g. "reconciled", "repeated-key"
     is_free: bool = False  # nothing left the process: the fee is given back
+    endorsed: tuple[str, ...] = ()  # the types whose patterns eased the label of a value
 
 
 def decided(
@@ -165,6 +167,8 @@ def settled(ctx: RunContext, step: Step, spec: ToolSpec, outcome: Outcome, *, at
     entries = [entry]
     if outcome.error in _DRIFT:
         entries.append(drifted_entry(ctx, at=at, step=done.path, spec=spec, reason=outcome.error))
+    if outcome.endorsed:
+        entries.append(endorsed_entry(ctx, at=at, step=done.path, spec=spec))
     return done, Proposal(tenant=ctx.run.tenant, changes=changes, entries=tuple(entries), is_durable=False)
 
 

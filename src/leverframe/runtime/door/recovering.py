@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
 
-from leverframe.core.provenance import index_result, label_at, label_output
 from leverframe.domain.errors import Contended, LeverframeError
 from leverframe.domain.ids import StepPath, ToolName, child_path
 from leverframe.domain.json import Json, JsonObject
@@ -20,6 +19,7 @@ from leverframe.domain.tools import EffectClass, Reconcile, ToolSpec
 from leverframe.runtime.context import RunContext
 from leverframe.runtime.door.ownership import is_left_behind
 from leverframe.runtime.door.recording import Outcome, settled
+from leverframe.runtime.door.taking_in import taken_in
 from leverframe.runtime.paths import MISSING, resolve
 from leverframe.runtime.schemas import schema_error
 
@@ -139,10 +139,7 @@ def _found(ctx: RunContext, spec: ToolSpec, step: Step, answer: Json) -> Outcome
 def ok_outcome(ctx: RunContext, spec: ToolSpec, step: Step, value: object, *, how: str = "") -> Outcome:
     """A good answer that came another way than by sending: labelled, and indexed where the agent sees it."""
     answer: Json = value  # type: ignore[assignment]  # a tool's answer is Json
-    labels = label_output(answer, spec, step=step.path)
-    if step.kind is StepKind.TOOL:
-        ctx.values = index_result(ctx.values, answer, labels, step=step.path)
-    return Outcome(state=StepState.OK, value=answer, label=label_at(labels, ""), how=how, attempts=0)
+    return taken_in(ctx, spec, step, answer, how=how)
 
 
 def abandoned() -> Outcome:
