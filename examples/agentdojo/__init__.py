@@ -1,0 +1,1 @@
+"""AgentDojo: two desks whose agent is taken over, behind Leverframe's door."""

@@ -1,10 +1,10 @@
 """Serve the gate to the AgentDojo harness: `python -m examples.agentdojo --port 8099`, until it is interrupted.
 
-    POST /agentdojo/start    {id, suite, prompt}       -> {}
-    POST /agentdojo/check    {call}                    -> {decision, reason}
-    POST /agentdojo/observe  {call, result}            -> {outcome}
-    POST /agentdojo/end      {session_id}              -> {}
-    GET  /tools              the tools' own server: waits for the answer of the call that is on its way
+POST /agentdojo/start    {id, suite, prompt}       -> {}
+POST /agentdojo/check    {call}                    -> {decision, reason}
+POST /agentdojo/observe  {call, result}            -> {outcome}
+POST /agentdojo/end      {session_id}              -> {}
+GET  /tools              the tools' own server: waits for the answer of the call that is on its way
 """
 
 import argparse
@@ -27,7 +27,7 @@ HERE: Final = Path(__file__).parent
 _PARTS: Final = ("leverframe.yaml", "tools", "workflows")
 
 
-class _Server(ThreadingHTTPServer):
+class GateServer(ThreadingHTTPServer):
     """The harness and the tools of one gate; loopback only."""
 
     daemon_threads = True
@@ -42,6 +42,7 @@ class _Server(ThreadingHTTPServer):
         """The answer to one request of the harness."""
         return asyncio.run_coroutine_threadsafe(self._work(path, body), self._loop).result()
 
+    # Any: as above.
     def _work(self, path: str, body: Any) -> Coroutine[Any, Any, Any]:
         match path.rsplit("/", 1)[-1]:
             case "start":
@@ -57,16 +58,13 @@ class _Server(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    server: _Server
-
-    def do_GET(self) -> None:
-        """A tool asks for its answer."""
-        self._reply(self.server.gate.server.serve())
+    server: GateServer
 
     def do_POST(self) -> None:
-        """The harness asks."""
+        """The harness asks the door, or a tool its server."""
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        self._reply(self.server.asked(self.path, body))
+        is_a_tool = self.path == "/tools"
+        self._reply(self.server.gate.server.serve(body) if is_a_tool else self.server.asked(self.path, body))
 
     # Any: JSON of the protocol.
     def _reply(self, body: Any) -> None:
@@ -77,7 +75,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(data)
 
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, *said: object) -> None:
         """Say nothing of each request."""
 
 
@@ -90,8 +88,8 @@ async def _serve(port: int, folder: Path) -> None:
             shutil.copy(source, folder / name)
     async with open_assembly(load_project(folder), create=True) as assembly:
         gate = Gate(assembly=assembly, server=ToolServer())
-        server = _Server(port, gate, asyncio.get_running_loop())
-        os.environ["AGENTDOJO_SERVER"] = f"http://127.0.0.1:{server.server_port}/tools"
+        server = GateServer(port, gate, asyncio.get_running_loop())
+        os.environ["AGENTDOJO_SERVER_PORT"] = str(server.server_port)
         thread = Thread(target=server.serve_forever, daemon=True)
         thread.start()
         print(f"The gate is at http://127.0.0.1:{server.server_port}/agentdojo", flush=True)

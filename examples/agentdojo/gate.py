@@ -41,13 +41,15 @@ class ToolServer:
         self.arrived: asyncio.Event = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._answers: queue.SimpleQueue[JsonObject] = queue.SimpleQueue()
+        self.received: JsonObject = {}  # the arguments of the call that is on its way
 
-    def serve(self) -> JsonObject:
+    def serve(self, arguments: JsonObject) -> JsonObject:
         """Say that a call arrived, and wait for its answer; called in a thread of the HTTP server.
 
         Raises:
             queue.Empty: nobody gave one in time.
         """
+        self.received = arguments
         self._loop.call_soon_threadsafe(self.arrived.set)
         return self._answers.get(timeout=_PATIENCE_S)
 
@@ -74,6 +76,7 @@ class Gate:
     _runs: dict[str, OutsideRun] = field(default_factory=dict)
     _asked: dict[str, _Asked] = field(default_factory=dict)
 
+    # Any: a message of the protocol, as the harness sends it.
     async def start(self, session: Mapping[str, Any]) -> JsonObject:
         """Open a run on the user's words."""
         contract = self.assembly.project.contracts[WorkflowName(session["suite"])]
@@ -88,6 +91,7 @@ class Gate:
         self._runs[session["id"]] = await self.assembly.runner.open_outside(contract, opening)
         return {}
 
+    # Any: a message of the protocol, as the harness sends it.
     async def check(self, call: Mapping[str, Any]) -> JsonObject:
         """Ask the door for a call, and say what it answered: allow, deny or needs_approval, with its reasons."""
         run = self._runs[call["session"]]
@@ -99,7 +103,7 @@ class Gate:
         await asyncio.wait({task, arrived}, return_when=asyncio.FIRST_COMPLETED)
         arrived.cancel()
         if not task.done():
-            return {"decision": "allow"}
+            return {"decision": "allow", "sent": self.server.received}
         match task.result():
             case HeldBack(message=message):
                 return {"decision": "needs_approval", "reason": message}
@@ -108,6 +112,7 @@ class Gate:
             case other:
                 return {"decision": "deny", "reason": other.message}
 
+    # Any: a message of the protocol, as the harness sends it.
     async def observe(self, call: Mapping[str, Any], result: str) -> JsonObject:
         """Give the call its answer; a held one was granted, and is carried out now."""
         asked = self._asked[call["id"]]
@@ -142,7 +147,7 @@ class Gate:
         spec = run.ctx.contract.tools[ToolName(tool)]
         if _is_text(spec.output_schema):
             return {"result": result}
-        return {"result": _plain(yaml.load(result, yaml.CSafeLoader))}  # noqa: S506 - the safe loader, in C
+        return {"result": _plain(yaml.load(result, yaml.CSafeLoader))}
 
 
 def _is_text(schema: JsonObject | None) -> bool:

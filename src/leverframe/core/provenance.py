@@ -63,9 +63,7 @@ def index_result(
     return _with_values(index, result, labels, origin=step, declared={} if spec is None else spec.output_types)
 
 
-def label_output(
-    result: Json, spec: ToolSpec, *, step: str = "", types: TokenTypes = NO_TYPES
-) -> Mapping[str, Label]:
+def label_output(result: Json, spec: ToolSpec, *, step: str = "", types: TokenTypes = NO_TYPES) -> Mapping[str, Label]:
     """The labels of a tool's answer by JSON pointer; "" is the whole answer, and the longest pointer wins.
 
     A `*` in a pointer of `output_trust` stands for any index or key; here it is written out for what is there.
@@ -216,9 +214,8 @@ def _with_values(
         if lifts_tokens and isinstance(leaf, str) and _is_user(label):
             said.append((f"{origin}{place}", f" {_words(leaf)} "))
         traced = replace(label, origin=f"{origin}{place}")
-        names = [name for pointer, name in declared.items() if _stands_for(pointer, place)]
-        key = names[0] if names else key
-        for pair in _typed_forms(leaf, key, index.types, lifts=lifts_tokens and _is_user(label)):
+        name = next((name for pointer, name in declared.items() if _stands_for(pointer, place)), key)
+        for pair in _typed_forms(leaf, name, index.types, lifts=lifts_tokens and _is_user(label)):
             old = known.get(pair)
             known[pair] = traced if old is None else _met(old, traced)
     return ValueIndex(types=index.types, known=known, union=join(entered), said=tuple(said))
