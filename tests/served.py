@@ -47,11 +47,10 @@ class Answer:
 
 
 @dataclass(slots=True, kw_only=True)
-class ServedDesk:
+class ServedProject:
     """A project that is served."""
 
     folder: Path
-    vendor: FakeVendor
     port: int
     key: str = ""
     process: subprocess.Popen[bytes] | None = None
@@ -124,6 +123,14 @@ class ServedDesk:
         assert told.returncode == 0, told.stdout + told.stderr
         return told.stdout
 
+    def exports(self, name: str, *words: str) -> dict[str, str]:
+        """What `keys create` says to paste into a shell, as the environment that this makes."""
+        url = f"http://127.0.0.1:{self.port}"
+        made = self.cli("keys", "create", name, "--workflow", "desk", "--url", url, *words)
+        assert made.returncode == 0, made.stderr
+        pairs = [word for line in made.stdout.splitlines() for word in line.removeprefix("export ").split()]
+        return {name: value for name, _, value in (pair.partition("=") for pair in pairs)}
+
     def _env(self) -> dict[str, str]:
         return {**os.environ, "XDG_CONFIG_HOME": str(self.folder / "xdg"), **self.environment}
 
@@ -135,6 +142,13 @@ class ServedDesk:
         with suppress(OSError, http.client.HTTPException):
             return self.ask("/readyz", None, method="GET").status == 200
         return False
+
+
+@dataclass(slots=True, kw_only=True)
+class ServedDesk(ServedProject):
+    """One with a vendor that does as it is told."""
+
+    vendor: FakeVendor
 
 
 @contextmanager

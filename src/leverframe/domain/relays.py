@@ -4,6 +4,7 @@ Knows: what the door needs of such a call to bound, decide and settle it, and no
 Source: docs/reference of the vendors, as `core.wires` reads them.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -159,7 +160,8 @@ class RelayBroken(Exception):
 class RelayRefusal:
     """The vendor answered with an error of its own, which the client gets as it is; `body` holds no secret of ours.
 
-    `kind` is 429, 5xx or refused; `is_billed` True: the vendor may bill for it all the same.
+    `kind` is 429, 5xx or refused; `is_billed` True: the vendor may bill for it all the same; `headers`, by name in
+    lower case, say what the vendor calls the request and what is left of its own limits.
     """
 
     status: int
@@ -169,3 +171,4 @@ class RelayRefusal:
     is_billed: bool
     message: str
     retry_after_s: float | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)

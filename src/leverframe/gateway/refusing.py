@@ -94,7 +94,9 @@ def _of_unanswered(wire: WireFormat, lost: RelayRefusal | ModelLost) -> Refusal:
     if isinstance(lost, RelayRefusal):
         return _of_vendor(lost)
     status = _STATUS_OF_LOST.get(lost.kind, 502)
-    return _refusal(wire, _Words(status=status, slug="provider-unavailable", message=lost.message))
+    # A key that the vendor refuses, or an address that leads nowhere, is mended by a person.
+    headers = (_NO_RETRY,) if lost.kind == "refused" else ()
+    return _refusal(wire, _Words(status=status, slug="provider-unavailable", message=lost.message, headers=headers))
 
 
 def no_model(wire: WireFormat, name: str, known: Sequence[str]) -> Refusal:
@@ -142,7 +144,8 @@ def _window(outcome: Exhausted) -> Window:
 
 def _of_vendor(lost: RelayRefusal) -> Refusal:
     """The vendor's own error, as it came."""
-    headers = [(b"content-type", lost.content_type.encode("latin-1", "replace"))]
+    passed = {**lost.headers, "content-type": lost.content_type}
+    headers = [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in passed.items()]
     if lost.retry_after_s is not None:
         headers.append((b"retry-after", str(max(0, ceil(lost.retry_after_s))).encode()))
     return Refusal(status=lost.status, slug=f"vendor-{lost.kind}", body=lost.body, headers=tuple(headers))

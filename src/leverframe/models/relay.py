@@ -34,6 +34,8 @@ _OK, _MULTIPLE, _BAD, _TIMEOUT, _TOO_MANY, _SERVER = 200, 300, 400, 408, 429, 50
 _KEY_REFUSED: Final = frozenset({401, 403})
 # Something between us and the vendor gave up; the vendor may have finished, and bill.
 _MAY_BE_BILLED: Final = frozenset({502, 504})
+# Of an error these are written anew.
+_OURS: Final = frozenset({"content-type", "retry-after"})
 _JSON: Final = "application/json"
 _EVENTS: Final = "text/event-stream"
 
@@ -180,6 +182,7 @@ class VendorRelay(ModelRelay):
             is_billed=status in _MAY_BE_BILLED or status == _TIMEOUT,
             message=said,
             retry_after_s=_seconds(stream.headers.get("retry-after", "")),
+            headers={name: value for name, value in returned_headers(stream.headers).items() if name not in _OURS},
         )
 
 

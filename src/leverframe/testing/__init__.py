@@ -5,12 +5,14 @@ is what runs.
 """
 
 from leverframe.testing.clock import FakeClock, FakeEntropy
+from leverframe.testing.conversing_vendor import ConversingVendor
 from leverframe.testing.receiver import CountingReceiver
 from leverframe.testing.scripted_model import ScriptedModel, say, stumble, use_tool
 from leverframe.testing.troubled_vendor import TroubledVendor
 from leverframe.testing.vendor import FakeVendor
 
 __all__ = [
+    "ConversingVendor",
     "CountingReceiver",
     "FakeClock",
     "FakeEntropy",

@@ -1,0 +1,69 @@
+"""A desk that is served before a vendor which holds conversations, as official clients and frameworks meet it."""
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from leverframe.testing import ConversingVendor
+from tests.served import ServedProject, free_port
+
+OPENAI_TROUBLES = ("e400", "e404", "e429-a7", "e500", "e401", "g20")
+ANTHROPIC_TROUBLES = ("e400", "e404", "e429-a7", "e500", "g20")
+PROJECT = """\
+providers:
+  vendor: {{wire: openai, url: "{url}/v1", private: allowed}}
+  claude: {{wire: anthropic, url: "{url}/v1", private: allowed}}
+models:
+  fast: [{models}]
+budgets:
+  - {{tenant: default, key: spent, window: day, max_model_calls: 1}}
+"""
+
+
+@dataclass(slots=True, kw_only=True)
+class ConversingDesk(ServedProject):
+    """The project, what a key of it exports, and the vendor."""
+
+    vendor: ConversingVendor
+    environment_of_clients: dict[str, str]
+
+    # Any: values of SQLite.
+    def rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
+        """What is recorded."""
+        with closing(sqlite3.connect(f"file:{self.folder}/.leverframe/leverframe.db?mode=ro", uri=True)) as store:
+            return store.execute(sql, values).fetchall()
+
+    # Any: JSON of any shape.
+    def run_of(self, run_id: str) -> Any:
+        """A run as the command line shows it."""
+        told = self.cli("runs", "show", run_id, "--json")
+        assert told.returncode == 0, told.stderr
+        return json.loads(told.stdout)
+
+
+@contextmanager
+def conversing_desk(
+    folder: Path, contract: str = "workflow: desk\nmodels: {default: fast}\n"
+) -> Iterator[ConversingDesk]:
+    """Write the project, make a key, serve it."""
+    with ConversingVendor() as vendor:
+        names = ["vendor/gpt-5-mini", "vendor/text-embedding-3-small", "claude/claude-sonnet-5"]
+        names += [f"vendor/gpt-5-mini-{trouble}" for trouble in OPENAI_TROUBLES]
+        names += [f"claude/claude-sonnet-5-{trouble}" for trouble in ANTHROPIC_TROUBLES]
+        (folder / "workflows").mkdir(parents=True)
+        project = PROJECT.format(url=vendor.url, models=", ".join(names))
+        (folder / "leverframe.yaml").write_text(project, encoding="utf-8")
+        (folder / "workflows" / "desk.yaml").write_text(contract, encoding="utf-8")
+        desk = ConversingDesk(folder=folder, vendor=vendor, port=free_port(), environment_of_clients={})
+        desk.environment_of_clients = desk.exports("desk")
+        desk.key = desk.environment_of_clients["OPENAI_API_KEY"]
+        desk.start()
+        try:
+            yield desk
+        finally:
+            if desk.process is not None:
+                desk.stop()
