@@ -11,8 +11,8 @@ from typing import Any
 from leverframe.testing import ConversingVendor
 from tests.served import ServedProject, free_port
 
-OPENAI_TROUBLES = ("e400", "e404", "e429-a7", "e500", "e401", "g20")
-ANTHROPIC_TROUBLES = ("e400", "e404", "e429-a7", "e500", "g20")
+OPENAI_TROUBLES = ("e400", "e404", "e429-a7", "e500", "e503-f1", "e401", "g20")
+ANTHROPIC_TROUBLES = ("e400", "e404", "e429-a7", "e500", "e529-f1", "g20")
 PROJECT = """\
 providers:
   vendor: {{wire: openai, url: "{url}/v1", private: allowed}}

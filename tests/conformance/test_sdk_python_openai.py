@@ -79,6 +79,7 @@ def test_tools_are_asked_for_and_their_results_told(client: OpenAI, *, is_stream
     # Any: as above.
     messages: list[Any] = [{"role": "user", "content": "Please use every tool for my order."}]
 
+    # Any: as above.
     def asked() -> Any:
         if not is_streamed:
             return client.chat.completions.create(model=MODEL, messages=messages, tools=[LOOK_UP, CANCEL])
@@ -154,6 +155,7 @@ def test_the_tools_of_a_response_are_asked_for_and_told(client: OpenAI, *, is_st
     # Any: as above.
     given: list[Any] = [{"role": "user", "content": "Where is my order?"}]
 
+    # Any: as above.
     def asked() -> Any:
         if not is_streamed:
             return client.responses.create(model=MODEL, input=given, tools=tools)
@@ -262,6 +264,7 @@ def test_a_stream_that_is_closed_early_is_read_to_its_end_and_paid(desk: Convers
     next(iter(stream))
     stream.close()
 
+    # Any: values of SQLite.
     def settled() -> list[tuple[Any, ...]]:
         return desk.rows(
             "SELECT state, output_tokens FROM steps WHERE name = ? AND state <> 'running'", f"vendor/{name}"
@@ -311,6 +314,7 @@ def test_the_asynchronous_client_calls_and_streams_many_at_once() -> None:
 def test_what_was_charged_is_what_the_vendor_counted(desk: ConversingDesk, client: OpenAI) -> None:
     client.chat.completions.create(model=MODEL, messages=HI)
 
+    # Any: values of SQLite.
     def tokens() -> tuple[Any, ...]:
         return desk.rows("SELECT sum(input_tokens), sum(output_tokens) FROM steps WHERE kind = 'model'")[0]
 

@@ -38,6 +38,7 @@ NEEDS_NONE = {
     "models/relay.py": "asks only whether a vendor's error is JSON, and declares all that the decoder raises",
     "identity/secret_sources.py": "what the project's own vault keeps; declares all that the decoder raises",
     "testing/troubled_vendor.py": "a vendor for tests, called by our own gateway alone",
+    "testing/conversing_vendor.py": "a vendor for tests, called by our own gateway alone",
     "testing/vendor.py": "a vendor for tests, called by our own gateway alone",
     "runtime/auditing.py": "stored leaves; the tamper matrix of the database changes every byte class of them",
     "runtime/readiness.py": "a leaf that it has just composed",
