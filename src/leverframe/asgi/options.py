@@ -9,7 +9,10 @@ DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 8460
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """Where the project is and where it is served.  `fd` is a listening socket that was handed down; -1: none."""
+    """Where the project is and where it is served.  `fd` is a listening socket that was handed down; -1: none.
+
+    `public_url` is how clients write the address where it is not that of the host and port.
+    """
 
     directory: str
     host: str = DEFAULT_HOST
@@ -17,6 +20,7 @@ class Options:
     workers: int = 1
     tls_cert: str = ""
     tls_key: str = ""
+    public_url: str = ""
     fd: int = -1
 
     def words(self, fd: int) -> list[str]:
@@ -32,9 +36,16 @@ class Options:
             self.tls_cert,
             "--tls-key",
             self.tls_key,
+            "--public-url",
+            self.public_url,
             "--fd",
             str(fd),
         ]
+
+    @property
+    def is_one_of_several(self) -> bool:
+        """Whether another worker may get the next request of a client."""
+        return self.fd >= 0
 
     @property
     def url(self) -> str:
@@ -52,6 +63,7 @@ def read_options(words: Sequence[str]) -> Options:
     parser.add_argument("--port", type=int, default=DEFAULT_PORT)
     parser.add_argument("--tls-cert", default="")
     parser.add_argument("--tls-key", default="")
+    parser.add_argument("--public-url", default="")
     parser.add_argument("--fd", type=int, default=-1)
     found = parser.parse_args(words)
     return Options(
@@ -60,5 +72,6 @@ def read_options(words: Sequence[str]) -> Options:
         port=found.port,
         tls_cert=found.tls_cert,
         tls_key=found.tls_key,
+        public_url=found.public_url,
         fd=found.fd,
     )

@@ -11,11 +11,13 @@ import uvicorn
 import uvloop
 
 from leverframe.asgi.bounded_http import BoundedHttp
+from leverframe.asgi.guests import RunGuests
 from leverframe.asgi.options import Options
 from leverframe.config.project import load_project
 from leverframe.domain.errors import LeverframeError, UsageError
 from leverframe.gateway.app import Gateway
 from leverframe.gateway.asgi_types import App
+from leverframe.mcp.app import METADATA_PATH, McpApp
 from leverframe.runtime.live_runs import LiveRuns
 from leverframe.runtime.sweeping import SWEEP_S, end_idle, settle_dead
 from leverframe.wiring.assembly import Assembly, open_assembly
@@ -23,6 +25,7 @@ from leverframe.wiring.assembly import Assembly, open_assembly
 _GRACE_S: Final = 30
 _BACKLOG: Final = 2_048
 _IDLE_EVERY: Final = 30  # sweeps
+_LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 def listen(options: Options) -> socket.socket:
@@ -58,19 +61,28 @@ async def _serve(options: Options, sock: socket.socket) -> int:
     async with open_assembly(project, create=True, serves=True) as assembly:
         live = LiveRuns(assembly.services, assembly.runner, assembly.store.live)
         with live.alive():
-            gateway = Gateway(assembly.door, live, _mounted(assembly, live))
+            mcp = _mcp(options, assembly, live)
+            gateway = Gateway(assembly.door, live, _mounted(mcp))
             sweeps = asyncio.create_task(_sweep(live, assembly), name="leverframe-sweeps")
             try:
-                await _serve_app(options, sock, gateway)
+                async with mcp.running():
+                    await _serve_app(options, sock, gateway)
             finally:
                 sweeps.cancel()
     return 0
 
 
-def _mounted(assembly: Assembly, live: LiveRuns) -> Mapping[str, App]:
+def _mcp(options: Options, assembly: Assembly, live: LiveRuns) -> McpApp:
+    """The tools of the contracts.  Of several workers none keeps a session: the next request may reach another."""
+    public_url = options.public_url or ("" if options.host in _LOOPBACK else options.url)
+    return McpApp(
+        RunGuests(live), assembly.upstreams, public_url=public_url, keeps_sessions=not options.is_one_of_several
+    )
+
+
+def _mounted(mcp: McpApp) -> Mapping[str, App]:
     """Other surfaces on the same port, by path.  The one place to mount one."""
-    del assembly, live
-    return {}
+    return {"/mcp": mcp, METADATA_PATH: mcp}
 
 
 async def _serve_app(options: Options, sock: socket.socket, gateway: Gateway) -> None:

@@ -18,7 +18,7 @@ from leverframe.mcp.rendering import COMPLETE, META, listed_specs, part_of, refu
 from leverframe.mcp.talk import Context, Talk
 from leverframe.mcp.values import PlainJson, exact_object, plain
 from leverframe.ports.conversation import Unanswerable
-from leverframe.ports.upstreams import Listing, Upstreams, UpstreamState
+from leverframe.ports.upstreams import Listing, Upstreams, UpstreamState, UpstreamStatus
 from leverframe.runtime.outcomes import Answered
 from leverframe.runtime.outside import OutsideRun
 
@@ -166,13 +166,17 @@ class AgentServer:
         )
 
     def _troubles(self) -> dict[str, PlainJson]:
-        down = (one for one in self._upstreams.statuses().values() if one.state is UpstreamState.DOWN)
-        return _troubles({one.server: one.reason for one in down})
+        return _troubles({one.server: one.reason for one in self._upstreams.statuses().values() if _is_missing(one)})
 
 
 def _troubles(missing: "dict[str, str] | PlainJson") -> dict[str, PlainJson]:
     """The servers that are missing, by name, beside the list that they are missing from."""
     return {"_meta": {f"{META}unavailable": dict(missing)}} if missing else {}
+
+
+def _is_missing(one: UpstreamStatus) -> bool:
+    """Down, or on its way back from that; a server that nobody asked yet is not missing."""
+    return one.state is UpstreamState.DOWN or (one.state is UpstreamState.STARTING and one.failures > 0)
 
 
 async def _run(context: Context) -> OutsideRun:

@@ -70,11 +70,14 @@ class Upstream(Ears):
 
     @property
     def status(self) -> UpstreamStatus:
-        """How it is."""
+        """How it is.  One that died is down from then on, however long its end is still being seen to."""
+        state, reason = self._state, self._reason
+        if state is UpstreamState.UP and (self._link is None or not self._link.peer.is_alive):
+            state, reason = UpstreamState.DOWN, "it ended"
         return UpstreamStatus(
             server=self._server.name,
-            state=self._state,
-            reason=self._reason if self._state is not UpstreamState.UP else "",
+            state=state,
+            reason=reason if state is not UpstreamState.UP else "",
             failures=self._failures,
             protocol=self._link.greeting.version if self._link is not None else "",
         )

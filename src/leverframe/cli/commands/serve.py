@@ -22,14 +22,21 @@ _MOST_PORT = 65_535
 def add(parser: CommandParser) -> None:
     """Take the address."""
     parser.description = (
-        "Serve this project's models to agents of any framework: point their base URL here, with a key of\n"
-        "`leverframe keys create`.  One process, one port; with --workers several processes on that port."
+        "Serve this project's models and tools to agents of any framework: point their base URL here, and MCP clients\n"
+        "at /mcp, with a key of `leverframe keys create`.  One process, one port; with --workers several processes on\n"
+        "that port."
     )
     parser.add_argument("--host", metavar="HOST", default="127.0.0.1", help="the address to listen at (127.0.0.1)")
     parser.add_argument("--port", metavar="PORT", type=int, default=8460, help="the port (8460)")
     parser.add_argument("--workers", metavar="N", type=int, default=1, help="how many processes (1)")
     parser.add_argument("--tls-cert", metavar="FILE", default="", help="a certificate chain; needs --tls-key")
     parser.add_argument("--tls-key", metavar="FILE", default="", help="its private key")
+    parser.add_argument(
+        "--public-url",
+        metavar="URL",
+        default="",
+        help="how clients write this address, such as https://gate.example.com: /mcp answers to no other but loopback",
+    )
 
 
 def run(args: Namespace) -> int:
@@ -45,9 +52,13 @@ def run(args: Namespace) -> int:
         workers=args.workers,
         tls_cert=_file(args, args.tls_cert),
         tls_key=_file(args, args.tls_key),
+        public_url=args.public_url.rstrip("/"),
     )
     screen = Screen.of(args)
-    screen.line(f"Serving {project.root} at {options.url}  (OpenAI: {options.url}/v1, Anthropic: {options.url})")
+    screen.line(
+        f"Serving {project.root} at {options.url}  "
+        f"(OpenAI: {options.url}/v1, Anthropic: {options.url}, MCP: {options.url}/mcp)"
+    )
     screen.line(f"Stop it with Control-C.  Health: {options.url}/readyz")
     sys.stdout.flush()
     return int(import_module("leverframe.asgi.serving").serve(options))
@@ -60,6 +71,8 @@ def _check(args: Namespace, project: Project) -> None:
         raise UsageError(f"--port takes 1 to {_MOST_PORT}, got {args.port}.", next_move="Try 8460.")
     if bool(args.tls_cert) is not bool(args.tls_key):
         raise UsageError("--tls-cert and --tls-key go together.", next_move="Give both, or neither.")
+    if args.public_url and not args.public_url.startswith(("http://", "https://")):
+        raise UsageError("--public-url takes an http or https address.", next_move="Try https://gate.example.com.")
     if not project.contracts:
         raise RefusedError("This project has no workflow to serve.", next_move="Write one in workflows/NAME.yaml.")
 
