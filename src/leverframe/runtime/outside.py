@@ -1,7 +1,8 @@
 """Runs of outside agents: any framework's own loop, every call of it through the door.
 
 There is no loop of ours to number their steps.  A step is named by the agent where it gives a name; otherwise a write
-whose request equals an earlier one of the run *is* that step, and a read is a new one.
+whose request equals an earlier one of the run *is* that step, and a read is a new one.  Where several workers serve one
+run a write is named by its request, so that the same one through another worker is the same step at any moment.
 Source: docs/journal.md, "Outside agents".
 """
 
@@ -89,10 +90,19 @@ class OutsideRun:
             known = self._asked.get(digest) or self._recorded(digest)
             if known is not None and _may_be_done(self.ctx.steps.get(known)):
                 return known
+            if self.owner:
+                return self._of_all_workers(digest)
         path = StepPath(f"{self.owner}+{self._next}" if self.owner else str(self._next))
         self._next += 1
         if is_write:
             self._asked[digest] = path
+        return path
+
+    def _of_all_workers(self, digest: bytes) -> StepPath:
+        """The place of a write, the same in each worker; the door finds what another one recorded there."""
+        number = 1
+        while not _may_be_done(self.ctx.steps.get(path := StepPath(f"@={digest.hex()[:32]}.{number}"))):
+            number += 1
         return path
 
     def _recorded(self, digest: bytes) -> StepPath | None:

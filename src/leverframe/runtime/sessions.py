@@ -43,6 +43,7 @@ from leverframe.runtime.run_limits import fresh_windows, is_of_a_key
 from leverframe.runtime.schemas import schema_error
 from leverframe.runtime.services import Services
 
+SHARED = "@"  # begins a step's name that is the same in every worker
 UNFINISHED = frozenset({StepState.HELD, StepState.STARTED, StepState.INTENDED})
 
 
@@ -206,10 +207,12 @@ def _rebuilt(
 async def current(ctx: RunContext, path: StepPath) -> Step | None:
     """A step as the journal has it now.
 
-    An outside agent's run is carried on by others as well: a grant executes its call in the process that gave it.
+    An outside agent's run is carried on by others as well: a grant executes its call in the process that gave it, and
+    what has the same name in every worker may have been recorded by another.
     """
     step = ctx.steps.get(path)
-    if ctx.is_outside and step is not None and step.state in UNFINISHED:
+    is_elsewhere = path.startswith(SHARED) if step is None else step.state in UNFINISHED
+    if ctx.is_outside and is_elsewhere:
         await catch_up(ctx)
     return ctx.steps.get(path)
 
