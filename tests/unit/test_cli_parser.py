@@ -56,7 +56,7 @@ def test_the_options_stand_after_a_verb_too() -> None:
     [
         (["rnu"], "There is no 'rnu' here; did you mean 'run'?"),
         (["runs", "lst"], "There is no 'lst' here; did you mean 'list'?"),
-        (["zzz"], "There is no 'zzz' here; known: init, check, show, demo, run"),
+        (["zzz"], "There is no 'zzz' here; known: init, check, show, demo, serve, run"),
         (["schema", "projct"], "did you mean 'project'?"),
         (["runs"], "The following arguments are required: VERB."),
         (["run", "w"], "One of the arguments --input --file is required."),

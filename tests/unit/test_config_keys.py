@@ -106,8 +106,8 @@ def test_a_key_of_a_later_version_is_in_no_published_schema(key: Key) -> None:
     "wrong",
     [
         {"workflow": "w", "budgt": {}},
-        {"workflow": "w", "plan": {}},
-        {"workflow": "w", "enforce": "observe"},
+        {"workflow": "w", "route": {}},
+        {"workflow": "w", "enforce": "observed"},
         {"workflow": "w", "budget": {"max_usd": Decimal(-1)}},
         {"budget": {}},
     ],
