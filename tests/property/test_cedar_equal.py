@@ -94,6 +94,6 @@ def test_what_was_exported_imports_as_rules_that_decide_alike(
     again = compile_policy(back.rules, back.allow_tools, tools, held_tools=back.held_tools)
     for _ in range(2):
         drawn = data.draw(st.one_of(questions(policy), typed_questions(policy)))
-        question = replace(drawn, granted=None, asker=Asker.AGENT)
+        question = replace(drawn, granted=None, asker=Asker.AGENT, closed=None, killed=None)
         event(type(decide(question, policy)).__name__)
         assert type(decide(question, again)) is type(decide(question, policy))

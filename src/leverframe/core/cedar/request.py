@@ -27,6 +27,7 @@ from leverframe.core.conditions import ConditionEnv, compile_condition, compile_
 from leverframe.core.conditions.values import is_number
 from leverframe.core.policy import Asker, CompiledPolicy, Question
 from leverframe.core.policy.environment import environment
+from leverframe.core.policy.label_rules import by_labels
 from leverframe.domain.conditions import Compare, Has, Null, Path, Size
 from leverframe.domain.errors import CedarUnsupported
 from leverframe.domain.json import Json
@@ -79,7 +80,7 @@ def request_of(question: Question, policy: CompiledPolicy, export: CedarExport) 
     context: dict[str, Json] = {}
     for keys, value in door.items():
         _put(context, keys, value)
-    withheld: list[str] = []
+    withheld = _beside_policy(question, policy)
     layout = export.layouts.get(question.tool)
     plan = policy.plans.get(question.tool)
     if layout is not None and plan is not None:
@@ -103,6 +104,15 @@ def request_of(question: Question, policy: CompiledPolicy, export: CedarExport) 
         context=context,
         withheld=tuple(withheld),
     )
+
+
+def _beside_policy(question: Question, policy: CompiledPolicy) -> list[str]:
+    """What stops or holds a call without being a rule of the policy's text, and so is none that was exported."""
+    plan = policy.plans.get(question.tool)
+    found = {"kill-switch": question.killed is not None, "tools.lock": question.closed is not None}
+    if plan is not None and plan.labels is not None and question.union is not None:
+        found["provenance"] = bool(by_labels(plan.labels, question.args, question.arg_labels, question.union))
+    return [name for name, stands in found.items() if stands]
 
 
 def _put(context: dict[str, Json], keys: Keys, value: Json) -> None:
