@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from leverframe.testing import ConversingVendor
 from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,7 +29,13 @@ def shell_blocks() -> list[str]:
 
 def first_blocks() -> list[str]:
     """Those of the first ten minutes."""
-    return [block for block in shell_blocks() if "--mcp" not in block]
+    return [block for block in shell_blocks() if "leverframe serve" not in block and "--mcp" not in block]
+
+
+def agent_block() -> str:
+    """The one with which an agent gets its door."""
+    (found,) = (block for block in shell_blocks() if "leverframe serve" in block)
+    return found
 
 
 def server_commands() -> list[str]:
@@ -135,6 +142,31 @@ def test_a_tool_server_gets_its_door_with_four_commands(machine: Machine) -> Non
     finally:
         server.terminate()
         server.wait(timeout=30)
+
+
+@pytest.mark.needs(program="curl")
+@pytest.mark.usefixtures("typed")
+def test_an_agent_gets_its_door_with_two_exported_lines(machine: Machine) -> None:
+    with ConversingVendor() as vendor:
+        port = free_port()
+        script = agent_block()
+        # Two addresses are others than a reader's: the vendor's, and the port of this machine.
+        for there, here in {
+            "wire: openai,": f'wire: openai, url: "{vendor.url}/v1", private: allowed,',
+            "leverframe serve": f"leverframe serve --port {port}",
+            "keys create agent": f"keys create agent --url http://127.0.0.1:{port}",
+        }.items():
+            assert script.count(there) == 1
+            script = script.replace(there, here)
+        door = Machine(machine.here, {**machine.environment, "OPENAI_API_KEY": "sk-of-the-vendor"})
+
+        done = type_in(door, f"trap 'kill $!; wait $! || :' EXIT\n{script}")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Hello, I am here to help." in done.stdout
+    assert "openai/gpt-5-mini 1 time, 0 failed" in done.stdout
+    # The key that the agent has is not the vendor's.
+    assert [one["authorization"] for one in vendor.headers] == ["Bearer sk-of-the-vendor"]
 
 
 def is_ready(port: int) -> bool:
