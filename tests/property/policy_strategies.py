@@ -34,8 +34,9 @@ from leverframe.domain.conditions import (
     StartsWith,
     Text,
 )
-from leverframe.domain.contracts import ToolFact
+from leverframe.domain.contracts import Provenance, ProvenanceRule, ProvenanceRules, ToolFact
 from leverframe.domain.ids import ApprovalId, EnvironmentName, PrincipalId, RuleId, ToolName
+from leverframe.domain.labels import Integrity
 from leverframe.domain.pins import DRIFTED, Closed
 from leverframe.domain.policy import ApprovalRequirement, Known, Rule, SourceRef, Then, Unreadable
 from leverframe.domain.tools import ArgRole, ArgSpec, EffectClass, OncePer, ToolSpec
@@ -171,7 +172,9 @@ def specs(draw: st.DrawFn, name: ToolName) -> ToolSpec:
         currency=draw(st.sampled_from(["", "USD", "EUR"])),
         unit=draw(st.sampled_from(["major", "minor"])),
     )
-    places = [{"amount": amount}, {"amount": amount, "a": ArgSpec(role=ArgRole.AMOUNT)}, {}]
+    a = ArgSpec(role=draw(st.sampled_from(ArgRole)), accepts=draw(st.sampled_from(Integrity)))
+    b = ArgSpec(role=draw(st.sampled_from([ArgRole.FREE_TEXT, ArgRole.RECIPIENT])))
+    places = [{"amount": amount}, {"amount": amount, "a": ArgSpec(role=ArgRole.AMOUNT)}, {}, {"a": a, "b": b}]
     return tool(
         name,
         draw(st.sampled_from(EffectClass)),
@@ -193,8 +196,16 @@ def policies(draw: st.DrawFn, conditions: st.SearchStrategy[Expr] = CONDITIONS) 
     allow = tuple(name for name, how in listed.items() if how == "allow")
     held = tuple(name for name, how in listed.items() if how == "held")
     fact = ToolFact(name="a", tool=NAMES[1], args={}, source=at(20))
-    fast = compile_policy(every, allow, tools, held_tools=held, facts={"a": fact})
-    slow = SlowPolicy(rules=every, allow_tools=allow, held_tools=held, tools=tools, own_reads=frozenset({NAMES[1]}))
+    says = ProvenanceRules(written=draw(st.dictionaries(st.sampled_from(Provenance), SAYS)))
+    fast = compile_policy(every, allow, tools, held_tools=held, facts={"a": fact}, provenance=says)
+    slow = SlowPolicy(
+        rules=every,
+        allow_tools=allow,
+        held_tools=held,
+        tools=tools,
+        own_reads=frozenset({NAMES[1]}),
+        provenance=says,
+    )
     return fast, slow
 
 
@@ -229,8 +240,18 @@ DENIALS = st.builds(
     ),
     st.booleans(),
 )
-RULE_IDS = st.sampled_from(["r0", "r1", "r2", "r3", "once_per", "no-allow-rule", "denied-before/apr_9"]).map(RuleId)
-EVERY_RULE = frozenset(map(RuleId, ["r0", "r1", "r2", "r3", "r4", "r5", "once_per", "no-allow-rule"]))
+BY_ORIGIN = [
+    "untraced-recipient",
+    "untraced-selector",
+    "untraced-amount",
+    "third-party-text",
+    "third-party-link",
+    "rule-of-two",
+]
+BY_NAME = ["r0", "r1", "r2", "r3", "once_per", "no-allow-rule", "denied-before/apr_9", "third-party-text"]
+RULE_IDS = st.sampled_from(BY_NAME).map(RuleId)
+EVERY_RULE = frozenset(map(RuleId, ["r0", "r1", "r2", "r3", "r4", "r5", "once_per", "no-allow-rule", *BY_ORIGIN]))
+SAYS = st.sampled_from([ProvenanceRule(then=then) for then in (None, Then.HOLD, Then.DENY)])
 
 
 # Any: what no parser would let through, floats and NaN included, comes in as well.
@@ -266,7 +287,8 @@ def questions(draw: st.DrawFn, policy: CompiledPolicy) -> Question:
         history=history,
         windows=draw(st.one_of(st.just(()), WINDOWS)),
         cost=draw(COSTS),
-        arg_labels=draw(st.dictionaries(st.sampled_from(["a", "amount"]), LABELS)),
+        arg_labels=draw(st.dictionaries(st.sampled_from(["a", "amount", "b"]), LABELS)),
+        union=draw(st.one_of(st.none(), LABELS)),
         granted=draw(st.one_of(st.none(), granted)),
         once_per_seen=draw(often(False, True, None)),
         denied_before=draw(st.one_of(st.none(), st.none(), st.none(), DENIALS)),

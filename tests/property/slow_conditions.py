@@ -63,7 +63,7 @@ def slow_evaluate(expr: Expr, env: ConditionEnv) -> Truth:
 
 def slow_queries(expr: Expr, env: ConditionEnv) -> set[HistoryQuery]:
     """Every history question that the condition asks in this environment."""
-    found = (_query(node, env) for node in _nodes(expr) if isinstance(node, History))
+    found = (_query(node, env) for node in every_node(expr) if isinstance(node, History))
     return {query for query in found if query is not None}
 
 
@@ -245,20 +245,20 @@ def _query(expr: History, env: ConditionEnv) -> HistoryQuery | None:
     )
 
 
-def _nodes(expr: Expr) -> Iterator[Expr]:
+def every_node(expr: Expr) -> Iterator[Expr]:
     yield expr
     match expr:
         case Not(operand=inner) | Size(operand=inner):
-            yield from _nodes(inner)
+            yield from every_node(inner)
         case And(operands=several) | Or(operands=several) | Items(items=several):
             for each in several:
-                yield from _nodes(each)
+                yield from every_node(each)
         case Compare(left=one, right=other) | In(item=one, container=other) | StartsWith(subject=one, prefix=other):
-            yield from _nodes(one)
-            yield from _nodes(other)
+            yield from every_node(one)
+            yield from every_node(other)
         case Sum(first=one, rest=rest):
-            yield from _nodes(one)
+            yield from every_node(one)
             for _, term in rest:
-                yield from _nodes(term)
+                yield from every_node(term)
         case _:
             return

@@ -13,11 +13,13 @@ from typing import TypeGuard
 from leverframe.core.conditions import ConditionEnv
 from leverframe.core.policy import Asker, Question
 from leverframe.domain.budgets import BudgetUnit
+from leverframe.domain.contracts import ProvenanceRules
 from leverframe.domain.ids import ToolName
 from leverframe.domain.labels import Label
 from leverframe.domain.policy import ApprovalRequirement, Known, Rule, Then
 from leverframe.domain.tools import ToolSpec
 from tests.property.slow_conditions import slow_evaluate
+from tests.property.slow_labels import slow_labels
 
 COUNTED = {BudgetUnit.TOOL_CALLS, BudgetUnit.MODEL_CALLS, BudgetUnit.STEPS}
 
@@ -31,6 +33,7 @@ class SlowPolicy:
     held_tools: tuple[ToolName, ...]
     tools: Mapping[ToolName, ToolSpec]
     own_reads: frozenset[ToolName] = frozenset()
+    provenance: ProvenanceRules = field(default_factory=ProvenanceRules)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,6 +170,8 @@ def _find(then: Then, question: Question, policy: SlowPolicy, spec: ToolSpec) ->
             found.unknown.add(rule.id)
         if rule.approval is not None:
             found.approvals.append(rule.approval)
+    matching = slow_labels(question, spec, policy.provenance, _of_tool(policy, spec))
+    found.rules |= {rule for rule, follows in matching.items() if follows == then}
     return found
 
 
