@@ -1,7 +1,7 @@
 """Tools of MCP servers: one conversation for each server and tenant, shared by all of the tenant's calls.
 
-Knows: what an answer of the protocol means for the effect.  Never: lets two tenants share a process, which may
-remember; lets an answer of a server stand for a person's approval.
+Knows: what an answer of the protocol means for the effect.  Never: lets two tenants share a process of foreign
+code, which may remember; lets an answer of a server stand for a person's approval.
 """
 
 import asyncio
@@ -37,6 +37,7 @@ _NOT_RUN: Final = frozenset({PARSE_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND, INV
 _MAX_MESSAGE: Final = 2000
 # Listing tools for nobody in particular: a tenant's own conversation is not used for it where there is another.
 _NOBODY: Final = TenantId("")
+_EVERYBODY: Final = TenantId("*")  # no tenant has this name
 _METHODS: Final = {
     McpPart.TOOL: "tools/call",
     McpPart.RESOURCE: "resources/read",
@@ -191,13 +192,17 @@ class McpTools(ToolExecutor, Upstreams):
     def _of(self, name: str, tenant: TenantId) -> Upstream:
         if name not in self._servers:
             raise ToolUnavailable(f"The project has no server {name!r}.", next_move="Look at `servers`.")
+        server = self._servers[name]
+        if server.trusted_because and not server.url:
+            # Our own code, as the project says: it keeps tenants apart itself, like a Python tool in this process.
+            tenant = _EVERYBODY
         found = self._upstreams.get((name, tenant))
         # One that was started to be looked at has done nothing for anybody, and becomes the first tenant's.
         found = found or self._upstreams.pop((name, _NOBODY), None)
         if found is not None:
             self._upstreams[name, tenant] = found
         else:
-            found = self._upstreams[name, tenant] = Upstream(self._servers[name], self._connect, self._tell)
+            found = self._upstreams[name, tenant] = Upstream(server, self._connect, self._tell)
         return found
 
     def _somebody(self, spec: ToolSpec) -> TenantId:
