@@ -184,7 +184,8 @@ def _rewrite_text(text: str, redaction: Redaction, into: Rewriter) -> Json:
 def _with_values(redaction: Redaction, found: Iterable[tuple[str, str]]) -> Redaction:
     new: dict[str, str] = {}
     for text, key in found:
-        for form in (text, json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1], quote(text, safe="")):
+        percent = quote(text, safe="", errors="surrogatepass")
+        for form in (text, json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1], percent):
             needle = " ".join(_fold(form)[0].split())
             if len(needle) >= _least(needle) and needle not in redaction.values:
                 new.setdefault(needle, key)
@@ -279,6 +280,10 @@ def _value_spans(text: str, offset: int, redaction: Redaction) -> Iterator[Span]
                 after = origin[end] if end < len(origin) else len(text)
                 start, end = origin[start], max(after, origin[end - 1] + 1)
             yield Span(start=offset + start, end=offset + end, key=key)
+        if origin is not None and len(plain := text.lower()) == len(text):
+            # An invisible character behind a value ends its word for whoever searches the text as it stands.
+            for match in _token(needle).finditer(plain):
+                yield Span(start=offset + match.start(), end=offset + match.end(), key=key)
 
 
 def _needles(redaction: Redaction) -> _Needles:
