@@ -11,7 +11,7 @@ from typing import Final
 
 from leverframe.core.wires import error_frame, passed_headers, read_call
 from leverframe.domain.contracts import Contract, Enforce, ModelRef, Project
-from leverframe.domain.errors import LeverframeError, NotFound, WireRefused
+from leverframe.domain.errors import CallDenied, LeverframeError, NotFound, WireRefused
 from leverframe.domain.relays import Admitted, RelayBroken, RelayCall, WireFormat
 from leverframe.gateway import refusing
 from leverframe.gateway.asgi_types import Receive, Scope, Send
@@ -79,7 +79,14 @@ class Relays:
             lacks=lacks,
             headers=passed_headers(exchange.wire, headers, _admitted(run)),
         )
-        outcome = await self._door.relay(run, ask)
+        try:
+            outcome = await self._door.relay(run, ask)
+        except CallDenied:
+            if caller.run_id is not None or not run.is_over:
+                raise
+            # The key's run ended while this call was on its way into it: it is of the next one, like any call.
+            run = await self._live.run_for(caller, selection(headers))
+            outcome = await self._door.relay(run, ask)
         if not isinstance(outcome, Relayed):
             await self._refuse(exchange, refusing.of_outcome(exchange.wire, outcome, self._live.services.mint.now()))
             return
