@@ -135,7 +135,7 @@ def test_every_denial_of_the_agent_names_its_rule_and_place_in_the_journal(short
         "max_tool_calls",
     ]
     assert all(step.rule_source for step in denied)
-    assert {step.rule_source for step in denied if step.rule == "own-orders-only"} == {"workflows/returns_desk.yaml:41"}
+    assert {step.rule_source for step in denied if step.rule == "own-orders-only"} == {"workflows/returns_desk.yaml:44"}
 
 
 def test_the_run_of_the_agent_ends_by_the_fallback_of_its_contract(short: Short) -> None:
