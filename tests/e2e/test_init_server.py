@@ -68,6 +68,7 @@ def init(shell: Shell, *words: str) -> str:
 def test_what_is_drafted_loads_and_names_no_effect(shell: Shell) -> None:
     said = init(shell)
 
+    assert {".leverframe/", "agent.env"} <= set((shell.root / ".gitignore").read_text().splitlines())
     project, problems = load_project_lenient(shell.root)
     assert project is not None
     assert {one.code for one in problems} <= {"tool-quarantined", "no-model"}

@@ -29,6 +29,25 @@ def test_the_search_finds_what_is_there_in_every_spelling(tmp_path: Path) -> Non
         path.unlink()
 
 
+def test_exempt_is_the_api_key_that_a_person_saved_and_nothing_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "agent.env").write_text(f"export OPENAI_API_KEY={API_KEY}\n")
+    (tmp_path / "other.env").write_text(f"export OPENAI_API_KEY={API_KEY}\n")
+    with zipfile.ZipFile(tmp_path / "bundle.zip", "w") as bundle:
+        bundle.writestr("agent.env", API_KEY + " ")
+    (tmp_path / "below").mkdir()
+    (tmp_path / "below" / "agent.env").write_text(f"export OPENAI_API_KEY={API_KEY} VENDOR={VALUE}\n")
+
+    found = list(leaks_in(tmp_path, frozenset({VALUE})))
+
+    assert found == [
+        f"{tmp_path}/below/agent.env: {VALUE}",
+        f"{tmp_path}/bundle.zip!agent.env: an API key, lf_aaaa…",
+        f"{tmp_path}/other.env: an API key, lf_aaaa…",
+    ]
+    for path in [path for path in tmp_path.rglob("*") if path.is_file()]:
+        path.unlink()
+
+
 def test_there_are_credentials_to_look_for() -> None:
     assert {"sk-test-0123456789", VALUE} <= credentials()
 

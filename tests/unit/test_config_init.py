@@ -36,6 +36,12 @@ def test_the_new_project_loads_with_the_one_warning_of_the_seed(tmp_path: Path) 
     assert told(problems) == []
 
 
+def test_git_is_told_to_leave_out_the_state_and_a_saved_key(tmp_path: Path) -> None:
+    write_new_project(tmp_path / "desk")
+
+    assert {".leverframe/", "agent.env"} <= set((tmp_path / "desk/.gitignore").read_text().splitlines())
+
+
 def test_the_seed_stands_verbatim_below_its_schema_line(tmp_path: Path) -> None:
     write_new_project(tmp_path / "desk")
 

@@ -17,7 +17,7 @@ from leverframe.domain.pins import ToolsLock
 from leverframe.tools.npm_packages import install, npx_command
 from leverframe.wiring.upstreams import open_upstreams
 
-_IGNORED = b".leverframe/\nnode_modules/\n"
+_IGNORED = b".leverframe/\nagent.env\nnode_modules/\n"
 _STEPS = ("leverframe.yaml", "tools", "workflows", "servers")
 
 
