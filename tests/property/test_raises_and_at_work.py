@@ -75,7 +75,7 @@ def test_room_is_what_calls_at_work_leave_of_the_limit_of_this_moment(moves: lis
         store = IMPLEMENTATIONS[SQLITE](Path(folder), {})
         bench = Bench(store=store, runner=runner)
         bench.open_run(a_run())
-        limit, spent = 2, 0
+        limit, spent, is_any_committed = 2, 0, False
         state: dict[int, str] = {}
         for move, number in moves:
             if move == "limit":
@@ -83,6 +83,7 @@ def test_room_is_what_calls_at_work_leave_of_the_limit_of_this_moment(moves: lis
                 continue
             change = change_of(move, number)
             done = bench.do(store.writer.commit(Proposal(tenant=ACME, changes=(*ensured(limit), change))))
+            is_any_committed = is_any_committed or isinstance(done, Committed)
             is_open = [one for one, word in state.items() if word == "open"]
             if move == "take" and number not in state:
                 # The law: one more is at work if and only if fewer than the limit of now are.
@@ -99,6 +100,8 @@ def test_room_is_what_calls_at_work_leave_of_the_limit_of_this_moment(moves: lis
                 state.update(dict.fromkeys(is_open, "settled"))
             at_work, calls = (bench.do(store.journal.shared_windows([one])) for one in (NOW, MONTH))
             left_open = sum(word == "open" for word in state.values())
-            assert [(one.settled, one.reserved) for one in at_work] == [(0, left_open)]
-            assert [(one.settled, one.reserved) for one in calls] == [(spent, left_open)]
+            # A refused proposal leaves nothing, so the first one that is taken is what makes the windows' rows.
+            rows = 1 if is_any_committed else 0
+            assert [(one.settled, one.reserved) for one in at_work] == [(0, left_open)] * rows
+            assert [(one.settled, one.reserved) for one in calls] == [(spent, left_open)] * rows
         runner.run(store.close())
