@@ -49,6 +49,7 @@ class Line:
         self._waiting: deque[Ticket] = deque()
         self._watched: WeakSet[asyncio.AbstractEventLoop] = WeakSet()
         self._is_closed = self._is_asleep = False
+        self._enough = 0  # how many the writer waits for, while it lingers
 
     async def wait(self, proposal: Proposal) -> CommitResult:
         """Join the line, and return or raise what became of the proposal.
@@ -92,6 +93,18 @@ class Line:
             self._is_asleep = False
         return True
 
+    def linger(self, enough: int, within_s: float) -> None:
+        """Return when so many wait, or the time is over: one transaction for several costs little more than for one."""
+        until = time.monotonic() + within_s
+        with self._changed:
+            self._enough = enough
+            while len(self._waiting) < enough and not self._is_closed:
+                left = until - time.monotonic()
+                if left <= 0:
+                    break
+                self._changed.wait(left)
+            self._enough = 0
+
     def take(self, most: int) -> list[Ticket]:
         """Those at the head of the line, without those whose callers left."""
         taken = []
@@ -110,6 +123,8 @@ class Line:
             self._waiting.append(ticket)
             if self._is_asleep:
                 self._is_asleep = False
+                self._changed.notify()
+            elif self._enough and len(self._waiting) >= self._enough:
                 self._changed.notify()
             is_watched = ticket.loop in self._watched
             if not is_watched:
