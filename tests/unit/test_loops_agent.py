@@ -202,7 +202,7 @@ def test_a_model_without_a_price_is_refused_before_anything_is_sent(tmp_path: Pa
     with open_desk(tmp_path) as desk:
         done = ended(desk.start())
 
-        assert (done.run.outcome, done.run.stop_reason) == (RunOutcome.FAILED, "provider-unavailable")
+        assert (done.run.outcome, done.run.stop_reason) == (RunOutcome.FAILED, "model-unpriced")
         assert "unpriced" in str(done.output)
         assert desk.windows(done.run.run_id)[BudgetUnit.USD].settled == 0
 

@@ -44,6 +44,7 @@ def relay(url: str = "http://127.0.0.1:9", **keys: str) -> VendorRelay:
             url=f"{url}/v1",
             key=keys.get("key", "secret://env/KEY"),
             allows_private_hosts=True,
+            priced_as={OWN.model: "free"},
         ),
         "ownclaude": Provider(
             name="ownclaude",
@@ -306,3 +307,30 @@ def test_the_reader_of_an_answer_is_that_of_its_call() -> None:
     reader = UsageReader.of(chat(stream=True))
 
     assert reader.feed(b'data: {"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":1}}\n\n') == b""
+
+
+@pytest.mark.parametrize("model", ["nobody-knows-me", "prod-4o"])
+def test_a_model_that_is_not_listed_is_refused_on_a_host_of_ones_own_too(model: str) -> None:
+    """A private address may be a proxy before a vendor that bills."""
+    with pytest.raises(ProviderUnavailable, match="unpriced") as refused:
+        relay().bound(chat(), ModelRef(provider="own", model=model), max_output_tokens=1)
+
+    assert "priced_as" in refused.value.next_move
+
+
+def test_a_deployment_is_priced_as_the_model_that_the_project_names() -> None:
+    secrets = ProjectSecrets(Path("nowhere"), {})
+    provider = Provider(
+        name="azure",
+        wire=Wire.OPENAI,
+        source=HERE,
+        url="https://acme.openai.azure.com/openai",
+        api_version="2024-10-21",
+        priced_as={"prod-4o": "gpt-4o", "*": "gpt-4"},
+    )
+    priced = VendorRelay({"azure": Vendor(provider, secrets)}, http=StreamClient(), secrets=secrets, clock=FakeClock())
+    million = Usage(input_tokens=1_000_000, output_tokens=0)
+
+    named, other = (priced.cost(ModelRef(provider="azure", model=name), million)[0] for name in ("prod-4o", "dev"))
+
+    assert (named, other) == (2_500_000, 30_000_000)

@@ -34,6 +34,9 @@ def _later(path: str, doc: str, example: str) -> Key:
     return Key(file="project", path=path, value=AnyValue(), doc=doc, example=example, status="not-in-this-version")
 
 
+_NAME_OF_MODEL = r"[A-Za-z0-9][A-Za-z0-9_.:/@-]{0,127}"
+_LISTED_MODEL = Text(form="a model of the price list, or free", pattern=_NAME_OF_MODEL, max_chars=128)
+_ANY_MODEL = Text(form="a model of the provider, or *", pattern=rf"(?:{_NAME_OF_MODEL}|\*)", max_chars=128)
 _MODEL = Text(
     form="a model, written PROVIDER/MODEL",
     pattern=r"[A-Za-z][A-Za-z0-9_-]{0,63}/[A-Za-z0-9][A-Za-z0-9_.:/@-]{0,127}",
@@ -64,6 +67,7 @@ PROJECT_KEYS: tuple[Key, ...] = (
     _key("providers.*.key", registry.SECRET, "Where its key is; never the key itself.", "secret://env/OPENAI_API_KEY", "models", tier="first day"),
     _key("providers.*.private", Words(known=("allowed",)), "Admits a host in a private network, and plain HTTP to it.", "allowed", "net"),
     _key("providers.*.api_version", Text(form="the version of an Azure API", pattern=r"[A-Za-z0-9._-]{1,40}", max_chars=40), "For Azure with one address a deployment: the API version. The model's name is then the deployment's, and `url` ends in `/openai`.", "2024-10-21", "models"),
+    _key("providers.*.priced_as", MapOf(item=_LISTED_MODEL, key=_ANY_MODEL), "Under which names prices are looked up, for deployments with names of their own; `free` is what your own machines serve, `*` every other model. A model without a price is refused.", "{prod-4o: gpt-4o, llama3: free}", "models", default="each model's own name"),
     _key("providers.*.file", registry.PROJECT_FILE, "For `wire: recorded`: the answers, one JSON object a line.", "recordings/refund_request.jsonl", "models", tier="first day"),
     _key("models", MapOf(item=ListOf(item=_MODEL, at_least=1), key=registry.NAME), "Tiers: an ordered list of models under one name. The first tier is the default.", "{fast: [openai/gpt-5-mini, local/smollm2]}", "runtime.loops", tier="first day"),
     _key("servers", MapOf(item=Group(), key=registry.NAME), "Tool servers: each a command (`mcp`) or an address (`url`).", '{shop: {mcp: [python, -m, shop_server], trusted_process: {because: "our own code"}}}', "tools"),

@@ -104,6 +104,7 @@ def _providers(section: Section, files: ProjectFiles, findings: Findings) -> Map
             allows_private_hosts=each.text("private") == "allowed",
             api_version=each.text("api_version"),
             file=each.text("file"),
+            priced_as={model: one.text for model, one in each.named_scalars("priced_as").items()},
         )
         _check_provider(provider, each, section.named("providers").places[name], files, findings)
         providers[name] = provider
@@ -111,8 +112,8 @@ def _providers(section: Section, files: ProjectFiles, findings: Findings) -> Map
 
 
 _TAKES = {
-    Wire.OPENAI: frozenset({"wire", "url", "key", "private", "api_version"}),
-    Wire.ANTHROPIC: frozenset({"wire", "url", "key", "private"}),
+    Wire.OPENAI: frozenset({"wire", "url", "key", "private", "api_version", "priced_as"}),
+    Wire.ANTHROPIC: frozenset({"wire", "url", "key", "private", "priced_as"}),
     Wire.LOCAL: frozenset({"wire"}),
     Wire.RECORDED: frozenset({"wire", "file"}),
 }

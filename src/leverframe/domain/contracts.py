@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 from enum import StrEnum
+from typing import Final
 
 from leverframe.domain.budgets import BudgetLimits, SharedBudget
 from leverframe.domain.ids import EnvironmentName, PrincipalId, Sha256, TenantId, ToolName, WorkflowName
@@ -210,6 +211,10 @@ class Wire(StrEnum):
     RECORDED = "recorded"
 
 
+ANY_MODEL: Final = "*"
+BILLED_BY_NOBODY: Final = "free"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provider:
     """A model vendor or a local stand-in.  `url` is the base up to `/v1`; `key` a secret:// reference."""
@@ -222,6 +227,11 @@ class Provider:
     allows_private_hosts: bool = False
     api_version: str = ""  # Azure with one address a deployment: what its API is asked as
     file: str = ""  # recorded: the answers, one JSON object a line
+    priced_as: Mapping[str, str] = field(default_factory=dict)  # name here to name on the price list, or `free`
+
+    def listed_as(self, model: str) -> str:
+        """The name under which the price of a model is looked up."""
+        return self.priced_as.get(model) or self.priced_as.get(ANY_MODEL) or model
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

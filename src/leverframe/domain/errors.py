@@ -24,6 +24,7 @@
     │   ├── SchemaTooNew                written by a later version
     │   ├── SignerUnavailable           the process that holds a log's key does not answer
     │   ├── ProviderUnavailable         a model cannot be reached or is not installed
+    │   │   └── ModelUnpriced           nobody knows what a call of it can cost
     │   ├── ToolUnavailable             a tool's server cannot be started or reached
     │   ├── SecretUnavailable           a secret:// reference does not resolve
     │   └── Contended                   others won three times in a row
@@ -252,6 +253,12 @@ class ProviderUnavailable(UnavailableError):
     """A model's provider cannot be reached, answered something unreadable, or is not installed."""
 
     slug = "provider-unavailable"
+
+
+class ModelUnpriced(ProviderUnavailable):
+    """Nobody knows what a call of a model can cost at most, so no budget can hold it."""
+
+    slug, status, is_retryable, exit_code = "model-unpriced", 403, False, EXIT_REFUSED
 
 
 class ToolUnavailable(UnavailableError):

@@ -8,7 +8,7 @@ Sources: OpenAI, images and vision guide, and Anthropic, vision guide, 2025-11.
 from typing import Final
 
 from leverframe.domain.calls import ModelBound
-from leverframe.domain.errors import ProviderUnavailable
+from leverframe.domain.errors import ModelUnpriced
 from leverframe.domain.money import MicroUsd
 from leverframe.domain.relays import RelayCall, WireFormat
 from leverframe.models.call_prices import CallPrice
@@ -39,7 +39,7 @@ def bound_of(call: RelayCall, model: str, price: CallPrice, max_output_tokens: i
     """The most this call can take, with as many output tokens for each of its choices.
 
     Raises:
-        ProviderUnavailable: a part of it has no price, or no bound.
+        ModelUnpriced: a part of it has no price, or no bound.
     """
     if call.wire is WireFormat.COUNT:
         return ModelBound(input_tokens=call.input_bound, output_tokens=0, cost=MicroUsd(0))
@@ -78,7 +78,7 @@ def _window_bound(call: RelayCall, model: str, price: CallPrice) -> int:
     uses = 0
     for tool in call.vendor_tools:
         if tool.max_uses is None:
-            raise ProviderUnavailable(
+            raise ModelUnpriced(
                 f"The call does not say how often the vendor may use {tool.name!r}, so nothing bounds what it costs.",
                 next_move="Set `max_uses` of the tool, or `max_tool_calls` of the call.",
             )
@@ -112,8 +112,8 @@ def _listed(rate: Rate | None, model: str, what: str) -> Rate:
     return rate
 
 
-def _unpriced(model: str, what: str) -> ProviderUnavailable:
-    return ProviderUnavailable(
+def _unpriced(model: str, what: str) -> ModelUnpriced:
+    return ModelUnpriced(
         f"The price of {what} is not known for {model!r} (unpriced), so no budget can hold the call.",
         next_move="Use a model that `genai-prices` lists it for, or a newer version of that package.",
     )

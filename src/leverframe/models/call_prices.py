@@ -67,7 +67,7 @@ class CallPrice:
 
 
 def free_price() -> CallPrice:
-    """For a host of our own that bills nobody."""
+    """For what nobody bills: a model that the project says is free."""
     return CallPrice(version="own-host", input=FREE.input, output=FREE.output, search_pico=0, is_free=True)
 
 

@@ -9,14 +9,14 @@ from typing import Final
 from leverframe.core.wires.headers import ANTHROPIC_VERSION
 from leverframe.core.wires.messages import WITH_TOOLS
 from leverframe.domain.calls import ModelAnswer, ModelBound, ModelLost, ModelOk, ModelRequest
-from leverframe.domain.contracts import Provider, Wire
-from leverframe.domain.errors import LeverframeError, ProviderUnavailable
+from leverframe.domain.contracts import BILLED_BY_NOBODY, Provider, Wire
+from leverframe.domain.errors import LeverframeError
 from leverframe.domain.relays import Dialect, WireFormat
 from leverframe.models import anthropic_wire, openai_wire
 from leverframe.models.bounds import input_tokens_bound
 from leverframe.models.openai_wire import CONTENT_FILTER, Completion, Unreadable, error_words
 from leverframe.models.prices import FREE, TokenPrice, listed_price
-from leverframe.models.vendors import Vendor, bills_nobody
+from leverframe.models.vendors import Vendor, is_own_host, unpriced
 from leverframe.net.client import HttpClient
 from leverframe.net.exchange import HttpAnswer, HttpLost, HttpRequest, Limits
 from leverframe.ports.acting import ModelCaller
@@ -143,12 +143,13 @@ class HttpModel(ModelCaller):
 
     def _price(self, request: ModelRequest) -> TokenPrice:
         url, now = self._vendor.url, self._clock.now()
-        price = listed_price(request.model.model, base_url=str(url), now=now)
-        if price is None and bills_nobody(self._provider, url):
-            price = listed_price(request.model.model, base_url=None, now=now) or FREE
+        model = request.model.model
+        listed = self._provider.listed_as(model)
+        if listed == BILLED_BY_NOBODY:
+            return FREE
+        price = listed_price(listed, base_url=str(url), now=now)
+        if price is None and (listed != model or is_own_host(self._provider, url)):
+            price = listed_price(listed, base_url=None, now=now)
         if price is None:
-            raise ProviderUnavailable(
-                f"The price of {str(request.model)!r} is not known (unpriced), so no budget can hold it.",
-                next_move="Use a model that `genai-prices` lists, a newer version of that package, or a local model.",
-            )
+            raise unpriced(self._provider, model)
         return price

@@ -86,7 +86,8 @@ class VendorRelay(ModelRelay):
                 f"The provider {model.provider!r} does not speak {call.wire.value}, and nothing is translated.",
                 next_move="Name a model of a provider that does.",
             )
-        return bound_of(call, model.model, vendor.price(model.model, self._clock.now()), max_output_tokens)
+        price = vendor.price(model.model, self._clock.now())
+        return bound_of(call, vendor.listed_as(model.model), price, max_output_tokens)
 
     async def send(
         self,

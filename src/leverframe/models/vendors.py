@@ -9,8 +9,8 @@ from datetime import datetime
 from functools import cached_property
 from typing import Final
 
-from leverframe.domain.contracts import Provider, Wire
-from leverframe.domain.errors import ProviderUnavailable
+from leverframe.domain.contracts import BILLED_BY_NOBODY, Provider, Wire
+from leverframe.domain.errors import ModelUnpriced
 from leverframe.domain.relays import Dialect, WireFormat
 from leverframe.models.call_prices import CallPrice, PriceList, free_price
 from leverframe.net.addresses import is_private
@@ -55,8 +55,8 @@ class Vendor:
         return PriceList(base_url=str(self.url))
 
     @cached_property
-    def _any_prices(self) -> PriceList | None:
-        return PriceList(base_url=None) if bills_nobody(self.provider, self.url) else None
+    def _any_prices(self) -> PriceList:
+        return PriceList(base_url=None)
 
     def speaks(self, wire: WireFormat) -> bool:
         """Whether it takes calls in this format."""
@@ -86,17 +86,21 @@ class Vendor:
         """What the model's tokens cost.
 
         Raises:
-            ProviderUnavailable: nobody here knows.
+            ModelUnpriced: nobody here knows.
         """
-        price = self._prices.price(model, now)
-        if price is None and self._any_prices is not None:
-            price = self._any_prices.price(model, now) or _FREE
+        listed = self.listed_as(model)
+        if listed == BILLED_BY_NOBODY:
+            return _FREE
+        price = self._prices.price(listed, now)
+        if price is None and (listed != model or is_own_host(self.provider, self.url)):
+            price = self._any_prices.price(listed, now)
         if price is None:
-            raise ProviderUnavailable(
-                f"The price of {f'{self.provider.name}/{model}'!r} is not known (unpriced), so no budget can hold it.",
-                next_move="Use a model that `genai-prices` lists, a newer version of that package, or a local model.",
-            )
+            raise unpriced(self.provider, model)
         return price
+
+    def listed_as(self, model: str) -> str:
+        """What the price list calls a model."""
+        return self.provider.listed_as(model)
 
     def _path(self, wire: WireFormat, model: str) -> str:
         version = self.provider.api_version
@@ -109,8 +113,17 @@ class Vendor:
 _FREE: Final = free_price()
 
 
-def bills_nobody(provider: Provider, url: Url) -> bool:
-    """Whether this can only be a private host, which bills nobody: the client speaks plain HTTP to no other."""
+def unpriced(provider: Provider, model: str) -> ModelUnpriced:
+    """Nobody knows what it costs.  A host of one's own may stand before a vendor that bills, so it is asked, too."""
+    return ModelUnpriced(
+        f"The price of {f'{provider.name}/{model}'!r} is not known (unpriced), so no budget can hold it.",
+        next_move=f"Say under which name `genai-prices` lists it: `priced_as: {{{model}: gpt-4o}}` of provider"
+        f" {provider.name!r}; or `{{{model}: free}}` where nobody bills for it.",
+    )
+
+
+def is_own_host(provider: Provider, url: Url) -> bool:
+    """Whether this can only be a private host, whose models go by any vendor's names."""
     if not provider.allows_private_hosts:
         return False
     if url.scheme == "http":
