@@ -1,23 +1,27 @@
 """Pins for tests: all that a server offers, as a person would review it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from leverframe.config.lock_file import load_lock, write_lock
 from leverframe.core.pins import reached_by, with_pins
 from leverframe.domain.contracts import McpServer
-from leverframe.domain.ids import PrincipalId
+from leverframe.domain.ids import PrincipalId, TenantId
 from leverframe.domain.pins import Offering, Reviewed
+from leverframe.identity.secrets import ProjectSecrets
+from leverframe.ports.secrets import Secrets
 from leverframe.tools.mcp_tools import McpTools
 from leverframe.tools.pin_book import PinBook
 
 REVIEWED = Reviewed(by=PrincipalId("os:test"), at=datetime(2026, 1, 1, tzinfo=UTC), because="a test")
 
 
-def mcp_tools(servers: Mapping[str, McpServer], root: Path) -> McpTools:
+def mcp_tools(
+    servers: Mapping[str, McpServer], root: Path, secrets: Secrets | None = None, tenants: Sequence[TenantId] = ()
+) -> McpTools:
     """The executor of these servers, with the pins of the folder."""
-    return McpTools(servers, root, PinBook(root, servers))
+    return McpTools(servers, root, PinBook(root, servers), secrets or ProjectSecrets(root), tenants=tenants)
 
 
 async def pin_everything(servers: Mapping[str, McpServer], root: Path) -> None:

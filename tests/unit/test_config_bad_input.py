@@ -107,6 +107,37 @@ PROJECT_CASES = [
     ("a tier of nobody", "models: {fast: [opnai/gpt]}\nproviders: {openai: {wire: local}}\n", "1:17 unknown-provider", "Did you mean 'openai'?"),
     ("a model without provider", "models: {fast: [gpt]}\n", "1:17 bad-value", "PROVIDER/MODEL"),
     ("a server that is nowhere", "servers: {shop: {env: {A: b}}}\n", "1:11 missing-key", "url: https"),
+    (
+        "a credential of a process",
+        "servers: {s: {mcp: [x], credential: secret://env/K}}\n",
+        "1:25 key-without-effect",
+        "Delete it",
+    ),
+    (
+        "a header that says something else",
+        "servers: {s: {url: https://x.example/mcp, credential: secret://env/K, credential_header: Host}}\n",
+        "1:71 taken-header",
+        "X-API-Key",
+    ),
+    (
+        "a header without a credential",
+        "servers: {s: {url: https://x.example/mcp, credential_header: X-Key}}\n",
+        "1:43 key-without-effect",
+        "secret://env/NAME",
+    ),
+    (
+        "one credential for all tenants",
+        "{tenants: {a: {}, b: {}}, servers: {s: {url: https://x.example/mcp, credential: secret://env/K}}}\n",
+        "1:81 shared-credential",
+        "shared_credential",
+    ),
+    (
+        "a tenant's credential in a process of all",
+        "servers: {s: {mcp: [x], trusted_process: {because: y}, env: {K: 'secret://env/K_{tenant}'}}}\n",
+        "1:65 one-process",
+        "without {tenant}",
+    ),
+    ("a broken reference", "servers: {s: {mcp: [x], env: {K: 'secret://env'}}}\n", "1:34 wrong-form", "SHOP_TOKEN"),
     ("a plain address", "servers: {s: {url: http://x.example/mcp}}\n", "1:15 plain-http", "private: allowed"),
     ("a whole machine", "servers: {s: {mcp: [x], readable: [/]}}\n", "1:36 too-wide", "the folder it needs"),
     ("rules to write", "servers: {s: {mcp: [x], writable: tools}}\n", "1:25 too-wide", "data/shop"),
@@ -161,7 +192,6 @@ TOOL_CASES = [
     ("too many retries", TOOL + "retries: {max: 99}\n", "4:16 bad-value", "to 10"),
     ("a pointer without slash", TOOL + "output_trust: {note: third-party}\n", "4:16 bad-value", "JSON pointer"),
     ("the header", TOOL + "idempotency: {header: Idempotency-Key}\n", "4:15 not-in-this-version", "idempotency.header"),
-    ("a credential for a server", "tool: t\nfrom: {mcp: s}\ninput: {type: object}\ncredential: secret://env/K\n", "4:1 not-in-this-version", "empty environment"),
     ("an array for input", "tool: t\nfrom: {mcp: s}\ninput: {type: array}\n", "3:1 bad-schema", "not an object"),
 ]  # fmt: skip
 
@@ -276,3 +306,24 @@ def test_a_fact_that_rests_on_third_party_text_is_refused(tmp_path: Path) -> Non
     _, problems = load_project_lenient(write_files(tmp_path, {**SMALL, "tools/shop.py": shop, W: contract}))
 
     assert told(problems) == [f"{W}:3:17 fact-untrusted"]
+
+
+@pytest.mark.parametrize(
+    ("server", "code", "said"),
+    [
+        ("{mcp: [x]}", "key-without-effect", "env:"),
+        ("{url: https://x.example/mcp}", "shared-credential", "shared_credential"),
+        ("{url: https://x.example/mcp, shared_credential: {because: one account}}", "", ""),
+    ],
+)
+def test_a_tools_own_credential_is_for_an_address_and_one_tenants(
+    tmp_path: Path, server: str, code: str, said: str
+) -> None:
+    tool = "tool: t\nfrom: {mcp: s}\ninput: {type: object}\ncredential: secret://env/K\n"
+    project = f"{{tenants: {{a: {{}}, b: {{}}}}, servers: {{s: {server}}}}}\n"
+
+    _, problems = load_project_lenient(write_files(tmp_path, {**SMALL, "leverframe.yaml": project, T: tool}))
+
+    found = [one for one in problems if one.severity == "error"]
+    assert [one.code for one in found] == ([code] if code else [])
+    assert said in "".join(one.next_move for one in found)

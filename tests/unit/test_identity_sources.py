@@ -1,8 +1,10 @@
 """Secrets from a keyring, from Vault and from AWS: fetched, kept for a while, and never in a message."""
 
+import asyncio
 import base64
 import json
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -110,6 +112,43 @@ def test_a_vault_that_is_down_is_forgiven_for_an_hour_and_no_longer(tmp_path: Pa
 
     assert still == VALUE
     assert "gave no answer" in refusal(secrets, reference) or "refused" in refusal(secrets, reference)
+
+
+def test_a_first_question_to_vault_holds_no_other_call_and_is_asked_once(tmp_path: Path, vault: Vault) -> None:
+    secrets, answering = secrets_of(tmp_path, vault), threading.Event()
+    answer = vault.answer
+    vault.server = LoopbackServer(lambda asked: answer(asked) if answering.wait(20) else Served(status=500))
+
+    async def whole() -> tuple[list[str], int]:
+        with vault.server:
+            secrets_afar = secrets_of(tmp_path, vault)
+            asking = [
+                asyncio.create_task(secrets_afar.resolved("secret://vault/secret/shop/api#key")) for _ in range(5)
+            ]
+            # The loop turns while Vault says nothing: other calls go on.
+            for turn in range(100):
+                await asyncio.sleep(0)
+                assert not any(one.done() for one in asking), turn
+            asking[0].cancel()
+            answering.set()
+            return await asyncio.gather(*asking[1:]), len(vault.asked)
+
+    found, questions = asyncio.run(whole())
+
+    assert found == [VALUE] * 4
+    assert questions == 1
+    assert not secrets.known_values()
+
+
+def test_a_refusal_of_vault_reaches_everybody_who_asked_at_once(tmp_path: Path, vault: Vault) -> None:
+    vault.secrets = {}
+    secrets = secrets_of(tmp_path, vault)
+
+    async def whole() -> list[str | BaseException]:
+        asking = (secrets.resolved("secret://vault/secret/shop/api#key") for _ in range(3))
+        return await asyncio.gather(*asking, return_exceptions=True)
+
+    assert {type(one) for one in asyncio.run(whole())} == {SecretUnavailable}
 
 
 @pytest.mark.parametrize(

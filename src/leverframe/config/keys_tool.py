@@ -89,7 +89,7 @@ TOOL_KEYS: tuple[Key, ...] = (
     _key("output_types", MapOf(item=registry.NAME, key=_POINTER), "The semantic type of a field of the answer that goes by another name.", "{/orders/*/id: order_id}", "core.provenance"),
     _key("endorse", MapOf(item=registry.NAME, key=_POINTER), "Values of the answer that count as tenant-record where they wholly match a type of `types`; recorded as `label.endorsed`.", "{/channels/*: channel_name}", "core.provenance"),
     _key("environments", ListOf(item=registry.NAME, at_least=1), "Where the tool may be called.", "[sandbox, prod]", "runtime.door", default="everywhere"),
-    _key("credential", registry.SECRET, "A secret that a Python tool is given in its parameter `credential`, by reference.", "secret://env/SHOP_API_KEY", "tools"),
+    _key("credential", registry.SECRET, "A secret by reference: a Python tool is given it in its parameter `credential`; for a tool of an MCP server with a `url` it is sent in place of the server's own.", "secret://env/SHOP_API_KEY", "tools"),
     _key("summary", Text(form="a sentence with {argument} in it", max_chars=300), "The approver's sentence, filled in from the frozen arguments.", "Refund {amount_usd} on order {order_id}", "runtime.showing"),
     _key("amount", Group(needs=("usd",)), "The dollars that a threshold reads where no argument holds them.", "{usd: facts.refund_value}", "core.policy"),
     _key("amount.usd", Text(form="a fact, such as facts.refund_value", pattern=r"facts(?:\.[A-Za-z_][A-Za-z0-9_-]*)+", max_chars=200), "The fact of the contract that holds them.", "facts.refund_value", "core.policy"),

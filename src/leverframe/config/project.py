@@ -79,7 +79,14 @@ def _loaded(
         return None
     sources = PythonSources(files=files, findings=findings)
     lock = read_lock(of_lock, findings)
-    tools = ToolFiles(files=files, sources=sources, servers=project.servers, findings=findings, lock=lock).read()
+    tools = ToolFiles(
+        files=files,
+        sources=sources,
+        servers=project.servers,
+        findings=findings,
+        lock=lock,
+        has_tenants=len(project.tenants) > 1,
+    ).read()
     around = Surroundings(files=files, sources=sources, tools=tools, project=project, findings=findings)
     contracts = _contracts(around)
     if is_whole and not findings.has_errors:

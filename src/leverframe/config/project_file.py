@@ -53,7 +53,7 @@ def read_project_file(files: ProjectFiles, findings: Findings) -> ProjectFile | 
         providers=providers,
         tiers=tiers,
         tier_sources={name: place.ref for name, place in section.named("models").places.items()},
-        servers=read_servers(section, files, findings),
+        servers=read_servers(section, files, tenants, findings),
         types=_types(section, findings),
         storage_url=storage.text("url", "sqlite:.leverframe/leverframe.db"),
         durability=storage.text("durability", "grouped"),

@@ -1,26 +1,39 @@
 """`servers` of the project file: how each MCP server is reached, and what it may see and ask."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Final
 
 from leverframe.config.findings import Findings, Mark
 from leverframe.config.project_files import ProjectFiles
+from leverframe.config.registry import SECRET
 from leverframe.config.sections import Section
 from leverframe.domain.contracts import McpServer
+from leverframe.domain.ids import TenantId
 
 _STATE: Final = ".leverframe"
 _OF_PROCESSES: Final = frozenset({"trusted_process", "env", "readable", "writable", "network"})
+_OF_ADDRESSES: Final = frozenset({"private", "credential", "credential_header"})
+# Headers that say something else, to the server or to the transport.
+_TAKEN: Final = frozenset(
+    {"accept", "connection", "content-length", "content-type", "cookie", "host", "last-event-id", "transfer-encoding"}
+)
+_REFERENCE: Final = "secret://"
+_TENANT: Final = "{tenant}"
 _OF_SANDBOXES: Final = frozenset({"readable", "writable", "network"})
 
 
-def read_servers(section: Section, files: ProjectFiles, findings: Findings) -> Mapping[str, McpServer]:
+def read_servers(
+    section: Section, files: ProjectFiles, tenants: Sequence[TenantId], findings: Findings
+) -> Mapping[str, McpServer]:
     """Every server by name."""
     servers: dict[str, McpServer] = {}
     named = section.named("servers")
     for name, each in section.named_sections("servers").items():
         at = named.places[name]
         _check(name, each, at, findings)
+        _check_credentials(name, each, tenants, findings)
         servers[name] = McpServer(
             name=name,
             source=at.ref,
@@ -32,6 +45,9 @@ def read_servers(section: Section, files: ProjectFiles, findings: Findings) -> M
             has_network=each.text("network") == "allowed",
             url=each.text("url").rstrip("/"),
             allows_private_hosts=each.text("private") == "allowed",
+            credential=each.text("credential"),
+            credential_header=each.text("credential_header"),
+            shared_because=each.section("shared_credential").text("because"),
             may_ask=frozenset(each.texts("may_ask")),
             resources=each.texts("resources"),
             prompts=each.texts("prompts"),
@@ -50,9 +66,9 @@ def _check(name: str, section: Section, at: Mark, findings: Findings) -> None:
     if "url" in section:
         idle, kind = _OF_PROCESSES, "a server with a `url`"
     elif "trusted_process" in section:
-        idle, kind = _OF_SANDBOXES | {"private"}, "a trusted process, which has no sandbox"
+        idle, kind = _OF_SANDBOXES | _OF_ADDRESSES, "a trusted process, which has no sandbox"
     else:
-        idle, kind = frozenset({"private"}), "a server with a command"
+        idle, kind = _OF_ADDRESSES, "a server with a command"
     for key in section.values:
         if key in idle:
             findings.error(
@@ -65,6 +81,52 @@ def _check(name: str, section: Section, at: Mark, findings: Findings) -> None:
             f"The address {section.text('url')!r} is not HTTPS.",
             "Write https://, or add `private: allowed` where the host is in your own network.",
         )
+
+
+def _check_credentials(name: str, section: Section, tenants: Sequence[TenantId], findings: Findings) -> None:
+    """A credential is one tenant's, unless a person says why it is everybody's."""
+    header = section.text("credential_header").lower()
+    if header in _TAKEN or header.startswith("mcp-"):
+        findings.error(
+            section.place("credential_header"),
+            "taken-header",
+            f"The header {section.text('credential_header')!r} says something else.",
+            "Name the header that the server reads its credential from, such as X-API-Key.",
+        )
+    if "credential_header" in section and "credential" not in section:
+        findings.error(
+            section.place("credential_header"),
+            "key-without-effect",
+            f"The server {name!r} has no credential.",
+            "Add credential: secret://env/NAME, or delete it.",
+        )
+    is_trusted = "trusted_process" in section
+    variables = section.named_scalars("env").values()
+    references = [*filter(None, [section.scalar("credential")]), *variables]
+    for each in (one for one in references if one.text.startswith(_REFERENCE)):
+        if each in variables and not is_reference(each.text):
+            findings.error(
+                each.at, "wrong-form", f"{each.text!r} is no reference.", "For example: secret://env/SHOP_TOKEN"
+            )
+        elif is_trusted and _TENANT in each.text:
+            findings.error(
+                each.at,
+                "one-process",
+                f"The trusted process {name!r} serves all tenants, so it cannot have the credential of one.",
+                "Delete `trusted_process`, or name a credential without {tenant}.",
+            )
+        elif _TENANT not in each.text and len(tenants) > 1 and not (is_trusted or "shared_credential" in section):
+            findings.error(
+                each.at,
+                "shared-credential",
+                f"The {len(tenants)} tenants of the project would use one credential of the server {name!r}.",
+                'Write {tenant} into the reference, or say why: shared_credential: {because: "..."}',
+            )
+
+
+def is_reference(text: str) -> bool:
+    """Whether a text has the form of a reference to a secret."""
+    return re.fullmatch(SECRET.pattern, text) is not None
 
 
 def _paths(section: Section, findings: Findings) -> tuple[str, ...]:

@@ -34,6 +34,7 @@ class ToolFiles:
     servers: Mapping[str, McpServer]
     findings: Findings
     lock: ToolsLock = ToolsLock()
+    has_tenants: bool = False  # more than one
 
     def read(self) -> Mapping[ToolName, LoadedTool]:
         """Every tool by name; of two with one name the first is kept and the second reported."""
@@ -88,13 +89,7 @@ class ToolFiles:
                 f"The server {server!r} is not in `servers` of leverframe.yaml.",
                 did_you_mean(server, self.servers),
             )
-        if "credential" in section:
-            self.findings.error(
-                section.place("credential"),
-                "not-in-this-version",
-                "Nothing in this version gives an MCP server a credential: it has an empty environment, or its `env`.",
-                "Delete it; a Python tool is given its own.",
-            )
+        self._check_credential(section, server)
         schema = section.schema("input")
         if schema is None:
             self.findings.error(
@@ -106,6 +101,26 @@ class ToolFiles:
             return None
         origin = McpOrigin(server=server, name=section.section("from").text("name") or section.text("tool"))
         return Shape(origin=origin, input_schema=schema, output_schema=section.schema("output"))
+
+    def _check_credential(self, section: Section, name: str) -> None:
+        """A tool's own credential, sent in place of its server's: to the same host, for the tenant of the call."""
+        server = self.servers.get(name)
+        if server is None or "credential" not in section:
+            return
+        if not server.url:
+            self.findings.error(
+                section.place("credential"),
+                "key-without-effect",
+                f"The server {name!r} is a process, which has one environment for all of its tools.",
+                f"Delete it, and write env: {{NAME: {section.text('credential')}}} for the server.",
+            )
+        elif "{tenant}" not in section.text("credential") and self.has_tenants and not server.shared_because:
+            self.findings.error(
+                section.place("credential"),
+                "shared-credential",
+                f"All tenants of the project would use one credential of the server {name!r}.",
+                'Write {tenant} into it, or say why at the server: shared_credential: {because: "..."}',
+            )
 
     def _python_shape(self, section: Section, origin: PythonOrigin) -> Shape | None:
         at = section.section("from").place("python")

@@ -264,6 +264,9 @@ class McpServer:
     has_network: bool = False
     url: str = ""
     allows_private_hosts: bool = False
+    credential: str = ""  # a secret:// reference, sent to the host of `url` alone
+    credential_header: str = ""  # empty: Authorization, as a bearer token
+    shared_because: str = ""  # why all tenants may use one credential
     may_ask: frozenset[str] = frozenset()  # elicitation | sampling | roots
     resources: tuple[str, ...] = ()  # patterns of URIs, * for any text
     prompts: tuple[str, ...] = ()  # patterns of names

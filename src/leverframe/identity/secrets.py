@@ -11,6 +11,7 @@ Knows: every value it has given out, so that results and errors can be scrubbed 
 puts one into a message; a message names the reference.
 """
 
+import asyncio
 import math
 import os
 import stat
@@ -19,6 +20,7 @@ import time
 import unicodedata
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -57,6 +59,7 @@ class ProjectSecrets(Secrets):
         self._monotonic = monotonic
         self._kept: dict[str, tuple[str, float]] = {}
         self._asking: set[str] = set()
+        self._waiting: dict[tuple[str, str], asyncio.Task[str]] = {}
         self._sources: Mapping[str, SecretSource] = {
             "keyring": KeyringSource(),
             "vault": VaultSource(self._environment),
@@ -93,6 +96,38 @@ class ProjectSecrets(Secrets):
         _judge(reference, value)
         self._learn(value)
         return value
+
+    async def resolved(self, reference: str, *, tenant: str = "") -> str:
+        """As `resolve`, and whoever asks for the same at once shares one question to another machine.
+
+        Raises:
+            SecretUnavailable: as `resolve`.
+        """
+        if not self._is_asked_afar(_for_tenant(reference, tenant)):
+            return self.resolve(reference, tenant=tenant)
+        key = (reference, tenant)
+        task = self._waiting.get(key)
+        if task is None or task.done():
+            # The packages that ask Vault and AWS block; a thread of its own leaves the other calls their loop.
+            task = asyncio.create_task(asyncio.to_thread(self.resolve, reference, tenant=tenant))
+            self._waiting[key] = task
+            task.add_done_callback(partial(self._answered, key))
+        # Shielded: a caller that is cancelled leaves the others their answer.
+        return await asyncio.shield(task)
+
+    def _answered(self, key: tuple[str, str], task: "asyncio.Task[str]") -> None:
+        if self._waiting.get(key) is task:
+            del self._waiting[key]
+        if not task.cancelled():
+            # Looked at, also where whoever asked has gone.
+            task.exception()
+
+    def _is_asked_afar(self, reference: str) -> bool:
+        """Whether `resolve` would wait for another machine now."""
+        if reference.removeprefix(_SCHEME).partition("/")[0] not in self._sources:
+            return False
+        kept = self._kept.get(reference)
+        return kept is None or self._monotonic() - kept[1] > _LONGEST_S
 
     def known_values(self) -> frozenset[str]:
         """Every value resolved so far."""

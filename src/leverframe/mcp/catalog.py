@@ -13,7 +13,7 @@ from typing import Final
 
 from leverframe.domain.contracts import Contract
 from leverframe.domain.errors import ToolUnavailable
-from leverframe.domain.ids import ToolName
+from leverframe.domain.ids import TenantId, ToolName
 from leverframe.domain.json import JsonObject
 from leverframe.domain.tools import McpOrigin, McpPart
 from leverframe.ports.upstreams import Listing, Upstreams
@@ -41,15 +41,15 @@ def servers_of(contract: Contract, part: McpPart) -> Sequence[str]:
     return tuple(dict.fromkeys(one.server for one in origins if isinstance(one, McpOrigin) and one.part is part))
 
 
-async def catalog(upstreams: Upstreams, contract: Contract, listing: Listing) -> Catalog:
-    """One list over all servers."""
+async def catalog(upstreams: Upstreams, contract: Contract, listing: Listing, tenant: TenantId) -> Catalog:
+    """One list over all servers, as it is for a tenant."""
     part, key, joint = _PARTS[listing]
     servers = servers_of(contract, part)
     missing: dict[str, str] = {}
 
     async def listed(server: str) -> Sequence[JsonObject]:
         try:
-            return await upstreams.listed(server, listing)
+            return await upstreams.listed(server, listing, tenant)
         except ToolUnavailable as err:
             missing[server] = err.message
             return ()

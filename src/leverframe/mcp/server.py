@@ -92,7 +92,7 @@ class AgentServer:
         async def handler(context: Context, params: types.PaginatedRequestParams | None) -> PlainJson:
             del params
             run = await _run(context)
-            found = await catalog(self._upstreams, run.ctx.contract, listing)
+            found = await catalog(self._upstreams, run.ctx.contract, listing, run.ctx.run.tenant)
             entries = [plain(one) for one in found.entries]
             return {**COMPLETE, listing.value: entries, **_troubles(found.missing)}
 
@@ -101,7 +101,7 @@ class AgentServer:
     async def _read_resource(self, context: Context, params: types.ReadResourceRequestParams) -> PlainJson:
         run = await _run(context)
         uri = str(params.uri)
-        found = await catalog(self._upstreams, run.ctx.contract, Listing.RESOURCES)
+        found = await catalog(self._upstreams, run.ctx.contract, Listing.RESOURCES, run.ctx.run.tenant)
         server, own = owner_of(found, run.ctx.contract, McpPart.RESOURCE, uri)
         code = types.INVALID_PARAMS if context.protocol_version >= "2026" else _NOT_FOUND
         if not server:
@@ -110,7 +110,7 @@ class AgentServer:
 
     async def _get_prompt(self, context: Context, params: types.GetPromptRequestParams) -> PlainJson:
         run = await _run(context)
-        found = await catalog(self._upstreams, run.ctx.contract, Listing.PROMPTS)
+        found = await catalog(self._upstreams, run.ctx.contract, Listing.PROMPTS, run.ctx.run.tenant)
         server, own = owner_of(found, run.ctx.contract, McpPart.PROMPT, params.name)
         if not server:
             raise MCPError(types.INVALID_PARAMS, f"Prompt {params.name!r} is not found")
@@ -124,7 +124,7 @@ class AgentServer:
         is_prompt = "name" in ref
         listing, part = (Listing.PROMPTS, McpPart.PROMPT) if is_prompt else (Listing.TEMPLATES, McpPart.RESOURCE)
         key = "name" if is_prompt else "uri"
-        found = await catalog(self._upstreams, run.ctx.contract, listing)
+        found = await catalog(self._upstreams, run.ctx.contract, listing, run.ctx.run.tenant)
         server, own = owner_of(found, run.ctx.contract, part, str(ref.get(key)))
         if not server:
             raise MCPError(types.INVALID_PARAMS, f"{ref.get(key)!r} is not found")

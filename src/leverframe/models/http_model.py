@@ -56,7 +56,8 @@ class HttpModel(ModelCaller):
         """Do one attempt."""
         try:
             price = self._price(request)
-            headers = {"Content-Type": "application/json", "Accept": "application/json", **self._vendor.headers()}
+            key = await self._vendor.headers()
+            headers = {"Content-Type": "application/json", "Accept": "application/json", **key}
             if self._is_anthropic:
                 headers["anthropic-version"] = ANTHROPIC_VERSION
         except LeverframeError as err:

@@ -106,7 +106,7 @@ class VendorRelay(ModelRelay):
                 **headers,
                 "content-type": _JSON,
                 "accept": _EVENTS if call.is_stream else _JSON,
-                **vendor.headers(),
+                **(await vendor.headers()),
             }
         except LeverframeError as err:
             return ModelLost(message=str(err), kind="refused", is_billed=False)

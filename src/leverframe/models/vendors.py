@@ -69,7 +69,7 @@ class Vendor:
             self._urls[key] = self.url.below(self._path(wire, model))
         return self._urls[key]
 
-    def headers(self) -> Mapping[str, str]:
+    async def headers(self) -> Mapping[str, str]:
         """The header with the vendor's key.
 
         Raises:
@@ -77,7 +77,7 @@ class Vendor:
         """
         if not self.provider.key:
             return {}
-        key = self._secrets.resolve(self.provider.key)
+        key = await self._secrets.resolved(self.provider.key)
         if self.dialect is Dialect.ANTHROPIC:
             return {"x-api-key": key}
         return {"api-key": key} if self.dialect is Dialect.AZURE else {"Authorization": f"Bearer {key}"}

@@ -14,6 +14,10 @@ class Secrets(Protocol):
         """The value of `secret://SOURCE/NAME`; `{tenant}` in it is the tenant of the call."""
         ...
 
+    async def resolved(self, reference: str, *, tenant: str = "") -> str:
+        """As `resolve`; what must be fetched from another machine is waited for beside the event loop."""
+        ...
+
     def known_values(self) -> frozenset[str]:
         """Every value resolved so far, so that results, errors and logs can be scrubbed of them."""
         ...

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+from leverframe.domain.ids import TenantId
 from leverframe.domain.json import JsonObject
 
 
@@ -48,8 +49,8 @@ class Upstreams(Protocol):
         """Every server of the project."""
         ...
 
-    async def listed(self, server: str, listing: Listing) -> Sequence[JsonObject]:
-        """One list of a server, whole."""
+    async def listed(self, server: str, listing: Listing, tenant: TenantId) -> Sequence[JsonObject]:
+        """One list of a server, whole, as it is for this tenant: another's may have other entries."""
         ...
 
     def watch(self, changed: "ListChanged") -> None:

@@ -6,6 +6,7 @@ is what runs.
 
 from leverframe.testing.clock import FakeClock, FakeEntropy
 from leverframe.testing.conversing_vendor import ConversingVendor
+from leverframe.testing.mcp_host import CredentialedMcpServer
 from leverframe.testing.receiver import CountingReceiver
 from leverframe.testing.scripted_model import ScriptedModel, say, stumble, use_tool
 from leverframe.testing.troubled_vendor import TroubledVendor
@@ -14,6 +15,7 @@ from leverframe.testing.vendor import FakeVendor
 __all__ = [
     "ConversingVendor",
     "CountingReceiver",
+    "CredentialedMcpServer",
     "FakeClock",
     "FakeEntropy",
     "FakeVendor",

@@ -13,9 +13,10 @@ from leverframe.core import canonical
 from leverframe.domain.errors import JsonInvalid
 from leverframe.domain.json import Json, JsonObject
 from leverframe.net.exchange import HttpLost, HttpRequest, Limits, StreamBroken
-from leverframe.net.pool import HttpStream, StreamClient
+from leverframe.net.pool import HttpStream
 from leverframe.net.url import Url
 from leverframe.ports.conversation import exchange
+from leverframe.tools.mcp_credential import Opens
 from leverframe.tools.mcp_peer import (
     INTERNAL_ERROR,
     INVALID_REQUEST,
@@ -41,7 +42,7 @@ _SESSION: Final = "mcp-session-id"
 class HttpPeer(Peer):
     """A server at an address.  `name` is for messages."""
 
-    def __init__(self, name: str, url: Url, http: StreamClient, ears: Ears, *, is_private_allowed: bool) -> None:
+    def __init__(self, name: str, url: Url, http: Opens, ears: Ears, *, is_private_allowed: bool) -> None:
         self._name = name
         self._url = url
         self._http = http

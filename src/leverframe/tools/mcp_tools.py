@@ -6,6 +6,8 @@ code, which may remember; lets an answer of a server stand for a person's approv
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -21,8 +23,9 @@ from leverframe.domain.tools import McpOrigin, McpPart, ToolSpec
 from leverframe.net.pool import StreamClient
 from leverframe.ports.acting import ToolExecutor
 from leverframe.ports.conversation import InputNeeded, Unanswerable, exchange
+from leverframe.ports.secrets import Secrets
 from leverframe.ports.upstreams import ListChanged, Listing, Upstreams, UpstreamState, UpstreamStatus
-from leverframe.tools.mcp_connect import connector
+from leverframe.tools.mcp_connect import Connector
 from leverframe.tools.mcp_link import Link
 from leverframe.tools.mcp_peer import INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, PARSE_ERROR, PeerLost, RpcError
 from leverframe.tools.mcp_upstream import Upstream
@@ -38,6 +41,8 @@ _MAX_MESSAGE: Final = 2000
 # Listing tools for nobody in particular: a tenant's own conversation is not used for it where there is another.
 _NOBODY: Final = TenantId("")
 _EVERYBODY: Final = TenantId("*")  # no tenant has this name
+# Server, tenant, the reference of the credential that opens it.
+_Whose = tuple[str, TenantId, str]
 _METHODS: Final = {
     McpPart.TOOL: "tools/call",
     McpPart.RESOURCE: "resources/read",
@@ -54,15 +59,24 @@ class McpTools(ToolExecutor, Upstreams):
     """All MCP servers of a project, each started at its first use."""
 
     def __init__(
-        self, servers: Mapping[str, McpServer], root: Path, pins: PinBook, hidden: Sequence[Path] = ()
+        self,
+        servers: Mapping[str, McpServer],
+        root: Path,
+        pins: PinBook,
+        secrets: Secrets,
+        *,
+        hidden: Sequence[Path] = (),
+        tenants: Sequence[TenantId] = (),
     ) -> None:
-        """`hidden`: files of ours beside the state folder, which no server may see."""
+        """`hidden`: files of ours beside the state folder, which no server may see; `tenants`: the project's."""
         self._pins = pins
         self._servers = servers
         self._http = StreamClient()
-        self._connect = connector(root, hidden, self._http)
-        self._upstreams: dict[tuple[str, TenantId], Upstream] = {}
-        self._two_way: dict[tuple[str, TenantId], Upstream] = {}
+        self._connector = Connector(root=root, hidden=hidden, http=self._http, secrets=secrets)
+        self._tenants = tenants
+        # One conversation for each server, tenant and credential: none is continued with another's.
+        self._upstreams: dict[_Whose, Upstream] = {}
+        self._two_way: dict[_Whose, Upstream] = {}
         self._watchers: list[ListChanged] = []
 
     async def execute(self, request: ToolRequest) -> ToolAnswer:
@@ -71,7 +85,7 @@ class McpTools(ToolExecutor, Upstreams):
         deadline = loop.time() + request.deadline_s
         try:
             origin, upstream = self._upstream(spec, request.tenant)
-            upstream = await self._for_asking(origin, request.tenant, upstream, request.deadline_s)
+            upstream = await self._for_asking(origin, spec, request.tenant, upstream, request.deadline_s)
             if origin.part in _ASKING:
                 return await _asked(origin, request.args)
             params = _params(origin, spec, request)
@@ -131,15 +145,15 @@ class McpTools(ToolExecutor, Upstreams):
         """Every server of the project; of one that runs for several tenants, the worst."""
         found = {name: UpstreamStatus(server=name, state=UpstreamState.IDLE) for name in self._servers}
         order = [UpstreamState.IDLE, UpstreamState.UP, UpstreamState.STARTING, UpstreamState.DOWN]
-        for (name, _), upstream in self._upstreams.items():
+        for (name, *_), upstream in self._upstreams.items():
             status = upstream.status
             if order.index(status.state) >= order.index(found[name].state):
                 found[name] = status
         return found
 
-    async def listed(self, server: str, listing: Listing) -> Sequence[JsonObject]:
-        """One list of a server, whole."""
-        upstream = self._of(server, self._tenant_of(server))
+    async def listed(self, server: str, listing: Listing, tenant: TenantId) -> Sequence[JsonObject]:
+        """One list of a server, whole, as it is for this tenant."""
+        upstream = self._of(server, tenant)
         link = await upstream.link(_START_WAIT_S)
         try:
             return await link.listed(listing)
@@ -167,9 +181,11 @@ class McpTools(ToolExecutor, Upstreams):
                 f"The project has no server {name!r}, which tool {spec.name!r} names.",
                 next_move=f"Did you mean {close!r}?" if close else "Add it to `servers` of leverframe.yaml.",
             )
-        return spec.origin, self._of(name, tenant)
+        return spec.origin, self._of(name, tenant, spec.credential)
 
-    async def _for_asking(self, origin: McpOrigin, tenant: TenantId, upstream: Upstream, within_s: float) -> Upstream:
+    async def _for_asking(
+        self, origin: McpOrigin, spec: ToolSpec, tenant: TenantId, upstream: Upstream, within_s: float
+    ) -> Upstream:
         """The conversation to call in: one of the older protocols, where server and client both talk during a call.
 
         A server at an address can be spoken to in both; of a process there is one, with one memory.
@@ -178,10 +194,11 @@ class McpTools(ToolExecutor, Upstreams):
         is_two_way = round_ is not None and round_.has_way_back and bool(server.may_ask) and bool(server.url)
         if not is_two_way or not (await upstream.link(within_s)).greeting.is_modern:
             return upstream
-        key = (origin.server, tenant)
+        server = _with_credential(server, spec.credential)
+        key = (origin.server, tenant, server.credential)
         found = self._two_way.get(key)
         if found is None:
-            found = self._two_way[key] = Upstream(server, self._connect, self._tell, is_handshake=True)
+            found = self._two_way[key] = self._new(server, tenant, is_handshake=True)
         try:
             await found.link(within_s)
         except ToolUnavailable:
@@ -189,28 +206,46 @@ class McpTools(ToolExecutor, Upstreams):
             return upstream
         return found
 
-    def _of(self, name: str, tenant: TenantId) -> Upstream:
+    def _of(self, name: str, tenant: TenantId, credential: str = "") -> Upstream:
+        """The conversation of a tenant with a server; `credential`: a tool's own, in place of the server's."""
         if name not in self._servers:
             raise ToolUnavailable(f"The project has no server {name!r}.", next_move="Look at `servers`.")
-        server = self._servers[name]
+        server = _with_credential(self._servers[name], credential)
         if server.trusted_because and not server.url:
             # Our own code, as the project says: it keeps tenants apart itself, like a Python tool in this process.
             tenant = _EVERYBODY
-        found = self._upstreams.get((name, tenant))
+        whose = (name, tenant, server.credential)
+        found = self._upstreams.get(whose)
         # One that was started to be looked at has done nothing for anybody, and becomes the first tenant's.
-        found = found or self._upstreams.pop((name, _NOBODY), None)
+        found = found or self._upstreams.pop((name, _NOBODY, server.credential), None)
         if found is not None:
-            self._upstreams[name, tenant] = found
+            self._upstreams[whose] = found
         else:
-            found = self._upstreams[name, tenant] = Upstream(server, self._connect, self._tell)
+            found = self._upstreams[whose] = self._new(server, tenant)
         return found
+
+    def _new(self, server: McpServer, tenant: TenantId, *, is_handshake: bool = False) -> Upstream:
+        return Upstream(server, partial(self._connector.connect, tenant), self._tell, is_handshake=is_handshake)
 
     def _somebody(self, spec: ToolSpec) -> TenantId:
         return self._tenant_of(spec.origin.server) if isinstance(spec.origin, McpOrigin) else _NOBODY
 
     def _tenant_of(self, server: str) -> TenantId:
         """A tenant whose conversation with the server is there already: what a server lists is no tenant's secret."""
-        return next((tenant for name, tenant in self._upstreams if name == server), _NOBODY)
+        found = next((tenant for name, tenant, _ in self._upstreams if name == server), _NOBODY)
+        if not found and server in self._servers and _is_of_one_tenant(self._servers[server]):
+            # What is opened with a tenant's own credential is that tenant's from the start.
+            return next(iter(self._tenants), _NOBODY)
+        return found
+
+
+def _with_credential(server: McpServer, credential: str) -> McpServer:
+    return replace(server, credential=credential) if credential and server.url else server
+
+
+def _is_of_one_tenant(server: McpServer) -> bool:
+    """Whether what opens it is another for each tenant."""
+    return any("{tenant}" in one for one in (server.credential, *server.env.values()))
 
 
 async def _offering(server: str, link: Link) -> Offering:

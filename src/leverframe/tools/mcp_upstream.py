@@ -242,7 +242,9 @@ class Upstream(Ears):
         except RpcError as err:
             self._fail(self._unavailable(f"{err.message}{await connection.last_words()}"))
         except PeerLost as err:
-            reason = "it ended during the handshake" + await connection.last_words()
+            # A process ends, and its last words say why; an address is not there, and the message says why.
+            reason = err.message if connection.ended is None else "it ended during the handshake"
+            reason = reason.rstrip(".") + await connection.last_words()
             if err.is_timeout:
                 reason = f"no handshake in {_START_S:g} s"
             self._fail(self._unavailable(reason))

@@ -52,7 +52,7 @@ class PythonTools(ToolExecutor):
         origin = _origin(request.spec)
         try:
             function = self._functions.find(origin)
-            arguments = self._arguments(request, function)
+            arguments = await self._arguments(request, function)
         except LeverframeError as err:
             return ToolLost(message=str(err), kind="connect", has_left=False)
         try:
@@ -71,7 +71,7 @@ class PythonTools(ToolExecutor):
         try:
             function = self._functions.find(_origin(spec))
             if spec.credential and "{tenant}" not in spec.credential:
-                self._secrets.resolve(spec.credential)
+                await self._secrets.resolved(spec.credential)
         except LeverframeError as err:
             return str(err)
         properties = spec.input_schema.get("properties", {})
@@ -87,13 +87,13 @@ class PythonTools(ToolExecutor):
     async def close(self) -> None:
         """Nothing to stop: threads are daemons."""
 
-    def _arguments(self, request: ToolRequest, function: Callable[..., object]) -> dict[str, object]:
+    async def _arguments(self, request: ToolRequest, function: Callable[..., object]) -> dict[str, object]:
         spec = request.spec
         arguments: dict[str, object] = copy.deepcopy(dict(request.args))
         if spec.idempotency_argument:
             arguments[spec.idempotency_argument] = request.idempotency_key
         if spec.credential and _takes(function, CREDENTIAL_ARGUMENT):
-            arguments[CREDENTIAL_ARGUMENT] = self._secrets.resolve(spec.credential, tenant=request.tenant)
+            arguments[CREDENTIAL_ARGUMENT] = await self._secrets.resolved(spec.credential, tenant=request.tenant)
         return arguments
 
 

@@ -22,11 +22,12 @@ from leverframe.tools.python_tools import PythonTools
 from leverframe.tools.router import ToolRouter
 
 
-def build_upstreams(project: Project) -> McpTools:
+def build_upstreams(project: Project, secrets: Secrets) -> McpTools:
     """The tool servers of the project; each starts at its first use."""
     root = Path(project.root)
     hidden = [root / project.storage_url.removeprefix("sqlite:")]
-    return McpTools(project.servers, root, PinBook(root, project.servers), hidden)
+    pins = PinBook(root, project.servers)
+    return McpTools(project.servers, root, pins, secrets, hidden=hidden, tenants=project.tenants)
 
 
 def build_tools(mcp: McpTools, functions: PythonFunctions, secrets: Secrets) -> ToolExecutor:

@@ -84,7 +84,7 @@ async def open_assembly(
         entry_of=partial(forfeited_entry, mint),
     )
     secrets, functions = ProjectSecrets(root), PythonFunctions(root)
-    upstreams, relay = build_upstreams(project), build_relay(project, secrets, clock) if serves else None
+    upstreams, relay = build_upstreams(project, secrets), build_relay(project, secrets, clock) if serves else None
     tools = build_tools(upstreams, functions, secrets)
     door = Door(tools, build_models(project, secrets, clock), relay)
     logbook = Logbook(store.writer, mint)

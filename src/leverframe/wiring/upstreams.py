@@ -6,6 +6,7 @@ from pathlib import Path
 
 from leverframe.domain.contracts import Project
 from leverframe.domain.pins import Offering
+from leverframe.identity.secrets import ProjectSecrets
 from leverframe.tools.mcp_tools import McpTools
 from leverframe.tools.pin_book import PinBook
 
@@ -29,7 +30,8 @@ class OpenUpstreams:
 async def open_upstreams(project: Project) -> AsyncIterator[OpenUpstreams]:
     """Stop every server in the end that was started."""
     root = Path(project.root)
-    tools = McpTools(project.servers, root, PinBook(root, project.servers))
+    pins = PinBook(root, project.servers)
+    tools = McpTools(project.servers, root, pins, ProjectSecrets(root), tenants=project.tenants)
     try:
         yield OpenUpstreams(tools)
     finally:
