@@ -23,14 +23,16 @@ OBJECT = {"type": "object"}
 ERAS = ("legacy", "2026-07-28")
 
 
-def written(folder: Path) -> Path:
+def written(folder: Path, **more: object) -> Path:
     shutil.copy(FIXTURES / "mcp_shop.py", folder / "mcp_shop.py")
     shop = {"mcp": ["python", "mcp_shop.py", "effects.txt"], "trusted_process": {"because": "a test"}}
     lookup = {"from": {"mcp": "shop", "name": "lookup_order"}, "effect": "read", "input": OBJECT}
     pay = {"from": {"mcp": "shop", "name": "echo"}, "effect": "irreversible", "input": OBJECT}
     where = {"from": {"mcp": "shop", "name": "environment"}, "effect": "read", "input": OBJECT}
     approval = {"hold_wait_s": 0.2, "required_for": [{"tool": "shop.pay"}]}
-    write_gate(folder, {"shop": shop}, {"shop.lookup": lookup, "shop.pay": pay, "shop.where": where}, approval=approval)
+    write_gate(
+        folder, {"shop": shop}, {"shop.lookup": lookup, "shop.pay": pay, "shop.where": where}, approval=approval, **more
+    )
     project = json.loads((folder / "leverframe.yaml").read_text())
     (folder / "leverframe.yaml").write_text(json.dumps({"servers": project["servers"]}))
     asyncio.run(pin_everything(load_project(folder).servers, folder))

@@ -2,7 +2,7 @@
 
 from leverframe.domain.json import Json, JsonObject
 from leverframe.domain.time import rfc3339
-from leverframe.runtime.why_answers import ApprovalSeen, CallSeen, Why
+from leverframe.runtime.why_answers import ApprovalSeen, CallSeen, PlanSeen, Why
 
 
 def document(told: Why) -> JsonObject:
@@ -34,6 +34,7 @@ def document(told: Why) -> JsonObject:
             "missing": told.asked.missing,
         },
         "calls": [_call(call) for call in told.calls],
+        "plan": _plan(told.plan) if told.plan is not None else None,
         "tool_calls": {"used": told.tool_calls.used, "limit": told.tool_calls.limit},
         "models": [
             {
@@ -59,6 +60,17 @@ def document(told: Why) -> JsonObject:
             "is_verified": not told.inclusion.problem and told.inclusion.checked > 0,
             "problem": told.inclusion.problem,
         },
+    }
+
+
+def _plan(plan: PlanSeen) -> Json:
+    return {
+        "step": plan.step,
+        "planner": plan.planner,
+        "tools": [{"tool": tool, "made": made, "most": most} for tool, (made, most) in plan.tools.items()],
+        "outside": [{"tool": tool, "made": made} for tool, made in plan.outside.items()],
+        "declared": plan.declared,
+        "granted": list(plan.granted),
     }
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 
+from leverframe.config.built_in_tools import RESERVED, plan_tool
 from leverframe.config.conditions import ConditionReader
 from leverframe.config.contract_facts import Facts, read_facts
 from leverframe.config.contract_limits import read_admitted, read_budget, read_fallback, read_logging
@@ -26,6 +27,7 @@ from leverframe.domain.conditions import MapType
 from leverframe.domain.contracts import ChainStep, Contract, Enforce, LoggingRules, WorkflowKind
 from leverframe.domain.ids import EnvironmentName, Sha256, ToolName, WorkflowName
 from leverframe.domain.labels import INTEGRITY_WORDS
+from leverframe.domain.plans import DECLARE_PLAN
 from leverframe.domain.tools import ToolSpec
 
 DEFAULT_ENVIRONMENT = EnvironmentName("default")
@@ -119,7 +121,15 @@ def contract_of(
         if (content := around.files.read(name, Mark(name), around.findings)) is not None
     }
     enforce = Enforce(section.text("enforce", "full"))
-    text = policy_text(rules, allow, deny, budget, policy.provenance, enforce=enforce)
+    plan = section.section("plan").place("declare").ref if section.section("plan").text("declare") == "true" else None
+    text = policy_text(rules, allow, deny, budget, policy.provenance, enforce=enforce, is_planned=plan is not None)
+    tools = {name: tool.spec for name, tool in draft.tools.items()}
+    sources = {tool: at.ref for tool, at in policy.allow.items()}
+    if plan is not None:
+        held = {name for rule in rules if rule.approval is not None for name in rule.tools}
+        tools[DECLARE_PLAN] = plan_tool(dict.fromkeys((*allow, *(name for name in deny if name in held))), plan)
+        sources[DECLARE_PLAN] = plan
+        allow = (*allow, DECLARE_PLAN)
     return Contract(
         workflow=draft.workflow,
         source=draft.at.ref,
@@ -128,8 +138,8 @@ def contract_of(
         rules=rules,
         allow_tools=allow,
         deny_tools=deny,
-        tools={name: tool.spec for name, tool in draft.tools.items()},
-        allow_sources={tool: at.ref for tool, at in policy.allow.items()},
+        tools=tools,
+        allow_sources=sources,
         description=section.text("description"),
         owner=section.text("owner"),
         environments=draft.environments,
@@ -148,6 +158,7 @@ def contract_of(
         logging=logging,
         provenance=policy.provenance,
         hold_wait_s=float(section.section("approval").decimal("hold_wait_s") or _HOLD_WAIT_S),
+        plan=plan,
         steps=draft.steps,
         artifacts=artifacts,
         policy_text=text,
@@ -236,6 +247,20 @@ def _check_kind(draft: ContractDraft, around: Surroundings) -> None:
             "key-without-effect",
             "The steps of an agent are its own; `steps` belongs to a chain.",
             "Write kind: chain, or delete `steps`.",
+        )
+    if is_chain and "plan" in draft.section:
+        around.findings.error(
+            draft.section.place("plan"),
+            "key-without-effect",
+            "The steps of a chain are its plan: it calls nothing else.",
+            "Delete `plan`.",
+        )
+    for name in RESERVED.intersection(draft.tools):
+        around.findings.error(
+            draft.tools[name].at,
+            "reserved-name",
+            f"{name!r} is the name of a tool of Leverframe itself.",
+            "Give the project's tool another.",
         )
     if is_chain and "prompt" in draft.section.section("models"):
         around.findings.error(

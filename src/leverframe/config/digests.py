@@ -27,6 +27,7 @@ def policy_text(
     provenance: ProvenanceRules,
     *,
     enforce: Enforce = Enforce.FULL,
+    is_planned: bool = False,
 ) -> bytes:
     """What is allowed, held and denied, and the budget: the canonical JSON that the policy digest is over."""
     value: JsonObject = {
@@ -39,6 +40,8 @@ def policy_text(
     if enforce is not Enforce.FULL:
         # Left out where all is enforced, so that the digests of earlier versions stay what they were.
         value = {**value, "enforce": enforce.value}
+    if is_planned:
+        value = {**value, "plan": "declared"}
     return canonical.encode(value)
 
 

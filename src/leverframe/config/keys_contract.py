@@ -155,6 +155,11 @@ _APPROVAL = (
     _key(f"{_ROW}.step_up", Words(known=("none",), later=("password", "passkey")), "What an approver must prove beyond being signed in.", "none", "runtime.answers", default="none"),
 )  # fmt: skip
 
+_PLAN = (
+    _key("plan", Group(), "Whether a run fixes its tools before it reads anything.", "{declare: true}", "core.policy.plan_rules"),
+    _key("plan.declare", Words(known=("true", "false")), "With `true` a run declares its tools and how often each is called at most, by the tool `declare_plan`, before any other call. The plan can shrink; a call beyond it, or a wider plan, is held and says what it adds.", "true", "core.policy.plan_rules", default="false"),
+)  # fmt: skip
+
 _LOGGING = (
     _key("logging", Group(), "What the record keeps and shows.", "{retain_days: 400}", "core.redaction", tier="first day"),
     _key("logging.retain_days", Whole(minimum=1, maximum=36_500), "After this time the disclosures of a run are deleted; every proof still holds.", "90", "runtime.retention", default="400", unit="days", tier="first day"),
@@ -167,7 +172,6 @@ _LATER = (
     _later("models.residency", "Regions outside which a provider is refused.", "[eu]"),
     _later("models.cache", "Which answers may be reused.", "{exact: 10m}"),
     _later("context", "What the model is shown, and how untrusted text is marked.", "{max_tokens: 2000}"),
-    _later("plan", "Whether the tool set is fixed before the first untrusted read.", "{declare: true}"),
     _later("route", "The branches of a router.", "{by: {model: prompts/risk.md}}"),
     _later("code", "The durable function of a `code` workflow.", "flows/backfill.py:main"),
     _later(f"{_ROW}.then_ask", "Whom to ask next when nobody answers.", "[{after: 10m, to: group:oncall}]"),
@@ -175,4 +179,4 @@ _LATER = (
     _later("release", "Gate and canary of a release.", "{gate: {suites: [golden]}}"),
 )
 
-CONTRACT_KEYS: tuple[Key, ...] = (*_TOP, *_BUDGET, *_WORK, *_POLICY, *_APPROVAL, *_LOGGING, *_LATER)
+CONTRACT_KEYS: tuple[Key, ...] = (*_TOP, *_BUDGET, *_WORK, *_POLICY, *_APPROVAL, *_PLAN, *_LOGGING, *_LATER)

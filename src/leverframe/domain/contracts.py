@@ -179,6 +179,7 @@ class Contract:
     logging: LoggingRules = LoggingRules()
     provenance: ProvenanceRules = ProvenanceRules()
     hold_wait_s: float = 20.0  # how long a surface waits for an answer before it says `held`
+    plan: SourceRef | None = None  # `plan: {declare: true}`, where it stands; None: runs need no plan
     steps: tuple[ChainStep, ...] = ()
     # every file the contract was built from: name in the project -> bytes; a run pins their digest
     artifacts: Mapping[str, bytes] = field(default_factory=dict)

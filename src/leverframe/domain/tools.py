@@ -80,7 +80,12 @@ class McpOrigin:
     part: McpPart = McpPart.TOOL
 
 
-ToolOrigin = PythonOrigin | McpOrigin
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuiltInOrigin:
+    """A tool of the runtime itself; its answer is made of its own arguments, and nothing leaves the process."""
+
+
+ToolOrigin = PythonOrigin | McpOrigin | BuiltInOrigin
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from leverframe import __version__
 from leverframe.domain.json import Json
+from leverframe.domain.plans import MOST_CALLS
 from leverframe.domain.runs import RunOutcome
 from leverframe.runtime.opened_runs import DEFAULT_TTL_S, MAX_TTL_S, MIN_TTL_S, Amendment
 
@@ -19,6 +20,9 @@ def document() -> dict[str, Json]:
         "paths": {
             "/api/v1/runs": {"post": _operation("openRun", "Open a run for an outside agent.", _OPEN, "201", _OPENED)},
             "/api/v1/runs/{run_id}": {"get": _operation("readRun", "Read a run.", None, "200", _REF_RUN)},
+            "/api/v1/runs/{run_id}/plan": {
+                "post": _operation("declarePlan", "Declare the run's plan, or a smaller one.", _PLAN, "200", _PLANNED)
+            },
             "/api/v1/runs/{run_id}/end": {"post": _operation("endRun", "End a run.", _END, "200", _ENDED)},
             "/api/v1/runs/{run_id}/outcome": {
                 "post": _operation("amendOutcome", "Say what became of a run after its end.", _AMEND, "200", _AMENDED)
@@ -61,6 +65,11 @@ _RUN: dict[str, Json] = {
         "amended": {"type": "array"},
     },
 }
+_TOOLS: dict[str, Json] = {
+    "description": "Tools of the contract, each with the most calls of it in this run.",
+    "type": "object",
+    "additionalProperties": {"type": "integer", "minimum": 0, "maximum": MOST_CALLS},
+}
 _OPEN = _object(
     [],
     workflow=_TEXT,
@@ -69,6 +78,7 @@ _OPEN = _object(
     subject={"type": ["string", "null"], "maxLength": 2000},
     on_behalf_of={"type": ["string", "null"], "pattern": "^(person|os):[^ ]+$"},
     ttl_s={"type": "integer", "minimum": MIN_TTL_S, "maximum": MAX_TTL_S, "default": DEFAULT_TTL_S},
+    plan=_TOOLS,
 )
 _OPENED = _object(
     ["run_id", "run_token", "expires_at"],
@@ -77,6 +87,14 @@ _OPENED = _object(
     expires_at=_TIME,
     workflow=_TEXT,
     environment=_TEXT,
+)
+_PLAN = _object(["tools"], tools=_TOOLS)
+_PLANNED = _object(
+    ["run_id", "state"],
+    run_id=_TEXT,
+    state={"enum": ["declared", "held", "refused"]},
+    message=_TEXT,
+    approval=_TEXT,
 )
 _END = _object(["outcome"], outcome={"enum": [one.value for one in RunOutcome]}, output={})
 _ENDED = _object(["run_id", "state", "outcome"], run_id=_TEXT, state=_TEXT, outcome=_TEXT)

@@ -27,8 +27,10 @@ from leverframe.runtime.opened_runs import (
     amend_outcome,
     end_for_agent,
     open_for_agent,
+    plan_for_agent,
     see,
 )
+from leverframe.runtime.outcomes import Answered, HeldBack
 
 ROOT: Final = "/api/v1/"
 _RUNS: Final = "runs"
@@ -66,23 +68,28 @@ class RunsApi:
             case "GET", ["runs", run_id]:
                 seen = await see(self._live, caller, RunId(run_id))
                 await answer(send, 200, encode(_seen(seen)))
+            case "POST", ["runs", run_id, "plan"]:
+                await self._plan(caller, RunId(run_id), _object(body), send)
             case "POST", ["runs", run_id, "end"]:
                 await self._end(caller, RunId(run_id), _object(body), send)
             case "POST", ["runs", run_id, "outcome"]:
                 await self._amend(caller, RunId(run_id), _object(body), send)
-            case _, ["runs"] | ["runs", _] | ["runs", _, "end" | "outcome"]:
+            case _, ["runs"] | ["runs", _] | ["runs", _, "plan" | "end" | "outcome"]:
                 await problem(send, status=405, slug="usage", detail=f"{method} is not served here.")
             case _:
                 await problem(send, status=404, slug="not-found", detail="There is nothing here.")
 
     async def _open(self, caller: Caller, asked: JsonObject, send: Send) -> None:
-        _refuse_unknown(asked, {"workflow", "environment", "input", "subject", "on_behalf_of", "ttl_s"})
+        _refuse_unknown(asked, {"workflow", "environment", "input", "subject", "on_behalf_of", "ttl_s", "plan"})
         given = asked.get("input", {})
         if not isinstance(given, dict):
             raise _invalid("input", "an object")
         ttl_s = asked.get("ttl_s", DEFAULT_TTL_S)
         if not isinstance(ttl_s, int) or isinstance(ttl_s, bool) or not MIN_TTL_S <= ttl_s <= MAX_TTL_S:
             raise _invalid("ttl_s", f"{MIN_TTL_S} to {MAX_TTL_S} seconds")
+        plan = asked.get("plan")
+        if plan is not None and not isinstance(plan, dict):
+            raise _invalid("plan", "an object: tools, each with the most calls of it")
         wanted = Wanted(
             workflow=_text(asked, "workflow") or "",
             environment=_text(asked, "environment") or "",
@@ -90,6 +97,7 @@ class RunsApi:
             subject=_text(asked, "subject"),
             on_behalf_of=_principal(asked),
             ttl_s=ttl_s,
+            plan=plan,
         )
         opened = await open_for_agent(self._live, caller, wanted)
         told: dict[str, Json] = {
@@ -100,6 +108,19 @@ class RunsApi:
             "environment": opened.run.environment,
         }
         await answer(send, 201, encode(told))
+
+    async def _plan(self, caller: Caller, run_id: RunId, asked: JsonObject, send: Send) -> None:
+        _refuse_unknown(asked, {"tools"})
+        tools = asked.get("tools")
+        if not isinstance(tools, dict):
+            raise _invalid("tools", "an object: tools, each with the most calls of it")
+        outcome = await plan_for_agent(self._live, caller, run_id, tools)
+        told: dict[str, Json] = {"run_id": run_id, "state": "declared"}
+        if isinstance(outcome, HeldBack):
+            told |= {"state": "held", "message": outcome.message, "approval": outcome.approval_id}
+        elif not isinstance(outcome, Answered):
+            told |= {"state": "refused", "message": outcome.message}
+        await answer(send, 200, encode(told))
 
     async def _end(self, caller: Caller, run_id: RunId, asked: JsonObject, send: Send) -> None:
         _refuse_unknown(asked, {"outcome", "output"})

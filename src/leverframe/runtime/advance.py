@@ -56,6 +56,10 @@ class Runner:
         ctx = await open_run(self.services, contract, replace(opening, is_outside=True))
         return OutsideRun(self.door, ctx)
 
+    def outside_of(self, ctx: RunContext) -> OutsideRun:
+        """An open run of an outside agent."""
+        return OutsideRun(self.door, ctx)
+
     async def reopen_outside(self, run_id: RunId) -> OutsideRun:
         """The same run in another process.
 
@@ -86,7 +90,11 @@ class Runner:
             return present, None
         kept = await self.services.journal.artifacts(run.release_digest)
         pinned = self.releases.contract(run.workflow, run.environment, run.release_digest, kept)
-        return pinned, _WITHDRAWN if present is None else compile_contract(present)
+        if present is None:
+            return pinned, _WITHDRAWN
+        today = compile_contract(present)
+        # A plan is asked for when a run begins; one that began without goes on without.
+        return pinned, today if pinned.plan is not None else replace(today, plan=None)
 
     async def _advance(self, ctx: RunContext) -> Advanced:
         try:

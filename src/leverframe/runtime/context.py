@@ -21,6 +21,7 @@ from leverframe.domain.errors import EvidenceBroken, IntegrityError
 from leverframe.domain.evidence import Disclosure
 from leverframe.domain.ids import ReservationId, StepPath, ToolName, WindowId
 from leverframe.domain.json import Json, JsonObject
+from leverframe.domain.labels import Integrity
 from leverframe.domain.policy import RunFacts
 from leverframe.domain.runs import Run, Step
 from leverframe.runtime.run_limits import check_limits, is_of_a_key
@@ -54,6 +55,7 @@ class RunContext:
     today: CompiledPolicy | None = None  # the project's present policy, where it is not the one the run pinned
     waiting_since: float | None = None
     key: ApiKey | None = None  # with which an outside agent calls; None: a loop of ours, or a person
+    opener: Integrity = Integrity.USER  # who opened the run, and so who gave its input
     is_outside: bool = False  # an outside agent's run: no loop of ours numbers its steps
 
     @property

@@ -24,6 +24,7 @@ from leverframe.domain.errors import (
     UsageError,
 )
 from leverframe.domain.ids import EnvironmentName, KeyId, RunId, WorkflowName
+from leverframe.domain.json import JsonObject
 from leverframe.domain.labels import Integrity
 from leverframe.domain.runs import Run, RunOutcome, RunState
 from leverframe.ports.live import LiveBook, RunName
@@ -34,6 +35,7 @@ from leverframe.runtime.context import RunContext
 from leverframe.runtime.door.relay_run import RelayRun, claim_of
 from leverframe.runtime.keys import RefusalLog
 from leverframe.runtime.leftovers import finish_outside
+from leverframe.runtime.outcomes import Answered
 from leverframe.runtime.outside import OutsideRun
 from leverframe.runtime.services import Services
 from leverframe.runtime.sessions import Opening, open_run, take_up_lightly
@@ -168,6 +170,18 @@ class LiveRuns:
             # Of two that asked at once one is kept: its steps are numbered once.
             found = self._outside.setdefault(run_id, fresh)
         return found
+
+    async def opened_with_plan(self, ctx: RunContext, tools: JsonObject) -> None:
+        """Declare the plan of a run that was opened just now, in the name of its opener.
+
+        Raises:
+            CallDenied: the door did not take it; the run is ended again, since nothing could be called in it.
+        """
+        outcome = await self._runner.outside_of(ctx).declare_plan(tools)
+        if isinstance(outcome, Answered):
+            return
+        await self.end(ctx.run, RunEnd(outcome=RunOutcome.FAILED, output=None, stop_reason="plan-refused"))
+        raise CallDenied(f"The plan was not taken: {outcome.message}", next_move="Open another run with another plan.")
 
     async def end(self, run: Run, end: RunEnd) -> Run:
         """End a run as its agent or its surface says.

@@ -13,17 +13,21 @@ from typing import Final
 from leverframe.core.canonical import decode
 from leverframe.domain.authority import ApiKey, KeyScope
 from leverframe.domain.budgets import Window
-from leverframe.domain.errors import CallDenied, NotFound
+from leverframe.domain.contracts import Contract
+from leverframe.domain.errors import CallDenied, InputInvalid, NotFound
 from leverframe.domain.evidence import EventType
 from leverframe.domain.ids import EnvironmentName, PrincipalId, RunId
 from leverframe.domain.json import Json, JsonObject
+from leverframe.domain.plans import DECLARE_PLAN
 from leverframe.domain.proposals import Proposal
 from leverframe.domain.runs import Run, RunOutcome, RunState
 from leverframe.runtime import run_tokens
 from leverframe.runtime.closing import RunEnd
 from leverframe.runtime.entries import run_entry
 from leverframe.runtime.live_runs import Caller, LiveRuns
+from leverframe.runtime.outcomes import ToolOutcome
 from leverframe.runtime.run_tokens import RunToken
+from leverframe.runtime.schemas import schema_error
 from leverframe.runtime.sessions import Opening, open_run
 
 MIN_TTL_S: Final = 60
@@ -42,7 +46,10 @@ class Amendment(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """What a run is opened on.  `subject` None: the input says it, or there is none."""
+    """What a run is opened on.  `subject` None: the input says it, or there is none.
+
+    `plan`: the tools of the run and how often each at most; None: its agent declares them, where its contract asks.
+    """
 
     workflow: str
     environment: str
@@ -50,6 +57,7 @@ class Wanted:
     subject: str | None
     on_behalf_of: str | None
     ttl_s: int
+    plan: JsonObject | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,10 +93,12 @@ async def open_for_agent(live: LiveRuns, caller: Caller, wanted: Wanted) -> Open
     Raises:
         CallDenied: the key may not open runs.
         NotFound: the workflow or environment is not there for this key.
-        InputInvalid: the input breaks the contract's schema, or lacks the subject that the contract names.
+        InputInvalid: the input breaks the contract's schema, or lacks the subject that the contract names; or the plan
+            is none that the contract takes.
     """
     key, services = _opener(caller), live.services
     contract = live.contract_of(key, wanted.workflow, wanted.environment)
+    _check_plan(contract, wanted.plan)
     known = services.project.environments[contract.workflow]
     environment = EnvironmentName(wanted.environment) or next(name for name, one in known.items() if one is contract)
     ctx = await open_run(
@@ -104,6 +114,8 @@ async def open_for_agent(live: LiveRuns, caller: Caller, wanted: Wanted) -> Open
             is_outside=True,
         ),
     )
+    if wanted.plan is not None:
+        await live.opened_with_plan(ctx, wanted.plan)
     expires_at = services.mint.now() + timedelta(seconds=wanted.ttl_s)
     token = RunToken(run_id=ctx.run.run_id, tenant=key.tenant, key_id=key.key_id, expires_at=expires_at)
     return Opened(run=ctx.run, token=run_tokens.spell(token, services.fingerprints), expires_at=expires_at)
@@ -119,6 +131,21 @@ async def see(live: LiveRuns, caller: Caller, run_id: RunId) -> Seen:
         windows=await live.services.journal.windows(run_id),
         amended=tuple(_amended(one) for one in entries if isinstance(one, Mapping)),
     )
+
+
+async def plan_for_agent(live: LiveRuns, caller: Caller, run_id: RunId, tools: JsonObject) -> ToolOutcome:
+    """Declare the plan of a run, or a smaller one, as its agent does; a wider one is held.
+
+    Raises:
+        NotFound: as `see`.
+        InputInvalid: the contract asks for no plan, or takes no such one.
+        CallDenied: the run has ended.
+    """
+    run = await _visible(live, caller, run_id)
+    taken = await live.taken_up(run, caller.key)
+    _check_plan(taken.ctx.contract, tools)
+    outside = await live.outside(taken)
+    return await outside.call_tool(DECLARE_PLAN, {"tools": tools})
 
 
 async def end_for_agent(live: LiveRuns, caller: Caller, run_id: RunId, outcome: RunOutcome, output: Json) -> Run:
@@ -156,6 +183,23 @@ async def amend_outcome(live: LiveRuns, caller: Caller, run_id: RunId, amendment
         disclosures=ctx.seal("reason", reason),
     )
     await services.writer.commit(Proposal(tenant=run.tenant, entries=(entry,)))
+
+
+def _check_plan(contract: Contract, plan: JsonObject | None) -> None:
+    if plan is None:
+        return
+    spec = contract.tools.get(DECLARE_PLAN)
+    if spec is None:
+        raise InputInvalid(
+            f"Workflow {contract.workflow!r} asks for no plan.",
+            next_move="Leave `plan` out, or write in the contract: plan: {declare: true}",
+        )
+    complaint = schema_error(spec.input_schema, {"tools": plan})
+    if complaint:
+        raise InputInvalid(
+            f"The plan is none that workflow {contract.workflow!r} takes: {complaint}.",
+            next_move="Give tools of the contract, each with the most calls of it.",
+        )
 
 
 def _opener(caller: Caller) -> ApiKey:

@@ -9,6 +9,7 @@ Source: docs/journal.md, "Outside agents".
 from leverframe.domain.errors import CallDenied
 from leverframe.domain.ids import RunId, StepPath, ToolName
 from leverframe.domain.json import Json, JsonObject
+from leverframe.domain.plans import DECLARE_PLAN
 from leverframe.domain.runs import Run, RunOutcome, RunState, Step, StepKind, StepState
 from leverframe.runtime.closing import RunEnd
 from leverframe.runtime.context import RunContext
@@ -65,6 +66,11 @@ class OutsideRun:
         if isinstance(outcome, HeldBack) and not self._on_their_way:
             self.ctx.stand_still()
         return outcome
+
+    async def declare_plan(self, tools: JsonObject) -> ToolOutcome:
+        """Declare the run's plan on the word of whoever opened it, who has seen what they gave and nothing else."""
+        path = self.ctx.step_name(DECLARE_PLAN)
+        return await self.door.tool_call(self.ctx, path, DECLARE_PLAN, {"tools": tools}, planner=self.ctx.opener)
 
     async def collect(self, path: StepPath, tool: str, arguments: str | JsonObject) -> ToolOutcome:
         """What became of a call that was held: it joins the step at its own place, a read's too."""

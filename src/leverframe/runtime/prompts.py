@@ -4,13 +4,31 @@ Knows: the contract's prompt, or one made from the contract where it has none.  
 instructions, as canonical JSON.
 """
 
+from collections.abc import Iterator
+
 from leverframe.core.canonical import encode
 from leverframe.domain.json import JsonObject
+from leverframe.domain.plans import DECLARE_PLAN
 from leverframe.runtime.context import RunContext
 
 
 def system_prompt(ctx: RunContext) -> str:
-    """The contract's prompt; else one made from it."""
+    """The contract's prompt, else one made from it; then what the door asks of every agent under this contract."""
+    return "\n\n".join((_task(ctx), *_asked_of_all(ctx)))
+
+
+def _asked_of_all(ctx: RunContext) -> Iterator[str]:
+    if ctx.policy.plan is not None:
+        yield _PLAN
+
+
+_PLAN = (
+    f"Before any other call, call {DECLARE_PLAN} with the tools that this task needs and how often each at most. Calls"
+    " beyond that plan wait for a person."
+)
+
+
+def _task(ctx: RunContext) -> str:
     if ctx.contract.prompt:
         return ctx.contract.prompt
     purpose = ctx.contract.description or f"Do the workflow {ctx.contract.workflow}."

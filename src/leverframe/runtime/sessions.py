@@ -262,6 +262,7 @@ def _context(
         values=index_input(given, opener=opener, trust=contract.input_trust, types=services.types),
         redaction=learn(redaction, given),
         token_key=services.fingerprints.fingerprint(run.tenant, "redaction-token", run.run_id.encode()),
+        opener=opener,
         active_since=services.clock.monotonic(),
     )
 

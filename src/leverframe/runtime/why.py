@@ -33,6 +33,7 @@ from leverframe.runtime.why_answers import (
     Spent,
     Why,
 )
+from leverframe.runtime.why_plan import plan_seen
 
 
 async def why(services: Services, wanted: str) -> Why:
@@ -80,6 +81,7 @@ async def why(services: Services, wanted: str) -> Why:
         last_index=leaves[-1].index if leaves else -1,
         inclusion=await check_inclusion(services, run.tenant, leaves),
         focus=focus,
+        plan=plan_seen(steps, told.values),
     )
 
 

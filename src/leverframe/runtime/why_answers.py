@@ -3,11 +3,12 @@
 Knows: what each answer consists of, and that a part that is not known says why.  Never: finds an answer; `why` does.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from leverframe.domain.approvals import Approval
-from leverframe.domain.ids import CallId, PrincipalId, Sha256, StepPath, ToolName
+from leverframe.domain.ids import ApprovalId, CallId, PrincipalId, Sha256, StepPath, ToolName
 from leverframe.domain.json import Json
 from leverframe.domain.money import MicroUsd
 from leverframe.domain.runs import Run, StepState
@@ -129,6 +130,22 @@ class CallSeen:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PlanSeen:
+    """The plan that stands: of each tool the calls that were made and the most that it has.
+
+    `outside`: calls that people let through beyond it.  `planner`: the lowest integrity of what its planner had seen.
+    `granted`: the approvals under which it was declared or made wider.
+    """
+
+    tools: Mapping[ToolName, tuple[int, int]]
+    outside: Mapping[str, int]
+    planner: str
+    step: StepPath
+    declared: int
+    granted: tuple[ApprovalId, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Why:
     """All answers about one run.  `focus` names the one call that was asked about; None: the whole run."""
 
@@ -144,3 +161,4 @@ class Why:
     last_index: int
     inclusion: Inclusion
     focus: StepPath | None = None
+    plan: PlanSeen | None = None

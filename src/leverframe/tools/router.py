@@ -9,18 +9,20 @@ from typing import assert_never
 from leverframe.core.scrub import scrubbed, scrubbed_text
 from leverframe.domain.calls import ToolAnswer, ToolFailed, ToolLost, ToolOk, ToolRequest
 from leverframe.domain.pins import Closed
-from leverframe.domain.tools import McpOrigin, PythonOrigin, ToolSpec
+from leverframe.domain.tools import BuiltInOrigin, McpOrigin, PythonOrigin, ToolOrigin, ToolSpec
 from leverframe.ports.acting import ToolExecutor
 from leverframe.ports.secrets import Secrets
+from leverframe.tools.built_in import BuiltInTools
 
 
 class ToolRouter(ToolExecutor):
     """All tools of a project."""
 
     def __init__(self, *, python: ToolExecutor, mcp: ToolExecutor, secrets: Secrets) -> None:
-        self._executors: Mapping[type[PythonOrigin | McpOrigin], ToolExecutor] = {
+        self._executors: Mapping[type[ToolOrigin], ToolExecutor] = {
             PythonOrigin: python,
             McpOrigin: mcp,
+            BuiltInOrigin: BuiltInTools(),
         }
         self._secrets = secrets
 

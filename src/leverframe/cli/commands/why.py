@@ -20,13 +20,23 @@ from leverframe.domain.approvals import ApprovalState
 from leverframe.domain.errors import NotFound
 from leverframe.domain.labels import Integrity
 from leverframe.domain.money import usd_text
+from leverframe.domain.plans import DECLARE_PLAN
 from leverframe.domain.runs import RunState, StepState
 from leverframe.domain.time import duration_text
 from leverframe.ports.store import RunFilter
 from leverframe.runtime.services import Services
 from leverframe.runtime.showing import word
 from leverframe.runtime.why import why
-from leverframe.runtime.why_answers import AnswerSeen, ApprovalSeen, Argument, CallSeen, DecisionSeen, FactSeen, Why
+from leverframe.runtime.why_answers import (
+    AnswerSeen,
+    ApprovalSeen,
+    Argument,
+    CallSeen,
+    DecisionSeen,
+    FactSeen,
+    PlanSeen,
+    Why,
+)
 from leverframe.wiring.assembly import open_assembly
 
 _WIDTH, _LABEL = 100, 13
@@ -96,6 +106,7 @@ def _rows(told: Why, args: Namespace, most: int) -> list[tuple[str, _Lines]]:
     more = [(f"{left} more: {command(args, 'why', f'{told.run.run_id}/STEP')}",)] if left else []
     return [
         ("asked for", _plain(_asked(told))),
+        *([("plan", _plain(_plan(told.plan)))] if told.plan is not None else []),
         ("called", _plain(*_called(told))),
         ("data", [line for text in _data(told, calls) for line in _data_lines(told, text)]),
         ("allowed by", list(_allowed(told, calls))),
@@ -136,13 +147,22 @@ def _asked(told: Why) -> str:
     return f'"{words}" {named}, label {asked.label or "unknown"}{subject}'
 
 
+def _plan(plan: PlanSeen) -> str:
+    """What was fixed before the run read anything, and what people let grow."""
+    tools = [f"{tool} {made} of {most}" for tool, (made, most) in plan.tools.items()]
+    beyond = [f"{tool} {made} beyond it" for tool, made in plan.outside.items()]
+    seen = f"step {plan.step}, label {plan.planner or 'unknown'}"
+    grown = f"; granted by {', '.join(plan.granted)}" if plan.granted else ""
+    return f"{', '.join((*tools, *beyond)) or 'no tool'} ({seen}{grown})"
+
+
 def _called(told: Why) -> Iterator[str]:
     if told.focus is not None and told.calls:
         call = told.calls[0]
         done = f"{call.state.value}{f' ({call.error})' if call.error else ''}"
         yield f"{call.tool} at step {call.path}: {call.sentence} -> {done}, {_count(call.attempts, 'attempt')}"
         return
-    made = [call for call in told.calls if call.state not in _NEVER_DONE]
+    made = [call for call in told.calls if call.state not in _NEVER_DONE and call.tool != DECLARE_PLAN]
     reads = [call.tool for call in made if not call.is_write]
     writes = [call.tool for call in made if call.is_write]
     failed = sum(call.state is StepState.ERROR for call in made)

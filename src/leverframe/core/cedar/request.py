@@ -28,6 +28,7 @@ from leverframe.core.conditions.values import is_number
 from leverframe.core.policy import Asker, CompiledPolicy, Question
 from leverframe.core.policy.environment import environment
 from leverframe.core.policy.label_rules import by_labels
+from leverframe.core.policy.plan_rules import plan_reason
 from leverframe.domain.conditions import Compare, Has, Null, Path, Size
 from leverframe.domain.errors import CedarUnsupported
 from leverframe.domain.json import Json
@@ -112,6 +113,8 @@ def _beside_policy(question: Question, policy: CompiledPolicy) -> list[str]:
     found = {"kill-switch": question.killed is not None, "tools.lock": question.closed is not None}
     if plan is not None and plan.labels is not None and question.union is not None:
         found["provenance"] = bool(by_labels(plan.labels, question.args, question.arg_labels, question.union))
+    if policy.plan is not None:
+        found["plan"] = plan_reason(question, policy.plan) is not None
     return [name for name, stands in found.items() if stands]
 
 

@@ -20,7 +20,7 @@ from leverframe.domain.conditions import Truth
 from leverframe.domain.contracts import Contract, Enforce, FactSpec, ProvenanceRules
 from leverframe.domain.ids import RuleId, ToolName
 from leverframe.domain.policy import ApprovalRequirement, Reason, Rule, SourceRef, Then
-from leverframe.domain.tools import ArgRole, ToolSpec
+from leverframe.domain.tools import ArgRole, BuiltInOrigin, ToolSpec
 
 BUILT_IN = SourceRef(file="(built-in)")
 _BY_DEFAULT = ProvenanceRules()
@@ -64,6 +64,7 @@ class CompiledPolicy:
     source: SourceRef
     facts: Mapping[str, FactSpec] = field(default_factory=dict)
     is_observing: bool = False  # model calls and reads are told of and not refused
+    plan: SourceRef | None = None  # the line that asks for a plan; None: no plan is asked for
 
 
 def compile_contract(contract: Contract) -> CompiledPolicy:
@@ -80,7 +81,7 @@ def compile_contract(contract: Contract) -> CompiledPolicy:
         allow_sources=contract.allow_sources,
         provenance=contract.provenance,
     )
-    return replace(compiled, is_observing=True) if contract.enforce is Enforce.OBSERVE else compiled
+    return replace(compiled, is_observing=contract.enforce is Enforce.OBSERVE, plan=contract.plan)
 
 
 def compile_policy(
@@ -116,7 +117,7 @@ def compile_policy(
         listing = Reason(rule=RuleId("allow_tools"), then=Then.ALLOW, source=sources.get(name, source), text=_LISTED)
         plans[name] = _plan(
             spec,
-            tuple(_rule_test(rule, spec) for rule in every if _names(rule, spec)),
+            tuple(_rule_test(rule, spec) for rule in every if _speaks_of(rule, spec)),
             facts,
             listed=(listing,) if name in allow_tools else (),
             is_held=name in held_tools,
@@ -207,7 +208,10 @@ def _and(one: Test, other: Test) -> Test:
     return test
 
 
-def _names(rule: Rule, spec: ToolSpec) -> bool:
+def _speaks_of(rule: Rule, spec: ToolSpec) -> bool:
+    # Declaring a plan does nothing yet; rules are about the calls that follow.
+    if isinstance(spec.origin, BuiltInOrigin):
+        return False
     return (not rule.tools or spec.name in rule.tools) and (not rule.effects or spec.effect.value in rule.effects)
 
 

@@ -16,6 +16,7 @@ from leverframe.core.policy.environment import environment, known_facts
 from leverframe.core.policy.label_rules import by_labels
 from leverframe.core.policy.matching import Roots, RuleIndex
 from leverframe.core.policy.observing import observed
+from leverframe.core.policy.plan_rules import plan_queries, plan_reason
 from leverframe.core.policy.question import Asker, HistoryAnswers, ModelQuestion, Question
 from leverframe.core.policy.requirements import joined
 from leverframe.domain.budgets import BudgetUnit, Window
@@ -31,7 +32,8 @@ def decide(question: Question | ModelQuestion, policy: CompiledPolicy) -> Decisi
     """Decide one call.
 
     A kill switch denies before all else.  Then the order: unknown tool, environment, the tool's review, arguments; deny
-    rules; the lists; a denial in this run; budgets; hold rules, `once_per` and a denial in another run; allow rules.
+    rules; the lists; the plan; a denial in this run; budgets; hold rules, what widens the plan, `once_per` and a denial
+    in another run; allow rules.
     The first that speaks against the call decides, and names every rule of its rank that took part.
 
     A hold that matches while no allow rule is true names that as well (`no-allow-rule`): `allow_tools` and allow rules
@@ -66,13 +68,9 @@ def _decide_call(question: Question, policy: CompiledPolicy) -> Decision:
     if question.asker is Asker.DOOR:
         return _decide_own_read(question, policy, tool)
     roots = (question.args, known_facts(question.facts), question.run.values)
-    denied = _deny_reasons(question, tool, roots)
+    denied = _deny_reasons(question, tool, roots) or _refusals(question, policy, tool)
     if denied:
         return Deny(reasons=denied)
-    if not tool.is_listed and not tool.is_held:
-        return Deny(reasons=(reasons.not_allowed(policy),))
-    if question.denied_before is not None and question.denied_before.is_same_run:
-        return Deny(reasons=(reasons.denied_before(question.denied_before),))
     cost = question.cost if question.asker is Asker.AGENT else without_counts(question.cost)
     reserves = plan_within(question.windows, cost)
     if reserves is None:
@@ -99,10 +97,14 @@ def needed_history(
 ) -> tuple[HistoryQuery, ...]:
     """The history that the rules of a tool ask for this call, each query once; an unknown value is not asked for."""
     known = policy.plans.get(tool)
-    if known is None or not known.asking:
+    if known is None:
         return ()
+    of_plan = () if policy.plan is None else plan_queries(tool)
+    if not known.asking:
+        return of_plan
     env = environment(known, args, facts, run)
-    return tuple(dict.fromkeys(query for condition in known.asking for query in condition.history_queries(env)))
+    asked = [query for condition in known.asking for query in condition.history_queries(env)]
+    return tuple(dict.fromkeys((*asked, *of_plan)))
 
 
 def _deny_reasons(question: Question, tool: ToolPlan, roots: Roots) -> tuple[Reason, ...]:
@@ -110,6 +112,23 @@ def _deny_reasons(question: Question, tool: ToolPlan, roots: Roots) -> tuple[Rea
     if tool.labels is None or not tool.labels.may_deny:
         return denied
     return (*denied, *(one for one in _by_labels(question, tool) if one.then is Then.DENY))
+
+
+def _refusals(question: Question, policy: CompiledPolicy, tool: ToolPlan) -> tuple[Reason, ...]:
+    """What denies a call that no deny rule denies: the lists, the plan, an earlier denial in this run."""
+    if not tool.is_listed and not tool.is_held:
+        return (reasons.not_allowed(policy),)
+    of_plan = _of_plan(question, policy, Then.DENY)
+    if of_plan:
+        return of_plan
+    if question.denied_before is not None and question.denied_before.is_same_run:
+        return (reasons.denied_before(question.denied_before),)
+    return ()
+
+
+def _of_plan(question: Question, policy: CompiledPolicy, then: Then) -> tuple[Reason, ...]:
+    reason = None if policy.plan is None else plan_reason(question, policy.plan)
+    return () if reason is None or reason.then is not then else (reason,)
 
 
 def _by_labels(question: Question, tool: ToolPlan) -> tuple[Reason, ...]:
@@ -138,7 +157,7 @@ def _by_people(
 ) -> Decision:
     """What is left when nothing forbids the call: whether it may run by itself, and else who must have answered."""
     granted = _NOTHING_GRANTED if question.granted is None else question.granted.rules
-    held = _hold_reasons(question, tool, roots)
+    held = (*_hold_reasons(question, tool, roots), *_of_plan(question, policy, Then.HOLD))
     by_itself = _allow_reasons(question, tool, roots)
     if not by_itself and tool.is_listed:
         if not held and reasons.NO_ALLOW_RULE not in granted:

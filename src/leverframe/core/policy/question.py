@@ -17,6 +17,7 @@ from leverframe.domain.ids import ApprovalId, PrincipalId, RuleId, ToolName
 from leverframe.domain.json import JsonObject
 from leverframe.domain.labels import Label
 from leverframe.domain.pins import Closed
+from leverframe.domain.plans import PlanState
 from leverframe.domain.policy import Fact, RunFacts
 from leverframe.domain.tools import ToolSpec
 
@@ -85,6 +86,7 @@ class Question:
         union: the join of all that the run has seen, the label of what its model writes; None: recorded before the
             default rules on labels were there, which are then not asked.
         killed: the kill switch that stops the call; then nothing else was looked at.
+        plan: where the run's plan stands; None where the contract asks for none.
     """
 
     tool: ToolName
@@ -104,6 +106,7 @@ class Question:
     asker: Asker = Asker.AGENT
     union: Label | None = None
     killed: KillSwitch | None = None
+    plan: PlanState | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

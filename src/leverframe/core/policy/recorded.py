@@ -26,6 +26,7 @@ from leverframe.domain.ids import ApprovalId, BudgetId, PrincipalId, RuleId, Sha
 from leverframe.domain.json import Json, JsonObject
 from leverframe.domain.labels import CONFIDENTIALITY_WORDS, INTEGRITY_WORDS, Label
 from leverframe.domain.pins import Closed
+from leverframe.domain.plans import PlanState
 from leverframe.domain.policy import Fact, Known, Reason, RunFacts, SourceRef, Unreadable
 from leverframe.domain.time import rfc3339
 from leverframe.domain.tools import ToolSpec
@@ -54,6 +55,7 @@ def question_json(question: Question) -> dict[str, Json]:
         # Lists, since under the name of a redacted argument a label would be taken for a value to withhold.
         "labels": [{"argument": name, **_label_json(label)} for name, label in question.arg_labels.items()],
         **({} if question.union is None else {"union": _label_json(question.union)}),
+        **({} if question.plan is None else {"plan": _plan_json(question.plan)}),
         "fact_labels": [
             {"fact": name, **_label_json(fact.label)}
             for name, fact in question.facts.items()
@@ -121,6 +123,7 @@ def recorded_question(recorded: JsonObject, run: RunFacts, spec: ToolSpec | None
             asker=asker,
             union=_label(_object(recorded["union"])) if "union" in recorded else None,
             killed=_killed(recorded["killed"]),
+            plan=_plan(_object(recorded["plan"])) if "plan" in recorded else None,
         )
     except _UNFORMED as err:
         raise NotRecordedError(f"{type(err).__name__}: {err}") from err
@@ -174,6 +177,22 @@ def _label(item: JsonObject) -> Label:
         integrity=INTEGRITY_WORDS[_text(item["integrity"])],
         confidentiality=CONFIDENTIALITY_WORDS[_text(item["confidentiality"])],
         origin=_text(item["origin"]),
+    )
+
+
+def _plan_json(plan: PlanState) -> Json:
+    declared = {} if plan.tools is None else plan.tools
+    listed: list[Json] = [{"tool": name, "most": count} for name, count in declared.items()]
+    tools = None if plan.tools is None else listed
+    return {"tools": tools, "planner": plan.planner.word, "declared": plan.declared}
+
+
+def _plan(item: JsonObject) -> PlanState:
+    tools = item["tools"]
+    return PlanState(
+        tools=None if tools is None else {ToolName(_text(one["tool"])): _whole(one["most"]) for one in _objects(tools)},
+        planner=INTEGRITY_WORDS[_text(item["planner"])],
+        declared=_whole(item["declared"]),
     )
 
 

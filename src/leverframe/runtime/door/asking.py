@@ -24,14 +24,16 @@ from leverframe.domain.contracts import PythonFact, ToolFact
 from leverframe.domain.errors import LeverframeError
 from leverframe.domain.ids import CallId, StepPath, ToolName
 from leverframe.domain.json import Json, JsonObject
-from leverframe.domain.labels import UNTRACED, Label, join
+from leverframe.domain.labels import UNTRACED, Integrity, Label, join
 from leverframe.domain.pins import Closed
 from leverframe.domain.policy import Fact, Known, Unreadable
 from leverframe.domain.proposals import HistoryLookup, OnceFree
-from leverframe.domain.tools import ToolSpec
+from leverframe.domain.tools import BuiltInOrigin, ToolSpec
 from leverframe.runtime.context import RunContext
 from leverframe.runtime.door.envelopes import Envelope, freeze, once_digest, sticky_digest, value_digest
 from leverframe.runtime.paths import MISSING, resolve
+from leverframe.runtime.plans import plan_state
+from leverframe.runtime.sessions import catch_up
 
 _STICKY_FOR = timedelta(hours=24)
 
@@ -56,6 +58,7 @@ class Ask:
     idempotency_key: str
     approval: Approval | None = None  # granted; the call is asked again under it
     closed: Closed | None = None  # the tool waits for a review
+    planner: Integrity | None = None  # of whoever declares a plan, where that is not the run's agent
 
     @property
     def is_early(self) -> bool:
@@ -96,6 +99,10 @@ async def load(ctx: RunContext, ask: Ask, read: ReadFact) -> Loaded:
     lookups = _lookups(ctx, ask, facts, now)
     once = _once(ctx, ask, facts, now)
     windows = await _windows(ctx, ask, now)
+    history = await ctx.services.journal.history(lookups) if lookups else {}
+    if ctx.policy.plan is not None and ctx.is_outside:
+        # Read after the history, so that a plan is at least as new as what was counted.
+        await catch_up(ctx)
     question = Question(
         tool=ask.tool,
         spec=ask.spec,
@@ -104,7 +111,7 @@ async def load(ctx: RunContext, ask: Ask, read: ReadFact) -> Loaded:
         schema_error=ask.schema_error,
         closed=ask.closed,
         facts=facts,
-        history=await ctx.services.journal.history(lookups) if lookups else {},
+        history=history,
         windows=windows,
         cost=_cost(ask, windows),
         arg_labels=_labels(ctx, ask),
@@ -114,6 +121,7 @@ async def load(ctx: RunContext, ask: Ask, read: ReadFact) -> Loaded:
         asker=ask.asker,
         union=ctx.values.union,
         killed=killed,
+        plan=plan_state(ctx, history, ask.planner) if lookups else None,
     )
     return Loaded(
         question=question,
@@ -230,6 +238,9 @@ async def _once_seen(ctx: RunContext, ask: Ask, once: OnceFree | None) -> bool |
 def _cost(ask: Ask, windows: tuple[Window, ...]) -> Mapping[BudgetUnit, int]:
     """The worst case of a tool call: itself, one step, its vendor's fee; what the asker does not count is left out."""
     fee = ask.spec.cost if ask.spec is not None else 0
+    if ask.spec is not None and isinstance(ask.spec.origin, BuiltInOrigin) and ask.asker is not Asker.DOOR:
+        # No tool is called; it takes a step, so that nobody declares without end.
+        return {BudgetUnit.STEPS: 1} if ask.asker is Asker.AGENT else {}
     match ask.asker:
         case Asker.AGENT:
             return {BudgetUnit.TOOL_CALLS: 1, BudgetUnit.STEPS: 1, BudgetUnit.USD: fee, **at_work(windows)}

@@ -15,6 +15,7 @@ from leverframe.domain.contracts import ToolFact
 from leverframe.domain.errors import CallDenied, Contended, NondeterministicRun, ProviderUnavailable
 from leverframe.domain.ids import StepPath, ToolName, child_path
 from leverframe.domain.json import Json, JsonObject
+from leverframe.domain.labels import Integrity
 from leverframe.domain.pins import Closed
 from leverframe.domain.policy import Allow, Deny, Fact, Hold, Known, Unreadable
 from leverframe.domain.proposals import Committed, GuardFailed
@@ -35,11 +36,10 @@ from leverframe.runtime.door.recording import Decided, Outcome, decided, settled
 from leverframe.runtime.door.relay_run import RelayAsk, RelayRun
 from leverframe.runtime.door.relaying import Relayer, RelayOutcome
 from leverframe.runtime.door.rows import reservation_id
+from leverframe.runtime.door.telling import held_back, repeated, told
 from leverframe.runtime.outcomes import (
     Answered,
-    Failed,
     HeldBack,
-    Lost,
     ModelOutcome,
     Refused,
     ToolOutcome,
@@ -67,7 +67,15 @@ class Door:
         self._models = models
         self._relayer = None if relays is None else Relayer(relays)
 
-    async def tool_call(self, ctx: RunContext, path: StepPath, tool: str, arguments: str | JsonObject) -> ToolOutcome:
+    async def tool_call(
+        self,
+        ctx: RunContext,
+        path: StepPath,
+        tool: str,
+        arguments: str | JsonObject,
+        *,
+        planner: Integrity | None = None,
+    ) -> ToolOutcome:
         """Ask for a tool.  A step that the journal already has is answered from it, or recovered.
 
         Args:
@@ -75,6 +83,7 @@ class Door:
             path: the step's place in the run; the same on every replay.
             tool: the name that was asked for, known or not.
             arguments: a JSON object, or the text a model wrote for one.
+            planner: of whoever declares a plan, where that is not the run's agent.
 
         Raises:
             NondeterministicRun: the journal has another request at this path.
@@ -86,7 +95,8 @@ class Door:
         async with in_hand(ctx, path, patience_s=_patience_s(ctx, tool)):
             recorded = await current(ctx, path)
             if recorded is None:
-                ask = replace(self._ask(ctx, path, tool, args, complaint=complaint), request_digest=digest)
+                ask = self._ask(ctx, path, tool, args, complaint=complaint)
+                ask = replace(ask, request_digest=digest, planner=planner)
                 return await self._pass(ctx, ask, expect=None)
             if recorded.request_digest != digest:
                 return await self._other_request(ctx, recorded, tool, args)
@@ -152,7 +162,7 @@ class Door:
                 return refused(ask.path, deny)
             case Hold() as hold:
                 crash_point("after_held")
-                return _held(made, hold)
+                return held_back(made, hold)
             case Allow():
                 if ask.spec is None:
                     msg = f"The unknown tool {ask.tool!r} was allowed, which policy never does"
@@ -226,7 +236,7 @@ class Door:
             case Committed():
                 ctx.steps[step.path] = done
         crash_point("after_settled")
-        return _told(done, outcome.value)
+        return told(done, outcome.value)
 
     async def _settle_own_read(self, ctx: RunContext, step: Step, spec: ToolSpec, read: Known) -> ToolOutcome:
         from_read = recovering.ok_outcome(ctx, spec, step, read.value, how="read-as-fact")
@@ -237,7 +247,7 @@ class Door:
         spec = ctx.contract.tools.get(ToolName(step.name))
         match step.state:
             case StepState.OK | StepState.ERROR | StepState.UNKNOWN:
-                return _repeated(_told(step, ctx.payload(step.result_ref)))
+                return repeated(told(step, ctx.payload(step.result_ref)))
             case StepState.DENIED:
                 return refused_again(step, ctx.payload(step.detail_ref or step.args_ref))
             case StepState.HELD:
@@ -357,37 +367,5 @@ def _patience_s(ctx: RunContext, tool: str) -> float:
     return _PATIENCE_S + (spec.timeout_s * (1 + spec.retries.max) if spec is not None else 0.0)
 
 
-def _held(made: Decided, hold: Hold) -> HeldBack:
-    rules = ", ".join(dict.fromkeys(f"{reason.rule} ({reason.source})" for reason in hold.reasons))
-    approval_id = made.step.approval_id
-    return HeldBack(
-        path=made.step.path,
-        approval_id=approval_id,
-        reasons=hold.reasons,
-        message=f"A person must answer first: {rules}. Approval {approval_id}.",
-    )
-
-
 def _known(spec: ToolSpec, step: Step, value: Json) -> Known:
     return Known(value=value, label=label_at(label_output(value, spec, step=step.path), ""))
-
-
-def _told(step: Step, value: Json) -> ToolOutcome:
-    """What the caller learns of a step that came to an end."""
-    message = value.get("message") if isinstance(value, dict) else None
-    match step.state:
-        case StepState.OK if step.error == "output-invalid":
-            text = "The tool's answer broke its output schema and was quarantined; the call itself was done."
-            return Failed(path=step.path, error=step.error, message=text)
-        case StepState.OK:
-            return Answered(path=step.path, value=value)
-        case StepState.UNKNOWN:
-            text = f"Nobody can tell whether {step.name} happened ({message}). A person resolves it."
-            return Lost(path=step.path, message=text)
-        case _:
-            text = str(message) if message else "The tool's answer broke its output schema and was quarantined."
-            return Failed(path=step.path, error=step.error, message=text)
-
-
-def _repeated(outcome: ToolOutcome) -> ToolOutcome:
-    return replace(outcome, is_repeat=True) if isinstance(outcome, Answered) else outcome

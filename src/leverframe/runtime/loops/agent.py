@@ -1,10 +1,14 @@
 """Kind `agent`: model and tools in a loop until the model is done, or something stops it."""
 
+from collections.abc import Mapping
+
 from leverframe.core.canonical import decode, encode
+from leverframe.core.policy.plan_rules import planned_tools
 from leverframe.domain.calls import Message, OfferedTool, Role, ToolUse
 from leverframe.domain.errors import JsonInvalid
-from leverframe.domain.ids import StepPath, child_path
+from leverframe.domain.ids import StepPath, ToolName, child_path
 from leverframe.domain.json import Json
+from leverframe.domain.plans import DECLARE_PLAN
 from leverframe.domain.runs import StepState
 from leverframe.runtime.context import RunContext
 from leverframe.runtime.door import Door
@@ -16,7 +20,8 @@ from leverframe.runtime.schemas import schema_error
 
 async def run_agent(door: Door, ctx: RunContext) -> Advanced:
     """Advance the run until it ends or must wait.  Turn `i` is step `i`, its tool calls `i.0`, `i.1` and so on."""
-    tools = offered_tools(ctx)
+    # Kept here and not read off the journal: replay must offer at each turn what was offered then.
+    plan: Mapping[ToolName, int] | None = None
     messages = [
         Message(role=Role.SYSTEM, text=system_prompt(ctx)),
         Message(role=Role.USER, text=user_message(ctx)),
@@ -27,7 +32,7 @@ async def run_agent(door: Door, ctx: RunContext) -> Advanced:
         limit = over_total_time(ctx)
         if limit:
             return await fall_back(ctx, limit, "The run took longer than its contract allows.")
-        said = await door.model_call(ctx, path, tuple(messages), tools=tools)
+        said = await door.model_call(ctx, path, tuple(messages), tools=offered_tools(ctx, plan))
         if not isinstance(said, ModelSaid):
             return await model_stopped(ctx, said)
         if not said.tool_uses:
@@ -44,16 +49,25 @@ async def run_agent(door: Door, ctx: RunContext) -> Advanced:
                     return await fall_back(ctx, outcome.reason, outcome.message)
                 case _:
                     messages.append(_answer_message(use, outcome))
+            plan = declared(plan, use, outcome)
         turn += 1
 
 
-def offered_tools(ctx: RunContext) -> tuple[OfferedTool, ...]:
-    """The tools that the contract lets an agent ask for, in contract order."""
+def declared(plan: Mapping[ToolName, int] | None, use: ToolUse, outcome: ToolOutcome) -> Mapping[ToolName, int] | None:
+    """The plan after a call: that of a declaration that was let through, else the one from before."""
+    if use.name != DECLARE_PLAN or not isinstance(outcome, Answered) or not isinstance(outcome.value, Mapping):
+        return plan
+    return planned_tools(outcome.value)
+
+
+def offered_tools(ctx: RunContext, plan: Mapping[ToolName, int] | None = None) -> tuple[OfferedTool, ...]:
+    """The tools that the contract lets an agent ask for, in contract order; once there is a plan, those of the plan."""
     return tuple(
         OfferedTool(name=name, description=spec.description, input_schema=spec.input_schema)
         for name in ctx.contract.callable_tools()
         if (spec := ctx.contract.tools.get(name)) is not None
         and (not spec.environments or ctx.run.environment in spec.environments)
+        and (plan is None or ctx.policy.plan is None or name in plan or name == DECLARE_PLAN)
     )
 
 
