@@ -4,10 +4,12 @@ Knows: their schemas, which name the contract's own tools.  Never: lets a projec
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 from hashlib import sha256
 from typing import Final
 
 from leverframe.core import canonical
+from leverframe.domain.contracts import Contract
 from leverframe.domain.ids import Sha256, ToolName
 from leverframe.domain.json import Json, JsonObject
 from leverframe.domain.labels import Confidentiality, Integrity
@@ -21,6 +23,18 @@ _PLAN = (
     "Say which tools this run needs and how often each at most, before you read anything. Other calls wait for it."
     " Later the plan can only shrink: what goes beyond it waits for a person."
 )
+
+
+def with_built_in(contract: Contract) -> Contract:
+    """The contract with the tools of the runtime that it asks for; they are called like its own."""
+    if contract.plan is None:
+        return contract
+    return replace(
+        contract,
+        tools={**contract.tools, DECLARE_PLAN: plan_tool(contract.callable_tools(), contract.plan)},
+        allow_tools=(*contract.allow_tools, DECLARE_PLAN),
+        allow_sources={**contract.allow_sources, DECLARE_PLAN: contract.plan},
+    )
 
 
 def plan_tool(tools: Iterable[ToolName], source: SourceRef) -> ToolSpec:

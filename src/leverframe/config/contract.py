@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 
-from leverframe.config.built_in_tools import RESERVED, plan_tool
+from leverframe.config.built_in_tools import RESERVED, with_built_in
 from leverframe.config.conditions import ConditionReader
 from leverframe.config.contract_facts import Facts, read_facts
 from leverframe.config.contract_limits import read_admitted, read_budget, read_fallback, read_logging
@@ -27,7 +27,6 @@ from leverframe.domain.conditions import MapType
 from leverframe.domain.contracts import ChainStep, Contract, Enforce, LoggingRules, WorkflowKind
 from leverframe.domain.ids import EnvironmentName, Sha256, ToolName, WorkflowName
 from leverframe.domain.labels import INTEGRITY_WORDS
-from leverframe.domain.plans import DECLARE_PLAN
 from leverframe.domain.tools import ToolSpec
 
 DEFAULT_ENVIRONMENT = EnvironmentName("default")
@@ -121,16 +120,10 @@ def contract_of(
         if (content := around.files.read(name, Mark(name), around.findings)) is not None
     }
     enforce = Enforce(section.text("enforce", "full"))
-    plan = section.section("plan").place("declare").ref if section.section("plan").text("declare") == "true" else None
+    asked = section.section("plan")
+    plan = asked.place("declare").ref if asked.text("declare") == "true" else None
     text = policy_text(rules, allow, deny, budget, policy.provenance, enforce=enforce, is_planned=plan is not None)
-    tools = {name: tool.spec for name, tool in draft.tools.items()}
-    sources = {tool: at.ref for tool, at in policy.allow.items()}
-    if plan is not None:
-        held = {name for rule in rules if rule.approval is not None for name in rule.tools}
-        tools[DECLARE_PLAN] = plan_tool(dict.fromkeys((*allow, *(name for name in deny if name in held))), plan)
-        sources[DECLARE_PLAN] = plan
-        allow = (*allow, DECLARE_PLAN)
-    return Contract(
+    contract = Contract(
         workflow=draft.workflow,
         source=draft.at.ref,
         kind=draft.kind,
@@ -138,8 +131,8 @@ def contract_of(
         rules=rules,
         allow_tools=allow,
         deny_tools=deny,
-        tools=tools,
-        allow_sources=sources,
+        tools={name: tool.spec for name, tool in draft.tools.items()},
+        allow_sources={tool: at.ref for tool, at in policy.allow.items()},
         description=section.text("description"),
         owner=section.text("owner"),
         environments=draft.environments,
@@ -165,6 +158,7 @@ def contract_of(
         policy_digest=Sha256(sha256(text).hexdigest()),
         release_digest=release_digest(artifacts),
     )
+    return with_built_in(contract)
 
 
 def _named_tools(section: Section) -> tuple[str, ...]:
