@@ -2,7 +2,7 @@
 
 import base64
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any
@@ -17,6 +17,7 @@ from leverframe.core.redaction import redaction_of
 from leverframe.domain.evidence import Checkpoint, Disclosure, EntryDraft, EventType, TreeState, Withheld
 from leverframe.domain.ids import EntryId, RunId, TenantId
 from leverframe.domain.json import Json
+from leverframe.domain.records import replace
 from leverframe.sdk.onefile import verify_py
 from leverframe.sdk.report import Leaf
 from leverframe.signing.ed25519 import Ed25519FileSigner

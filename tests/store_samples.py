@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -43,6 +43,7 @@ from leverframe.domain.proposals import (
     PutStep,
     TakeReserves,
 )
+from leverframe.domain.records import replace
 from leverframe.domain.runs import Run, Step, StepKind, StepState
 from leverframe.ports.signing import Signer
 from leverframe.store import Store, open_sqlite

@@ -1,12 +1,11 @@
 """The contract of approvals: one row, compare-and-set, two clocks."""
 
-from dataclasses import replace
-
 import pytest
 
 from leverframe.domain.approvals import AnswerWord, ApprovalState
 from leverframe.domain.ids import ApprovalId, RunId, Sha256, TenantId
 from leverframe.domain.proposals import ApprovalUsable, MoveApproval, PutApproval
+from leverframe.domain.records import replace
 from tests.store_samples import (
     ACME,
     ACTION,

@@ -1,6 +1,5 @@
 """The contract of budget windows: reserve, settle, void."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,6 +15,7 @@ from leverframe.domain.proposals import (
     TakeReserves,
     VoidReserves,
 )
+from leverframe.domain.records import replace
 from tests.store_samples import ACME, GLOBEX, RUN, Bench, a_run, a_window, after, an_entry, taking
 
 WINDOW = WindowId("run/run_1")

@@ -1,7 +1,5 @@
 """The contract of the evidence log: leaves, tree, disclosures, retention."""
 
-from dataclasses import replace
-
 import msgspec
 import pytest
 
@@ -9,6 +7,7 @@ from leverframe.core import merkle
 from leverframe.domain.evidence import TreeState
 from leverframe.domain.ids import RunId, TenantId, WorkflowName
 from leverframe.domain.proposals import OpenRun, Proposal, PruneDisclosures, PutRun, RunIs
+from leverframe.domain.records import replace
 from leverframe.domain.runs import RunState
 from tests.store_samples import (
     ACME,

@@ -1,6 +1,5 @@
 """The contract of history: what counts, in which window and scope, and when nobody can know."""
 
-from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -19,6 +18,7 @@ from leverframe.domain.proposals import (
     PutOnceKey,
     PutValue,
 )
+from leverframe.domain.records import replace
 from leverframe.domain.runs import StepKind, StepState
 from tests.store_samples import (
     ACME,

@@ -1,12 +1,11 @@
 """The contract of the journal: runs, steps and the files of releases."""
 
-from dataclasses import replace
-
 import pytest
 
 from leverframe.domain.ids import ApprovalId, RuleId, RunId, Sha256, WorkflowName
 from leverframe.domain.money import MicroUsd
 from leverframe.domain.proposals import OpenRun, PutArtifact, PutRun, PutStep, RunIs
+from leverframe.domain.records import replace
 from leverframe.domain.runs import RunOutcome, RunState, StepKind, StepState
 from leverframe.ports.store import RunFilter
 from tests.store_samples import NOW, RUN, Bench, a_run, a_step, after, an_entry, new_step

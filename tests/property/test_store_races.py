@@ -5,7 +5,7 @@ Three writers on one file stand for three processes: each has its own connection
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from itertools import count
 from pathlib import Path
@@ -33,6 +33,7 @@ from leverframe.domain.proposals import (
     TakeReserves,
     VoidReserves,
 )
+from leverframe.domain.records import replace
 from leverframe.domain.runs import StepState
 from leverframe.store import Store, open_sqlite
 from tests.store_samples import ACME, NOW, REFUND, a_run, a_step, a_window, after, lookup, taking

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ from leverframe.domain.errors import ApprovalRefused, NotFound
 from leverframe.domain.ids import PrincipalId, TenantId
 from leverframe.domain.json import JsonObject
 from leverframe.domain.proposals import Proposal, PutKill, PutStep
+from leverframe.domain.records import replace
 from leverframe.domain.runs import RunOutcome, StepState
 from leverframe.runtime.amending import check_may_amend
 from leverframe.runtime.kills import KillAsk, clear, throw

@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from leverframe.domain.errors import CallDenied, Contended
 from leverframe.domain.ids import StepPath
 from leverframe.domain.json import JsonObject
 from leverframe.domain.proposals import Proposal, PutStep
+from leverframe.domain.records import replace
 from leverframe.domain.runs import RunOutcome, StepState
 from leverframe.runtime.loops.ending import Collected
 from leverframe.runtime.outcomes import Answered, HeldBack, Lost

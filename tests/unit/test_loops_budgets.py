@@ -1,6 +1,5 @@
 """Every limit of a run stops it by its declared fallback, with the limit's name, and never before it is used up."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +8,7 @@ from leverframe.domain.approvals import ApprovalState
 from leverframe.domain.budgets import BudgetUnit
 from leverframe.domain.json import JsonObject
 from leverframe.domain.proposals import Proposal, PutStep
+from leverframe.domain.records import replace
 from leverframe.domain.runs import RunOutcome, StepState
 from leverframe.runtime.loops.ending import Ended, Parked
 from leverframe.runtime.outcomes import Answered, Stopped

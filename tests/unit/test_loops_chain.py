@@ -1,6 +1,5 @@
 """Kind `chain`: a fixed list of steps; a parse, check or schema that fails ends the run by its fallback."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +8,7 @@ from leverframe.domain.budgets import BudgetUnit
 from leverframe.domain.errors import InputInvalid
 from leverframe.domain.json import Json
 from leverframe.domain.proposals import Proposal, PutStep
+from leverframe.domain.records import replace
 from leverframe.domain.runs import RunOutcome, RunState, StepKind, StepState
 from leverframe.runtime.loops.ending import Advanced, Busy, Ended, Parked
 from leverframe.testing import ScriptedModel, say

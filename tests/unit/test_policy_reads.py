@@ -1,6 +1,5 @@
 """What a decision asks the door to read: facts, history, labels, and the door's own reads."""
 
-from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -21,6 +20,7 @@ from leverframe.domain.contracts import FactSpec, PythonFact, ToolFact
 from leverframe.domain.ids import ToolName
 from leverframe.domain.labels import UNTRACED
 from leverframe.domain.policy import Allow, Decision, Deny, Hold, Then, Unreadable
+from leverframe.domain.records import replace
 from leverframe.domain.tools import EffectClass, OncePer, PythonOrigin, Reconcile
 from tests.policy_samples import (
     DRAFT,

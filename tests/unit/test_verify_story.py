@@ -4,12 +4,12 @@ Every bent log here is signed properly, so that only its meaning is wrong.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from leverframe.domain.evidence import EventType
+from leverframe.domain.records import replace
 from leverframe.sdk.report import BROKEN, OK
 from leverframe.sdk.verify import verify
 from tests.evidence_log import DECIDE_BY, DENIED, READ, START, WRITE, Log, honest

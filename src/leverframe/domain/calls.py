@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+import msgspec
+
 from leverframe.domain.contracts import ModelRef
 from leverframe.domain.ids import CallId, TenantId
 from leverframe.domain.json import Json, JsonObject
@@ -107,8 +109,7 @@ class ModelRequest:
     hints: Mapping[str, str] = field(default_factory=dict)  # workflow and turn, for a recorded provider
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelBound:
+class ModelBound(msgspec.Struct, frozen=True, kw_only=True):
     """The most that a model call can take: tokens counted from above, and their price."""
 
     input_tokens: int

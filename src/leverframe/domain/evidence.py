@@ -5,10 +5,12 @@ Knows: the types of entries and the fields of a leaf.  Never: encodes, hashes or
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
+
+import msgspec
 
 from leverframe.domain.ids import (
     ApprovalId,
@@ -117,8 +119,7 @@ EVENT_DOCS: Mapping[EventType, str] = MappingProxyType(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Disclosure:
+class Disclosure(msgspec.Struct, frozen=True, kw_only=True):
     """One salted value, stored apart from its leaf.  Made by `core.disclosures.seal`.
 
     `digest` is base64url(sha-256(base64url(JSON [salt, name, value]))), RFC 9901 section 4.2.3.  A redacted one is
@@ -156,8 +157,7 @@ class Withheld:
 DetailValue = str | int | bool | tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EntryDraft:
+class EntryDraft(msgspec.Struct, frozen=True, kw_only=True):
     """All that the runtime knows of an entry; the store's writer adds `run_seq` and the position in the tree.
 
     Every string here is logged in clear: an id, a hash or an enum without white space, at most 256 characters.
@@ -185,7 +185,7 @@ class EntryDraft:
     rule: RuleId | None = None
     decision: str = ""  # allow | hold | deny
     labels: Label | None = None
-    argument_labels: Mapping[str, Integrity] = field(default_factory=dict)
+    argument_labels: Mapping[str, Integrity] = msgspec.field(default_factory=dict)
     approval_id: ApprovalId | None = None
     release_digest: Sha256 | None = None
     provider: str = ""
@@ -195,7 +195,7 @@ class EntryDraft:
     output_tokens: int | None = None
     cost_microusd: MicroUsd | None = None
     outcome: str = ""
-    detail: Mapping[str, DetailValue] = field(default_factory=dict)
+    detail: Mapping[str, DetailValue] = msgspec.field(default_factory=dict)
     disclosures: tuple[Disclosure, ...] = ()
 
 

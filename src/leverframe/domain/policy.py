@@ -9,6 +9,8 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
+import msgspec
+
 from leverframe.domain.conditions import Expr, HistoryQuery
 from leverframe.domain.ids import ApprovalId, BudgetId, PrincipalId, RuleId, ToolName, WindowId
 from leverframe.domain.labels import Label
@@ -88,8 +90,7 @@ class Reason:
     is_unknown: bool = False  # matched because a value it needs could not be known
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reserve:
+class Reserve(msgspec.Struct, frozen=True, kw_only=True):
     """One window's part of a call's reservation; all of a call are taken or none."""
 
     window_id: WindowId
@@ -107,8 +108,7 @@ class HistoryGuard:
     queries: tuple[HistoryQuery, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Allow:
+class Allow(msgspec.Struct, frozen=True, kw_only=True):
     """The call may run, under these reservations and as long as the guards hold."""
 
     reasons: tuple[Reason, ...]

@@ -5,8 +5,9 @@ its own; a guard that fails rolls the savepoint back and says which.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
+
+import msgspec
 
 from leverframe.domain.approvals import Answer, Approval, ApprovalState
 from leverframe.domain.authority import ApiKey, BudgetRaise, KillSwitch
@@ -28,8 +29,7 @@ from leverframe.domain.policy import Reserve
 from leverframe.domain.runs import Run, RunState, Step, StepState
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HistoryLookup:
+class HistoryLookup(msgspec.Struct, frozen=True, kw_only=True):
     """One history query with the run it is asked for.
 
     Counts calls in flight, done, granted and `unknown`; not pending holds, denials, nor errors without effect.
@@ -49,8 +49,7 @@ class HistoryLookup:
 HistoryValues = Mapping[HistoryQuery, object]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HistoryStill:
+class HistoryStill(msgspec.Struct, frozen=True, kw_only=True):
     """Guard: asked again in the transaction, the history still gives the same decision.
 
     `holds` is a pure function of the new values; a closure over the question and the compiled policy.
@@ -60,16 +59,14 @@ class HistoryStill:
     holds: Callable[[HistoryValues], bool]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunIs:
+class RunIs(msgspec.Struct, frozen=True, kw_only=True):
     """Guard: the run is in this state."""
 
     run_id: RunId
     state: RunState
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ApprovalUsable:
+class ApprovalUsable(msgspec.Struct, frozen=True, kw_only=True):
     """Guard: granted, unused, within its clock, over this action."""
 
     approval_id: ApprovalId
@@ -77,8 +74,7 @@ class ApprovalUsable:
     now: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OnceFree:
+class OnceFree(msgspec.Struct, frozen=True, kw_only=True):
     """Guard: no other call of this business act since then (in flight, done, granted or unknown)."""
 
     tenant: TenantId
@@ -89,8 +85,7 @@ class OnceFree:
     path: StepPath
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AuthorityIs:
+class AuthorityIs(msgspec.Struct, frozen=True, kw_only=True):
     """Guard: nobody changed a key, a kill switch or a raised budget since this generation of `Authority` was read.
 
     It costs one comparison: the store reads the number once for all proposals of a transaction.
@@ -102,8 +97,7 @@ class AuthorityIs:
 Guard = HistoryStill | RunIs | ApprovalUsable | OnceFree | AuthorityIs
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OpenRun:
+class OpenRun(msgspec.Struct, frozen=True, kw_only=True):
     """A new run with its budget windows.
 
     Fails where `run.item` begins with "key:" and another run of that name, tenant, workflow and environment has not
@@ -114,24 +108,21 @@ class OpenRun:
     windows: tuple[Window, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PutRun:
+class PutRun(msgspec.Struct, frozen=True, kw_only=True):
     """Replace a run's row, if it is still in `expect`."""
 
     run: Run
     expect: RunState
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PutStep:
+class PutStep(msgspec.Struct, frozen=True, kw_only=True):
     """Write a step; `expect` None: it must not exist yet; else its state must be one of these."""
 
     step: Step
     expect: frozenset[StepState] | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PutValue:
+class PutValue(msgspec.Struct, frozen=True, kw_only=True):
     """One argument's value of a call, for history: an exact amount in millionths, and a keyed hash."""
 
     run_id: RunId
@@ -142,8 +133,7 @@ class PutValue:
     value_digest: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PutOnceKey:
+class PutOnceKey(msgspec.Struct, frozen=True, kw_only=True):
     """The business act that a call does, for `once_per`."""
 
     run_id: RunId
@@ -152,8 +142,7 @@ class PutOnceKey:
     key_digest: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EnsureWindow:
+class EnsureWindow(msgspec.Struct, frozen=True, kw_only=True):
     """A window that spans runs: made where it is missing; its limit, source and end follow the project's file.
 
     `window.settled` and `window.reserved` are not read: a new window begins empty and an old one keeps its books.
@@ -165,8 +154,7 @@ class EnsureWindow:
     resets_at: datetime | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TakeReserves:
+class TakeReserves(msgspec.Struct, frozen=True, kw_only=True):
     """Reserve in every window or in none; a window without room fails the proposal.
 
     Windows are those of the proposal's tenant: the run's own, and shared ones that `EnsureWindow` made.
@@ -178,8 +166,7 @@ class TakeReserves:
     reserves: tuple[Reserve, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SettleReserves:
+class SettleReserves(msgspec.Struct, frozen=True, kw_only=True):
     """Turn a reservation into spending, once.
 
     What `actual` does not name is settled as it was reserved, and what was at work (`in_flight`) as nothing.
@@ -189,8 +176,7 @@ class SettleReserves:
     actual: Mapping[tuple[WindowId, BudgetUnit], int]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SettleRun:
+class SettleRun(msgspec.Struct, frozen=True, kw_only=True):
     """Settle all that a run has open at its bound: its worker is dead, and what the calls took cannot be known.
 
     Whoever proposes it holds the run's claim, or the run has ended.
@@ -199,15 +185,13 @@ class SettleRun:
     run_id: RunId
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VoidReserves:
+class VoidReserves(msgspec.Struct, frozen=True, kw_only=True):
     """Give back a reservation whose call never left the process."""
 
     reservation_id: ReservationId
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SettleDirect:
+class SettleDirect(msgspec.Struct, frozen=True, kw_only=True):
     """Count something without reserving it first (the step counter, wall time): settled += amount, no room asked."""
 
     window_id: WindowId
@@ -215,15 +199,13 @@ class SettleDirect:
     amount: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PutApproval:
+class PutApproval(msgspec.Struct, frozen=True, kw_only=True):
     """A new approval."""
 
     approval: Approval
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AnswerApproval:
+class AnswerApproval(msgspec.Struct, frozen=True, kw_only=True):
     """Record one answer and the state it leads to, if the approval is still `pending` over this action.
 
     `answers_before` is how many answers the state was computed from: two who answer at once must both be counted.
@@ -237,8 +219,7 @@ class AnswerApproval:
     execute_by: datetime | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MoveApproval:
+class MoveApproval(msgspec.Struct, frozen=True, kw_only=True):
     """Compare-and-set of an approval's state (consumed, expired, cancelled, superseded)."""
 
     approval_id: ApprovalId
@@ -246,8 +227,7 @@ class MoveApproval:
     to: ApprovalState
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PutArtifact:
+class PutArtifact(msgspec.Struct, frozen=True, kw_only=True):
     """Keep the bytes of a file that a release is made of, by their digest.  A second time is nothing."""
 
     release_digest: Sha256
@@ -256,16 +236,14 @@ class PutArtifact:
     content: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PruneDisclosures:
+class PruneDisclosures(msgspec.Struct, frozen=True, kw_only=True):
     """Delete these disclosures (retention); their digests stay in the leaves, so every proof holds."""
 
     tenant: TenantId
     digests: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DestroyKey:
+class DestroyKey(msgspec.Struct, frozen=True, kw_only=True):
     """Erase a subject: delete these disclosures, the last that are left of them, and destroy the key that sealed them.
 
     Fails where more is left under that key than was named.  Goes with `disclosure.erased` entries that name every
@@ -279,23 +257,20 @@ class DestroyKey:
     run_id: RunId = RunId("")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PutKey:
+class PutKey(msgspec.Struct, frozen=True, kw_only=True):
     """Write an API key, or replace the one of its id.  Bumps the authority's generation by one."""
 
     key: ApiKey
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PutKill:
+class PutKill(msgspec.Struct, frozen=True, kw_only=True):
     """Throw a kill switch (`is_on`), or clear the one of its scope, name and tenant.  Bumps the generation by one."""
 
     kill: KillSwitch
     is_on: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PutRaise:
+class PutRaise(msgspec.Struct, frozen=True, kw_only=True):
     """Raise a budget for a while.  Bumps the authority's generation by one."""
 
     budget_raise: BudgetRaise
@@ -325,8 +300,7 @@ Change = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Proposal:
+class Proposal(msgspec.Struct, frozen=True, kw_only=True):
     """One unit of work for the writer: guards, then changes in order, then evidence entries in order.
 
     `is_durable`: the answer waits for the flush (writes, approvals, authority rows); else for visibility.
@@ -339,15 +313,13 @@ class Proposal:
     is_durable: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Committed:
+class Committed(msgspec.Struct, frozen=True, kw_only=True):
     """Done; `first_index` is the place of its first evidence entry in the tenant's tree, -1 without entries."""
 
     first_index: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GuardFailed:
+class GuardFailed(msgspec.Struct, frozen=True, kw_only=True):
     """Nothing of the proposal happened.  `guard` is the kind, e.g. "HistoryStill", "TakeReserves", "PutStep"."""
 
     guard: str

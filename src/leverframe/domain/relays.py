@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+import msgspec
+
 NO_NAMES: frozenset[str] = frozenset()
 
 
@@ -98,8 +100,7 @@ class RelayCall:
     keeps: frozenset[str] = NO_NAMES  # the state that the contract admitted and this call uses
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Usage:
+class Usage(msgspec.Struct, frozen=True, kw_only=True):
     """What a vendor says that a call took.
 
     `input_tokens` is all input: cached, cache-written and audio tokens are part of it.  `output_tokens` is all output:
@@ -122,8 +123,7 @@ class Usage:
 NO_USAGE = Usage(input_tokens=0, output_tokens=0)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RelayedToolUse:
+class RelayedToolUse(msgspec.Struct, frozen=True, kw_only=True):
     """A tool that the model asked for in a relayed answer; `arguments` is the text it wrote."""
 
     id: str
@@ -131,8 +131,7 @@ class RelayedToolUse:
     arguments: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RelayedAnswer:
+class RelayedAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """What a relayed answer said, for the record: of several choices the texts in their order, a blank line between.
 
     `is_cut`: more was said than the record takes.

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+import msgspec
+
 from leverframe.domain.ids import (
     ApprovalId,
     CallId,
@@ -94,8 +96,7 @@ class StepState(StrEnum):
     DENIED = "denied"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class Step(msgspec.Struct, frozen=True, kw_only=True):
     """One durable unit of a run.  `request_digest` is a keyed hash of the logical request.
 
     `args_ref`, `result_ref`: digests of the disclosures that hold the payloads (stored once, there).

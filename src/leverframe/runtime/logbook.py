@@ -7,7 +7,6 @@ Never: changes a proposal in any other way.
 
 import asyncio
 from contextlib import suppress
-from dataclasses import replace
 from datetime import datetime
 
 from leverframe import __version__
@@ -15,6 +14,7 @@ from leverframe.domain.errors import LeverframeError
 from leverframe.domain.evidence import DetailValue, EntryDraft, EventType
 from leverframe.domain.ids import TenantId
 from leverframe.domain.proposals import CommitResult, Committed, Proposal
+from leverframe.domain.records import replace
 from leverframe.ports.store import Writer
 from leverframe.runtime.mint import Mint
 

@@ -5,7 +5,7 @@ taken up by the caller.  The word settles the journal and the log; the money of 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from leverframe.core.approvals import APPROVER_ROLE
 from leverframe.core.policy import compile_contract
@@ -19,6 +19,7 @@ from leverframe.domain.json import Json
 from leverframe.domain.labels import Integrity
 from leverframe.domain.money import MicroUsd
 from leverframe.domain.proposals import GuardFailed, Proposal, PutStep
+from leverframe.domain.records import replace
 from leverframe.domain.runs import Run, RunOutcome, RunState, Step, StepState
 from leverframe.domain.tools import ToolSpec
 from leverframe.runtime.advance import Runner

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+import msgspec
+
 from leverframe.domain.authority import KillSwitch
 from leverframe.domain.budgets import BudgetUnit, Window
 from leverframe.domain.conditions import HistoryQuery
@@ -109,12 +111,11 @@ class Question:
     plan: PlanState | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelQuestion:
+class ModelQuestion(msgspec.Struct, frozen=True, kw_only=True):
     """One model call: it is bounded by budgets, kill switches, and whether the contract has a model at all."""
 
     model: str  # "openai/gpt-5-mini"
     run: RunFacts
     windows: tuple[Window, ...] = ()
-    cost: Mapping[BudgetUnit, int] = field(default_factory=dict)
+    cost: Mapping[BudgetUnit, int] = msgspec.field(default_factory=dict)
     killed: KillSwitch | None = None

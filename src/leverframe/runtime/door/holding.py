@@ -4,8 +4,6 @@ Knows: the two clocks of an approval and what each of its states means for the s
 approval; that is a person's, through `runtime.answers`.
 """
 
-from dataclasses import replace
-
 from leverframe.core.approvals import may_consume
 from leverframe.core.policy import Question
 from leverframe.domain.approvals import Answer, AnswerWord, Approval, ApprovalState
@@ -15,6 +13,7 @@ from leverframe.domain.ids import RuleId, StepPath, ToolName
 from leverframe.domain.json import Json
 from leverframe.domain.policy import Deny, Reason, SourceRef, Then
 from leverframe.domain.proposals import Change, Committed, GuardFailed, MoveApproval, Proposal, PutStep
+from leverframe.domain.records import replace
 from leverframe.domain.runs import Step, StepState
 from leverframe.runtime.context import RunContext
 from leverframe.runtime.door.asking import Ask, Loaded

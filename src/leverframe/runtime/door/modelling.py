@@ -4,8 +4,6 @@ Knows: which candidate of a tier is asked next, and what a crash in
 mid-call costs (its whole bound, since the vendor may bill for it).  Never: speaks a vendor's wire format.
 """
 
-from dataclasses import replace
-
 from leverframe.core.budgets import at_work
 from leverframe.core.canonical import decode, encode
 from leverframe.core.policy import ModelQuestion, decide
@@ -38,6 +36,7 @@ from leverframe.domain.proposals import (
     SettleReserves,
     TakeReserves,
 )
+from leverframe.domain.records import replace
 from leverframe.domain.runs import RunState, Step, StepKind, StepState
 from leverframe.ports.acting import ModelCaller
 from leverframe.ports.crash_points import crash_point

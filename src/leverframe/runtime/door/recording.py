@@ -4,7 +4,7 @@ Knows: which rows and entries each decision and each outcome writes, all in one 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from leverframe.core.disclosures import Placeholders, redact_json
@@ -36,6 +36,7 @@ from leverframe.domain.proposals import (
     SettleReserves,
     TakeReserves,
 )
+from leverframe.domain.records import replace
 from leverframe.domain.runs import RunState, Step, StepKind, StepState
 from leverframe.domain.tools import ToolSpec
 from leverframe.runtime.bookings import ensured, run_out, set_aside, spent, taken, told_would

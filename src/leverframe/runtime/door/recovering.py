@@ -6,7 +6,6 @@ Never: sends a write; it says whether the door may.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from datetime import timedelta
 
 from leverframe.domain.errors import Contended, LeverframeError
@@ -14,6 +13,7 @@ from leverframe.domain.ids import StepPath, ToolName, child_path
 from leverframe.domain.json import Json, JsonObject
 from leverframe.domain.policy import Fact, Known
 from leverframe.domain.proposals import GuardFailed, Proposal, PutStep
+from leverframe.domain.records import replace
 from leverframe.domain.runs import Step, StepKind, StepState
 from leverframe.domain.tools import EffectClass, Reconcile, ToolSpec
 from leverframe.runtime.context import RunContext

@@ -5,8 +5,9 @@ first; so none takes more than a ninth of a limit of money or a third of one of 
 Below a useful length the call is asked at that length, and policy refuses it.  Never: decides.
 """
 
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from leverframe.domain.budgets import BudgetUnit
 from leverframe.domain.calls import ModelBound
@@ -24,8 +25,7 @@ _SHARES_OF_MONEY: Final = 9
 _SHARES_OF_TOKENS: Final = 3
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Clamped:
+class Clamped(msgspec.Struct, frozen=True, kw_only=True):
     """The worst case of a call; `injected` is the maximum that is written into it, None where it keeps its own."""
 
     bound: ModelBound

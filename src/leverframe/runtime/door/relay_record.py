@@ -5,7 +5,6 @@ withheld from is recorded to the byte, and nothing of it stays in memory.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
@@ -29,6 +28,7 @@ from leverframe.domain.proposals import (
     SettleReserves,
     TakeReserves,
 )
+from leverframe.domain.records import replace
 from leverframe.domain.relays import RelayedAnswer
 from leverframe.domain.runs import RunState, Step, StepKind, StepState
 from leverframe.runtime.bookings import run_out, set_aside, told_would
@@ -43,8 +43,7 @@ _encode: Final = msgspec.json.Encoder(order="sorted").encode
 _COUNTED: Final = (BudgetUnit.MODEL_CALLS, BudgetUnit.STEPS)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settlement:
+class Settlement(msgspec.Struct, frozen=True, kw_only=True):
     """What became of an attempt.  `used` None: nobody can tell, and the whole bound is spent."""
 
     state: StepState
@@ -52,11 +51,10 @@ class Settlement:
     used: ModelBound | None
     error: str = ""
     answer: bytes = b"null"
-    detail: Mapping[str, DetailValue] = field(default_factory=dict)
+    detail: Mapping[str, DetailValue] = msgspec.field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """A decision about one candidate, with all that it rested on."""
 
     path: StepPath
@@ -71,8 +69,7 @@ class Decision:
     injected: int | None  # the maximum that is written into the call
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt:
+class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     """One call to one candidate, decided and on its way."""
 
     decision: Decision

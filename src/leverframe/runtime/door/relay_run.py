@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+import msgspec
+
 from leverframe.core.canonical import decode, encode
 from leverframe.core.disclosures import seal_bytes
 from leverframe.core.redaction import learn, may_withhold
@@ -30,8 +32,7 @@ _MOST_RECORDED_BYTES: Final = 1_048_576
 _TAGGED: Final = re.compile(r"(?:.*\.)?([0-9a-z]{8})-[0-9]+")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RelayAsk:
+class RelayAsk(msgspec.Struct, frozen=True, kw_only=True):
     """One relayed call as its surface read it.
 
     `candidates` are asked in order; `step` is the agent's own name for it, empty without one; `began_at` is when its
@@ -45,7 +46,7 @@ class RelayAsk:
     step: str = ""
     refused_as: str = ""  # of an observed workflow: why the call would have been refused unread
     lacks: tuple[str, ...] = ()  # and what its contract would have to admit: `pass_fields=novel`
-    headers: Mapping[str, str] = field(default_factory=dict)  # of the client, names in lower case
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)  # of the client, names in lower case
 
 
 @dataclass(slots=True, kw_only=True, eq=False)

@@ -8,8 +8,10 @@ Never: asks another candidate after the first byte has reached the client, or ke
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from leverframe.core.budgets import at_work
 from leverframe.core.policy import ModelQuestion, decide
@@ -21,6 +23,7 @@ from leverframe.domain.errors import CallDenied, Contended
 from leverframe.domain.ids import StepPath
 from leverframe.domain.policy import Allow, Deny, Hold
 from leverframe.domain.proposals import Committed, GuardFailed, Proposal
+from leverframe.domain.records import replace
 from leverframe.domain.relays import RelayRefusal
 from leverframe.domain.runs import Step
 from leverframe.ports.acting import ModelRelay
@@ -53,8 +56,7 @@ Denied = Refused | Stopped | Exhausted
 RelayOutcome = Relayed | Unanswered | Denied
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Way:
+class _Way(msgspec.Struct, frozen=True, kw_only=True):
     """Where one call stands: its step, and the candidate that is asked next."""
 
     path: StepPath
@@ -62,8 +64,7 @@ class _Way:
     earlier: Step | None  # the step as an earlier candidate left it
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Allowed:
+class _Allowed(msgspec.Struct, frozen=True, kw_only=True):
     attempt: Attempt
     deadline_s: float
 

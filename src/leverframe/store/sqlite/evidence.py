@@ -11,6 +11,8 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from leverframe.core import merkle
 from leverframe.core.leaves import encode_leaf
 from leverframe.domain.evidence import EntryDraft, TreeState
@@ -82,8 +84,7 @@ class _Mark:
     seqs: Mapping[tuple[TenantId, RunId], int]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Entry:
+class _Entry(msgspec.Struct, frozen=True, kw_only=True):
     """An entry that waits for the end of the transaction."""
 
     draft: EntryDraft

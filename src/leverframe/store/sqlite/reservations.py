@@ -5,7 +5,6 @@ Owner: budgets.  Writer: the store's writer.  Trust: trusted; whoever can edit t
 
 import sqlite3
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 
 import msgspec
 
@@ -44,8 +43,7 @@ _encode = msgspec.json.Encoder().encode
 _decode_amounts = msgspec.json.Decoder(Amounts).decode
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reservation:
+class Reservation(msgspec.Struct, frozen=True, kw_only=True):
     """What is set aside, and whether it still is: `open`, `settled` or `voided`."""
 
     amounts: Amounts
