@@ -21,6 +21,8 @@ from leverframe.runtime.run_limits import UNLIMITED
 
 # A reservation is refused by the store and never by these books, so their age costs at most a second look.
 _FRESH_S: Final = 0.1
+# Nobody is refused on older ones.  Of a burst each call would else read the same rows for itself.
+_OF_NOW_S: Final = 0.005
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +42,10 @@ class Books:
     def is_fresh(self, now: datetime, at: float) -> bool:
         """Whether a call may be decided on them."""
         return at - self.read_at < _FRESH_S and (self.until is None or now < self.until)
+
+    def is_of_now(self, settled_at: float, at: float) -> bool:
+        """Whether a call may be refused on them: nothing of the run was settled since."""
+        return at - self.read_at < _OF_NOW_S and self.read_at > settled_at
 
 
 async def read_books(ctx: RunContext, now: datetime, model: str) -> Books:

@@ -62,6 +62,8 @@ class RelayRun:
     is_over: bool = False
     is_overrun: bool = False  # a vendor took more than it declared: the run is to be stopped
     books: dict[str, Books] = field(default_factory=dict)
+    settled_at: float = -1.0  # when a call of it was settled last, on the monotonic clock
+    waiting: int = 0  # calls that wait for room
     _count: int = 0
 
     @property

@@ -41,6 +41,8 @@ _TRIES: Final = 4
 _DEADLINE_S: Final = 600.0
 # A call that finds its room taken by others that are on their way waits for one of them to end, and no longer.
 _WAIT_FOR_ROOM_S: Final = (0.008, 0.016)
+# So many of a run wait at once; of a larger burst the others are told at once that there is no room.
+_MOST_WAITING: Final = 24
 _NEXT_MAY_DO_BETTER: Final = frozenset({"connect", "429", "5xx", "timeout"})
 
 
@@ -120,11 +122,11 @@ class Relayer:
             )
             decision = _answer(run, question)
             if isinstance(decision, Deny) and (decision.exhausted or decision.stops_run):
-                if not is_asked_anew:
+                if not (is_asked_anew or books.is_of_now(run.settled_at, run.ctx.services.clock.monotonic())):
                     is_asked_anew = True
                     continue
-                if waits and _is_on_their_way(books, cost):
-                    await asyncio.sleep(waits.pop(0))
+                if waits and run.waiting < _MOST_WAITING and _is_on_their_way(books, cost):
+                    await _wait(run, waits.pop(0))
                     continue
             made = Decision(
                 path=way.path,
@@ -145,7 +147,8 @@ class Relayer:
                     return refused(way.path, decision)
                 run.used_at = run.ctx.services.clock.monotonic()
                 return _Allowed(attempt=attempt, deadline_s=_deadline_s(books))
-            lost, is_asked_anew, tries = failed.detail, True, tries - 1
+            run.books.pop(str(way.model), None)
+            lost, tries = failed.detail, tries - 1
         raise Contended(
             f"The call of {str(way.model)!r} in {run.ctx.run.run_id} lost against others (last: {lost}); it was not"
             " sent.",
@@ -197,11 +200,21 @@ class Relayer:
 async def _books(run: RelayRun, model: ModelRef, *, is_asked_anew: bool) -> Books:
     """The books of a moment ago, or of now."""
     services, name = run.ctx.services, str(model)
-    now = services.mint.now()
+    now, at = services.mint.now(), services.clock.monotonic()
     known = run.books.get(name)
-    if known is None or is_asked_anew or not known.is_fresh(now, services.clock.monotonic()):
+    is_old = known is not None and is_asked_anew and not known.is_of_now(run.settled_at, at)
+    if known is None or is_old or not known.is_fresh(now, at):
         known = run.books[name] = await read_books(run.ctx, now, name)
     return known
+
+
+async def _wait(run: RelayRun, seconds: float) -> None:
+    """Wait for room that others have set aside."""
+    run.waiting += 1
+    try:
+        await asyncio.sleep(seconds)
+    finally:
+        run.waiting -= 1
 
 
 def _cost(clamped: Clamped, way: _Way) -> dict[BudgetUnit, int]:
