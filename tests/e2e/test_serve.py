@@ -13,19 +13,12 @@ from tests.served import CONTRACT, ServedDesk, served_desk
 from tests.waiting import until
 
 # gpt-4 is $30 and $60 a million tokens: 100 in and 100 out are $0.009.
-# As long as the 100 tokens that the vendor bills for it: no vendor bills more tokens than it was sent bytes.
-LONG = [{"role": "user", "content": "Hello " * 20}]
 CENT_CAP = "budgets: [{tenant: default, window: day, max_usd: 0.10}]"
 
 
 def rows(desk: ServedDesk, sql: str) -> list[tuple[object, ...]]:
     with closing(sqlite3.connect(f"file:{desk.folder}/.leverframe/leverframe.db?mode=ro", uri=True)) as store:
         return store.execute(sql).fetchall()
-
-
-def spent_usd(desk: ServedDesk) -> float:
-    served = desk.vendor.served
-    return (served.input_tokens * 30 + served.output_tokens * 60) / 1_000_000
 
 
 @pytest.fixture(scope="module")
@@ -177,33 +170,6 @@ def test_a_run_is_opened_for_an_agent_read_ended_and_judged(desk: ServedDesk) ->
     assert (seen["state"], [one["amendment"] for one in seen["amended"]]) == ("ended", ["reworked"])
     assert desk.ask(f"/api/v1/runs/{run_id}", None, key=desk.key, method="GET").status == 404
     desk.verified()
-
-
-@pytest.mark.parametrize("workers", ["1", "3"])
-@pytest.mark.parametrize("form", ["plain", "stream"])
-def test_a_burst_never_spends_more_than_the_cap(tmp_path: Path, workers: str, form: str) -> None:
-    with served_desk(tmp_path, CONTRACT, CENT_CAP, words=("--workers", workers)) as desk:
-        desk.vendor.manner.input_tokens = desk.vendor.manner.output_tokens = 100
-
-        with ThreadPoolExecutor(64) as pool:
-            calls = [pool.submit(desk.chat, stream=form == "stream", max_tokens=100, messages=LONG) for _ in range(100)]
-            statuses = [call.result().status for call in calls]
-
-        assert set(statuses) <= {200, 429}, statuses
-        assert statuses.count(200) >= 1
-        assert spent_usd(desk) <= 0.10
-        desk.verified()
-
-
-def test_without_a_maximum_of_the_client_nine_of_ten_affordable_calls_pass(tmp_path: Path) -> None:
-    with served_desk(tmp_path, CONTRACT, CENT_CAP) as desk:
-        desk.vendor.manner.input_tokens = desk.vendor.manner.output_tokens = 100
-
-        with ThreadPoolExecutor(64) as pool:
-            statuses = [call.result().status for call in [pool.submit(desk.chat, messages=LONG) for _ in range(60)]]
-
-        assert statuses.count(200) >= 9
-        assert spent_usd(desk) <= 0.10
 
 
 @pytest.mark.parametrize("workers", ["1", "3"])
