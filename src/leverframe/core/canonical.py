@@ -20,6 +20,7 @@ from leverframe.domain.json import Json
 MAX_DEPTH: Final = 128
 """Arrays and objects within one another; deeper ones are refused, so that no value exhausts a later walk."""
 
+_AS_THEY_ARE: Final = frozenset({str, int, bool, type(None)})
 _ENCODER = msgspec.json.Encoder(order="sorted", decimal_format="number")
 
 
@@ -69,7 +70,27 @@ def encode(value: Json) -> bytes:
 
 
 def _plain(value: object, levels: int) -> object:
-    """Copy into dicts and lists, refusing what the encoder would quietly turn into something else."""
+    """Copy into dicts and lists, refusing what the encoder would quietly turn into something else.
+
+    Nearly every value is of a type that needs no more than to be seen; every call of a tool is written several times.
+    """
+    kind = type(value)
+    if kind in _AS_THEY_ARE:
+        return value
+    if levels and kind is dict:
+        return {
+            key if type(key) is str else _key(key): item if type(item) in _AS_THEY_ARE else _plain(item, levels - 1)
+            for key, item in value.items()  # type: ignore[attr-defined]  # a dict, which `kind is dict` does not tell
+        }
+    if levels and kind is list:
+        return [
+            item if type(item) in _AS_THEY_ARE else _plain(item, levels - 1)
+            for item in value  # type: ignore[attr-defined]  # a list, likewise
+        ]
+    return _rarer(value, levels)
+
+
+def _rarer(value: object, levels: int) -> object:
     match value:
         case str() | None:
             return value
