@@ -8,22 +8,38 @@ refused argument may be personal.
 from collections.abc import Mapping
 from decimal import Decimal
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 import jsonschema_rs
 
 from leverframe.core import canonical
 from leverframe.domain.json import Json, JsonObject
 
+_MOST_OBJECTS: Final = 4_096
+_BY_OBJECT: dict[int, tuple[JsonObject, jsonschema_rs.Validator]] = {}
+
 
 def schema_error(schema: JsonObject | None, value: Json) -> str:
     """Why `value` breaks `schema`, with the JSON pointer of the place; empty where it does not, or without a schema."""
     if schema is None:
         return ""
-    validator = _validator(canonical.encode(schema))
+    validator = _compiled(schema)
     if validator.is_valid(value):
         return ""
     return "; ".join(_sentence(error) for _, error in zip(range(3), validator.iter_errors(value), strict=False))
+
+
+def _compiled(schema: JsonObject) -> jsonschema_rs.Validator:
+    """The validator of a schema, found again by the object itself: writing it out would cost more than the check."""
+    known = _BY_OBJECT.get(id(schema))
+    # What is kept keeps its schema, so that no other object can get its id.
+    if known is not None and known[0] is schema:
+        return known[1]
+    validator = _validator(canonical.encode(schema))
+    if len(_BY_OBJECT) >= _MOST_OBJECTS:
+        del _BY_OBJECT[next(iter(_BY_OBJECT))]
+    _BY_OBJECT[id(schema)] = schema, validator
+    return validator
 
 
 @lru_cache(maxsize=1024)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from leverframe.core.policy import Asker, decide
 from leverframe.core.provenance import label_at, label_output
 from leverframe.domain.approvals import Approval
-from leverframe.domain.budgets import BudgetUnit
+from leverframe.domain.budgets import BudgetUnit, Window
 from leverframe.domain.calls import Message, OfferedTool, ToolOk
 from leverframe.domain.contracts import ToolFact
 from leverframe.domain.errors import CallDenied, Contended, NondeterministicRun, ProviderUnavailable
@@ -19,7 +19,7 @@ from leverframe.domain.labels import Integrity
 from leverframe.domain.pins import Closed
 from leverframe.domain.policy import Allow, Deny, Fact, Hold, Known, Unreadable
 from leverframe.domain.proposals import Committed, GuardFailed
-from leverframe.domain.runs import Step, StepKind, StepState
+from leverframe.domain.runs import Step, StepState
 from leverframe.domain.tools import ToolSpec
 from leverframe.ports.acting import ModelCaller, ModelRelay, ToolExecutor
 from leverframe.ports.crash_points import crash_point
@@ -171,7 +171,7 @@ class Door:
                     return await self._settle_own_read(ctx, made.step, ask.spec, loaded.own_read)
                 if made.step.state is StepState.INTENDED:
                     crash_point("after_intended")
-                return await self._act(ctx, made.step, ask.spec, ask.args, wall_s=await _wall_s(ctx, made.step))
+                return await self._act(ctx, made.step, ask.spec, ask.args, wall_s=_wall_s(loaded.question.windows))
 
     async def _decide(self, ctx: RunContext, ask: Ask, expect: frozenset[StepState] | None) -> tuple[Decided, Loaded]:
         """Rooms 2 to 4, again as long as a guard fails, three times at most."""
@@ -352,13 +352,9 @@ class Door:
         return read
 
 
-async def _wall_s(ctx: RunContext, step: Step) -> float:
-    """What the run's wall clock has left for a call; the door's own reads are not timed by it."""
-    if step.kind is StepKind.FACT:
-        return math.inf
-    return min(
-        (one.left / 1_000_000 for one in await ctx.run_windows() if one.unit is BudgetUnit.WALL_US), default=math.inf
-    )
+def _wall_s(windows: tuple[Window, ...]) -> float:
+    """What the run's wall clock has left for a call; the door's own reads have no such window."""
+    return min((one.left / 1_000_000 for one in windows if one.unit is BudgetUnit.WALL_US), default=math.inf)
 
 
 def _patience_s(ctx: RunContext, tool: str) -> float:
