@@ -163,6 +163,40 @@ def test_a_client_lists_what_its_contract_allows_and_nothing_else(project: Path,
     assert tools[2]["annotations"]["destructiveHint"] is True
 
 
+def test_a_list_that_is_kept_is_the_list_that_was_checked_and_names_who_went_missing_since(
+    project: Path, era: str
+) -> None:
+    async def act(agent: Agent, _: Assembly) -> list[Result]:
+        found = [(await agent.ask("tools/list"))["result"] for _ in range(2)]
+        (project / "mcp_shop.py").write_text("import sys; sys.exit('gone for good')")
+        await agent.call("shop.lookup")
+        found.append((await agent.ask("tools/list"))["result"])
+        return found
+
+    first, second, third = play(project, era, act)
+
+    assert second == first
+    assert third["tools"] == first["tools"]
+    assert "gone for good" in third["_meta"]["leverframe.dev/unavailable"]["shop"]
+
+
+def test_a_header_that_says_other_than_the_argument_stops_the_call(project: Path) -> None:
+    spec = json.loads((project / "tools" / "shop.lookup.yaml").read_text())
+    spec["input"] = {"type": "object", "properties": {"region": {"type": "string", "x-mcp-header": "Region"}}}
+    (project / "tools" / "shop.lookup.yaml").write_text(json.dumps(spec))
+
+    async def act(agent: Agent, _: Assembly) -> list[httpx2.Response]:
+        asked = {"name": "shop.lookup", "arguments": {"region": "eu"}}
+        headers: list[dict[str, str]] = [{"Mcp-Param-Region": "us"}, {}, {"Mcp-Param-Region": "eu"}]
+        return [await agent.post("tools/call", asked, **one) for one in headers]
+
+    wrong, missing, right = play(project, MODERN, act)
+
+    assert (wrong.status_code, missing.status_code, right.status_code) == (400, 400, 200)
+    assert "Region" in wrong.json()["error"]["message"]
+    assert right.json()["result"]["isError"] is False
+
+
 def test_a_call_reaches_the_server_and_its_answer_comes_back(project: Path, era: str) -> None:
     async def act(agent: Agent, _: Assembly) -> Result:
         return await agent.call("shop.lookup", order_id="#W1")

@@ -19,6 +19,7 @@ from starlette.types import Receive, Scope, Send
 from leverframe.domain.errors import AuthRefused
 from leverframe.mcp.guests import ApprovalUrl, Guests
 from leverframe.mcp.server import GUEST, AgentServer
+from leverframe.mcp.tool_lists import writing_lists
 from leverframe.ports.upstreams import Upstreams
 
 METADATA_PATH: Final = "/.well-known/oauth-protected-resource/mcp"
@@ -66,7 +67,7 @@ class McpApp:
             ],
         )
         self._manager = StreamableHTTPSessionManager(
-            AgentServer(upstreams, approval_url).build(),
+            AgentServer(upstreams, approval_url, has_sessions=keeps_sessions).build(),
             security_settings=self._security,
             stateless=not keeps_sessions,
             max_request_body_size=_MAX_BODY_BYTES,
@@ -100,7 +101,8 @@ class McpApp:
         user = AuthenticatedUser(AccessToken(token="", client_id=guest.name, scopes=[]))
         # What the credential was is of no use to anything behind this line.
         kept = [(name, value) for name, value in scope["headers"] if name.lower() not in _CREDENTIALS]
-        await self._manager.handle_request({**scope, "headers": kept, "user": user, GUEST: guest}, receive, send)
+        inner = {**scope, "headers": kept, "user": user, GUEST: guest}
+        await self._manager.handle_request(inner, receive, writing_lists(inner, send))
 
     def _base(self, scope: Scope) -> str:
         host = dict(scope["headers"]).get(b"host", b"").decode("latin-1")

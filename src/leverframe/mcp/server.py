@@ -4,18 +4,22 @@ from typing import Final
 
 import mcp_types as types
 from mcp.server.caching import CacheableMethod, CacheHint
+from mcp.server.context import CallNext
 from mcp.server.lowlevel.server import Server
 from mcp.shared.exceptions import MCPError
+from mcp.shared.inbound import validate_mcp_param_headers
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from leverframe import __version__
 from leverframe.domain.errors import LeverframeError
 from leverframe.domain.json import JsonObject
-from leverframe.domain.tools import McpPart
+from leverframe.domain.tools import McpPart, ToolSpec
 from leverframe.mcp.calls import Asking, called, done, problem, required
 from leverframe.mcp.catalog import catalog, owner_of
 from leverframe.mcp.guests import ApprovalUrl, Guest
 from leverframe.mcp.rendering import COMPLETE, META, listed_specs, part_of, refusal, tool_of
 from leverframe.mcp.talk import Context, Talk
+from leverframe.mcp.tool_lists import ToolLists, beside
 from leverframe.mcp.values import PlainJson, exact_object, plain
 from leverframe.ports.conversation import Unanswerable
 from leverframe.ports.upstreams import Listing, Upstreams, UpstreamState, UpstreamStatus
@@ -40,17 +44,19 @@ _CACHED: Final[tuple[CacheableMethod, ...]] = (
 class AgentServer:
     """The handlers.  One for a process; what a request may see is its guest's run."""
 
-    def __init__(self, upstreams: Upstreams, approval_url: ApprovalUrl) -> None:
+    def __init__(self, upstreams: Upstreams, approval_url: ApprovalUrl, *, has_sessions: bool) -> None:
         self._upstreams = upstreams
         self._approval_url = approval_url
         self._levels: dict[str, str] = {}  # by session: the lowest level of log lines that it asked for
-        self._tools: dict[str, list[dict[str, PlainJson]]] = {}  # by policy: what `tools/list` says
+        self._tool_lists = ToolLists(has_sessions=has_sessions)
 
     def build(self) -> Server[PlainJson]:
         """The package's server with these handlers."""
         server: Server[PlainJson] = Server(
             "leverframe",
             version=__version__,
+            # Its own look at the headers would list every tool for each call; `_call_tool` has the one schema at hand.
+            get_tool_input_schema=_no_schema,
             cache_hints={method: CacheHint(ttl_ms=_FRESH_MS, scope="private") for method in _CACHED},
             on_list_tools=self._list_tools,
             on_call_tool=self._call_tool,
@@ -62,18 +68,21 @@ class AgentServer:
             on_completion=self._complete,
         )
         server.add_request_handler("logging/setLevel", types.SetLevelRequestParams, self._set_level)
-        # Its spans would be beside ours, for each message.
-        server.middleware.clear()
+        # In place of its spans, which would be beside ours, for each message.
+        server.middleware[:] = [self._listed]
         return server
+
+    async def _listed(self, ctx: Context, call_next: CallNext) -> PlainJson:
+        context = ctx
+        if context.method != "tools/list":
+            return await call_next(context)
+        run = await _run(context)
+        return await self._tool_lists.answer(context, run.ctx.contract, self._missing(), call_next)
 
     async def _list_tools(self, context: Context, params: types.PaginatedRequestParams | None) -> PlainJson:
         del params
         run = await _run(context)
-        contract = run.ctx.contract
-        tools = self._tools.get(contract.policy_digest)
-        if tools is None:
-            tools = self._tools[contract.policy_digest] = [tool_of(spec) for spec in listed_specs(contract)]
-        return {**COMPLETE, "tools": tools, **self._troubles()}
+        return {**COMPLETE, "tools": [tool_of(spec) for spec in listed_specs(run.ctx.contract)]}
 
     async def _call_tool(self, context: Context, params: types.CallToolRequestParams) -> PlainJson:
         run = await _run(context)
@@ -81,6 +90,8 @@ class AgentServer:
         spec = asking.spec(params.name)
         if spec is not None and part_of(spec) is not McpPart.TOOL:
             return refusal(f"{params.name!r} is no tool that an agent calls.", "denied")
+        if spec is not None and context.protocol_version in MODERN_PROTOCOL_VERSIONS:
+            _check_headers(context, spec, params)
         try:
             return await called(asking, params.name, exact_object(params.arguments or {}))
         except LeverframeError as err:
@@ -94,7 +105,7 @@ class AgentServer:
             run = await _run(context)
             found = await catalog(self._upstreams, run.ctx.contract, listing, run.ctx.run.tenant)
             entries = [plain(one) for one in found.entries]
-            return {**COMPLETE, listing.value: entries, **_troubles(found.missing)}
+            return {**COMPLETE, listing.value: entries, **beside(found.missing)}
 
         return handler
 
@@ -165,13 +176,8 @@ class AgentServer:
             approval_url=self._approval_url,
         )
 
-    def _troubles(self) -> dict[str, PlainJson]:
-        return _troubles({one.server: one.reason for one in self._upstreams.statuses().values() if _is_missing(one)})
-
-
-def _troubles(missing: "dict[str, str] | PlainJson") -> dict[str, PlainJson]:
-    """The servers that are missing, by name, beside the list that they are missing from."""
-    return {"_meta": {f"{META}unavailable": dict(missing)}} if missing else {}
+    def _missing(self) -> dict[str, str]:
+        return {one.server: one.reason for one in self._upstreams.statuses().values() if _is_missing(one)}
 
 
 def _is_missing(one: UpstreamStatus) -> bool:
@@ -188,6 +194,18 @@ async def _run(context: Context) -> OutsideRun:
         return await guest.run()
     except LeverframeError as err:
         raise MCPError(types.INVALID_REQUEST, f"{err.message}  {err.next_move}".strip()) from err
+
+
+def _no_schema(_: str) -> None:
+    return None
+
+
+def _check_headers(context: Context, spec: ToolSpec, params: types.CallToolRequestParams) -> None:
+    """Refuse a call whose headers say other than its arguments: a proxy on the way decided by them."""
+    headers = context.request.headers if context.request is not None else {}
+    fault = validate_mcp_param_headers(spec.input_schema, params.arguments or {}, headers)
+    if fault is not None:
+        raise MCPError(fault.code, fault.message, fault.data)
 
 
 def _session(context: Context) -> str:
