@@ -10,10 +10,12 @@ from bench.gateway.area import measure as measure_gateway
 from bench.gateway.wires import measure as measure_wires
 from bench.machine import machine
 from bench.report import Row, keep, table
+from bench.tools.area import measure as measure_tools
 
 AREAS: Mapping[str, Callable[[Path], list[Row]]] = {
     "core": measure_core,
     "gateway": measure_gateway,
+    "tools": measure_tools,
     "wires": measure_wires,
 }
 
