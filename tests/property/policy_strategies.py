@@ -160,6 +160,7 @@ def rules(draw: st.DrawFn, conditions: st.SearchStrategy[Expr]) -> tuple[Rule, .
                 when=draw(st.one_of(st.none(), TAME, TAME, conditions)),
                 threshold_usd=draw(st.one_of(st.none(), LIMITS)),
                 approval=draw(st.one_of(st.none(), REQUIREMENTS)) if then is Then.HOLD else None,
+                only_narrows=draw(often(False, True)),
             )
         )
     return tuple(found)

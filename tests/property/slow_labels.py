@@ -73,7 +73,9 @@ def _is_empty(value: object) -> bool:
 
 def _is_bounded(name: str, of_tool: Sequence[Rule]) -> bool:
     """Whether a threshold stands over the amounts, or a rule's condition reads this one's value."""
-    return any(rule.threshold_usd is not None or _reads(rule.when, name) for rule in of_tool)
+    return any(
+        not rule.only_narrows and (rule.threshold_usd is not None or _reads(rule.when, name)) for rule in of_tool
+    )
 
 
 def _reads(when: Expr | None, name: str) -> bool:

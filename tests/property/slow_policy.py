@@ -108,7 +108,9 @@ def _people(question: Question, policy: SlowPolicy, spec: ToolSpec) -> SlowDecis
     reasons: set[str] = {"allow_tools"} if is_listed else set()
     if is_listed and allowing:
         reasons = set(true_ones)
-        if not true_ones and not held.rules and "no-allow-rule" not in granted:
+        standing = held.rules - slow_labels(question, spec, policy.provenance, _of_tool(policy, spec)).keys()
+        standing -= {rule.id for rule in _of_tool(policy, spec) if rule.only_narrows}
+        if not true_ones and not standing and "no-allow-rule" not in granted:
             return _deny({"no-allow-rule"})
         if not true_ones:
             held.rules.add("no-allow-rule")

@@ -83,7 +83,9 @@ def test_cedar_answers_as_we_do(conditions: st.SearchStrategy[Expr], data: st.Da
 def test_what_was_exported_imports_as_rules_that_decide_alike(
     conditions: st.SearchStrategy[Expr], data: st.DataObject
 ) -> None:
-    policy, _ = data.draw(policies(conditions))
+    policy, written = data.draw(policies(conditions))
+    # A contract has no words for a hold that stands in for no allow rule: overlays make them.
+    assume(not any(one.only_narrows for one in written.rules))
     export = exported(policy)
     assume(export is not None)
     assert export is not None
@@ -91,7 +93,9 @@ def test_what_was_exported_imports_as_rules_that_decide_alike(
     back = import_policies(json.loads(cedarpy.policies_to_json_str(export.text)), file="exported.cedar")
 
     tools = {name: plan.spec for name, plan in policy.plans.items()}
-    again = compile_policy(back.rules, back.allow_tools, tools, held_tools=back.held_tools)
+    again = compile_policy(
+        back.rules, back.allow_tools, tools, held_tools=back.held_tools, provenance=written.provenance
+    )
     for _ in range(2):
         drawn = data.draw(st.one_of(questions(policy), typed_questions(policy)))
         question = replace(drawn, granted=None, asker=Asker.AGENT, closed=None, killed=None)

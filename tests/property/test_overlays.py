@@ -20,6 +20,7 @@ from leverframe.core.policy import GrantedApproval, Question, compile_contract, 
 from leverframe.domain.contracts import Contract, McpServer
 from leverframe.domain.ids import ApprovalId, EnvironmentName, ToolName
 from leverframe.domain.json import JsonObject
+from leverframe.domain.labels import Confidentiality, Integrity, Label
 from leverframe.domain.policy import Allow, ApprovalRequirement, Decision, Deny, Hold, SourceRef
 from tests.config_samples import write_files
 from tests.policy_samples import RUN
@@ -77,6 +78,10 @@ def policies(draw: st.DrawFn, prefix: str) -> dict[str, str]:
     for key in ("allow_tools", "deny_tools"):
         if draw(st.booleans()):
             policy[key] = f"[{', '.join(draw(some_tools))}]"
+    if draw(st.booleans()):
+        policy["provenance"] = draw(
+            st.sampled_from(["{amounts: off, because: a test}", "{amounts: hold}", "{amounts: deny}"])
+        )
     budget = {
         key: str(draw(st.integers(0, 9)))
         for key in ("max_tool_calls", "max_usd", "max_model_calls")
@@ -143,10 +148,11 @@ def decisions(base: Contract, narrowed: Contract) -> Iterator[tuple[Decision, De
     grants = (None, GrantedApproval(approval_id=ApprovalId("apr_1"), rules=rules))
     for name, args, grant in itertools.product(TOOLS, ARGS, grants):
         tool = ToolName(name)
-        question = Question(tool=tool, spec=base.tools.get(tool), args=args, run=RUN, granted=grant)
+        question = Question(tool=tool, spec=base.tools.get(tool), args=args, run=RUN, granted=grant, union=SEEN)
         yield decide(question, policies_of[0]), decide(question, policies_of[1]), question
 
 
+SEEN = Label(integrity=Integrity.THIRD_PARTY, confidentiality=Confidentiality.TENANT)
 RANK = {Deny: 0, Hold: 1, Allow: 2}
 
 

@@ -6,12 +6,14 @@ from pathlib import Path
 import pytest
 
 from leverframe.config.project import load_project, load_project_lenient
+from leverframe.core.policy import Question, compile_contract, decide
 from leverframe.domain.budgets import BudgetUnit
 from leverframe.domain.contracts import Contract
 from leverframe.domain.errors import Problem
-from leverframe.domain.ids import EnvironmentName, WorkflowName
-from leverframe.domain.policy import Then
+from leverframe.domain.ids import EnvironmentName, ToolName, WorkflowName
+from leverframe.domain.policy import Decision, Deny, Hold, Then
 from tests.config_samples import SMALL, told, write_files
+from tests.policy_samples import RUN
 
 PROD = "environments/prod.yaml"
 BASE = """\
@@ -108,6 +110,40 @@ def test_a_row_for_an_allowed_tool_is_a_narrowing(tmp_path: Path) -> None:
     assert told(problems) == []
     assert prod is not None
     assert any(rule.then is Then.HOLD and "lookup_order" in rule.tools for rule in prod.rules)
+
+
+ONLY_SMALL = BASE.replace(
+    "rules: [{", "rules: [{id: small, then: allow, tools: [issue_refund], when: args.amount_usd < 20}, {"
+)
+
+
+@pytest.mark.parametrize(
+    "overlay",
+    [
+        "approval: {required_for: [{tool: issue_refund, threshold_usd: 20}]}\n",
+        "policy: {deny_tools: [issue_refund]}\napproval: {required_for: [{tool: issue_refund}]}\n",
+        "policy: {rules: [{id: ask, then: hold, tools: [issue_refund]}]}\n",
+    ],
+)
+@pytest.mark.parametrize(("amount", "asked"), [("30", Deny), ("60", Hold)])
+def test_what_an_overlay_holds_does_not_lift_what_its_contract_denies(
+    tmp_path: Path, overlay: str, amount: str, asked: type[Decision]
+) -> None:
+    prod, problems = loaded(tmp_path, overlay, ONLY_SMALL)
+    assert told(problems) == []
+    assert prod is not None
+    refund = ToolName("issue_refund")
+    question = Question(
+        tool=refund, spec=prod.tools[refund], args={"order_id": "#W1", "amount_usd": Decimal(amount)}, run=RUN
+    )
+
+    assert type(decide(question, compile_contract(prod))) is asked
+
+
+def test_a_first_row_in_an_overlay_has_no_longer_clocks_than_none(tmp_path: Path) -> None:
+    _, problems = loaded(tmp_path, "approval: {required_for: [{tool: lookup_order, execute_within: 24h}]}\n")
+
+    assert told(problems) == [f"{PROD}:1:48 overlay-widens"]
 
 
 def test_rules_of_an_overlay_are_added(tmp_path: Path) -> None:

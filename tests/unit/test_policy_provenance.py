@@ -1,5 +1,6 @@
 """The default rules on where the values of a call come from."""
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -163,3 +164,22 @@ def test_after_public_text_alone_only_a_link_is_asked_about(text: str, expected:
     )
 
     assert rules_of({"to": "anyone", "text": text}, public, spec=loose)[1] == expected
+
+
+def test_a_value_from_nowhere_makes_no_hold_of_what_is_denied() -> None:
+    spec = tool(SEND, EffectClass.IRREVERSIBLE, args=ARGS)
+    small = rule("small", Then.ALLOW, when="args.usd < 20", tools=(SEND,))
+    policy = compile_policy([small], [SEND], {SEND: spec})
+    args: JsonObject = {"to": "eve@elsewhere.example", "usd": 30}
+    question = Question(tool=SEND, spec=spec, args=args, run=RUN, union=SEEN.union)
+
+    assert isinstance(decide(question, policy), Deny)
+
+
+def test_a_rule_that_only_narrows_bounds_no_amount() -> None:
+    spec = tool(SEND, EffectClass.IRREVERSIBLE, args={"usd": ArgSpec(role=ArgRole.AMOUNT)})
+    cap = replace(rule("cap", Then.HOLD, when="args.usd > 900", tools=(SEND,)), only_narrows=True)
+    policy = compile_policy([cap], [SEND], {SEND: spec})
+    question = Question(tool=SEND, spec=spec, args={"usd": 30}, run=RUN, union=SEEN.union)
+
+    assert [reason.rule for reason in decide(question, policy).reasons] == ["untraced-amount"]

@@ -17,6 +17,8 @@ from leverframe.domain.json import Json, JsonObject
 from leverframe.domain.policy import Rule
 
 _NOT_MEANING = frozenset({"source", "sources", "at", "keys_at", "names_at", "ignored", "because"})
+# Left out where it is false, as it is of all rules but an overlay's, so that earlier digests stay what they were.
+_SILENT = frozenset({"only_narrows"})
 
 
 def policy_text(
@@ -70,7 +72,9 @@ def _plain(value: object) -> Json:
             return {str(_plain(key)): _plain(item) for key, item in value.items()}
         case _ if is_dataclass(value):
             kept = {
-                each.name: _plain(getattr(value, each.name)) for each in fields(value) if each.name not in _NOT_MEANING
+                each.name: _plain(getattr(value, each.name))
+                for each in fields(value)
+                if each.name not in _NOT_MEANING and (each.name not in _SILENT or getattr(value, each.name))
             }
             return {"": type(value).__name__, **kept}
         case _:

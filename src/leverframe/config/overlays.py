@@ -14,7 +14,7 @@ from leverframe.config.contract import ContractDraft, contract_of
 from leverframe.config.contract_limits import UNIT_KEYS, read_budget
 from leverframe.config.contract_provenance import loosened, meet_provenance
 from leverframe.config.findings import Findings, Mark, did_you_mean
-from leverframe.config.policy_draft import PolicyDraft, RowDraft, read_policy
+from leverframe.config.policy_draft import NO_ROW, PolicyDraft, RowDraft, read_policy
 from leverframe.config.sections import Section, check_file
 from leverframe.config.surroundings import Surroundings
 from leverframe.core.policy.rows import ApprovalRow
@@ -111,13 +111,17 @@ def meet_policy(base: PolicyDraft, overlay: PolicyDraft, findings: Findings) -> 
     for tool, at in overlay.allow.items():
         if tool not in base.allow:
             _widens(at, f"allow_tools adds {tool!r}, which the contract does not allow", "Delete it.", findings)
-    allow = {tool: at for tool, at in base.allow.items() if not overlay.has_allow_list or tool in overlay.allow}
     taken = {tool: row for tool, row in overlay.rows.items() if _may_hold(tool, row, base, findings)}
+    # Denied with a row is held on every call, listed or not; the contract's allow rules go on selecting from the list.
+    held = overlay.deny.keys() & taken.keys()
+    kept = {*overlay.allow, *held} if overlay.has_allow_list else base.allow.keys()
+    allow = {tool: at for tool, at in base.allow.items() if tool in kept}
     # Denied here without a row of its own: it never runs here, whatever the contract's row says.
     denied = {tool for tool in overlay.deny if tool not in taken}
     rows: dict[ToolName, RowDraft] = {tool: row for tool, row in base.rows.items() if tool not in denied}
     for tool, row in taken.items():
-        rows[tool] = _meet_row(rows[tool], row, findings) if tool in rows else row
+        met = _meet_row(rows[tool], row, findings) if tool in rows else _first_row(row, findings)
+        rows[tool] = _narrowed_row(base.rows.get(tool), met, is_denied=tool in held, was_denied=tool in base.deny)
     rules = {rule.id: rule for rule in base.rules}
     added = []
     for rule in overlay.rules:
@@ -130,7 +134,7 @@ def meet_policy(base: PolicyDraft, overlay: PolicyDraft, findings: Findings) -> 
             text = f"the allow rule {rule.id!r} could let calls run which the contract does not"
             _widens(at, text, "Name allowed tools about which the contract has no allow rule.", findings)
         else:
-            added.append(rule)
+            added.append(replace(rule, only_narrows=True))
     return replace(
         base,
         allow=allow,
@@ -196,6 +200,28 @@ def _meet_row(base: RowDraft, overlay: RowDraft, findings: Findings) -> RowDraft
     )
     row = ApprovalRow(tool=base.row.tool, requirement=requirement, threshold_usd=threshold, threshold_source=source)
     return RowDraft(row=row, section=section)
+
+
+def _first_row(row: RowDraft, findings: Findings) -> RowDraft:
+    """A row where the contract has none: its other holds of the tool have the clocks that stand without a row."""
+    asked = row.row.requirement
+    requirement = replace(
+        asked,
+        decide_within_s=_shorter(NO_ROW.decide_within_s, row.section, "decide_within", findings),
+        execute_within_s=_shorter(NO_ROW.execute_within_s, row.section, "execute_within", findings),
+    )
+    return replace(row, row=replace(row.row, requirement=requirement))
+
+
+def _narrowed_row(base: RowDraft | None, met: RowDraft, *, is_denied: bool, was_denied: bool) -> RowDraft:
+    """The row, which says what the contract's own row holds where the overlay holds more."""
+    own = None if base is None else base.row
+    if own is not None and not own.is_narrowed:
+        holds_all = was_denied or own.threshold_usd is None
+        if holds_all or (met.row.threshold_usd == own.threshold_usd and not is_denied):
+            return met
+    of_contract = None if own is None else own.own_threshold_usd if own.is_narrowed else own.threshold_usd
+    return replace(met, row=replace(met.row, is_narrowed=True, own_threshold_usd=of_contract))
 
 
 def _fewer(old: ApprovalRequirement, new: ApprovalRequirement, section: Section, findings: Findings) -> tuple[str, ...]:

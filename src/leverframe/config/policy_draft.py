@@ -25,7 +25,7 @@ _BUILT_IN_RULES = frozenset(
         "third-party-link", "rule-of-two",
     }
 )  # fmt: skip
-_NO_ROW = ApprovalRequirement(source=Mark("(built-in)").ref)
+NO_ROW = ApprovalRequirement(source=Mark("(built-in)").ref)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,11 +117,11 @@ def _row(section: Section) -> RowDraft:
     groups = tuple(text.removeprefix("group:") for text in section.texts("from"))
     requirement = ApprovalRequirement(
         from_groups=groups,
-        quorum=section.whole("quorum") or _NO_ROW.quorum,
+        quorum=section.whole("quorum") or NO_ROW.quorum,
         # The initiator may never answer, named or not.
         distinct_from=frozenset({"initiator", *section.texts("distinct_from")}),
-        decide_within_s=section.span_s("decide_within") or _NO_ROW.decide_within_s,
-        execute_within_s=section.span_s("execute_within") or _NO_ROW.execute_within_s,
+        decide_within_s=section.span_s("decide_within") or NO_ROW.decide_within_s,
+        execute_within_s=section.span_s("execute_within") or NO_ROW.execute_within_s,
         source=at.ref,
     )
     has_threshold = "threshold_usd" in section

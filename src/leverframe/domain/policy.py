@@ -65,6 +65,9 @@ class Rule:
 
     `threshold` is set on rules made from `threshold_usd`: the amount in dollars at or above which they match;
     an absent or unknown amount, or another currency, matches too.
+
+    `only_narrows`: an overlay added it, and so it eases nothing: its grant stands in for no allow rule, which would
+    hold what the contract denies, and it bounds no amount that the contract holds for want of a bound.
     """
 
     id: RuleId
@@ -77,6 +80,7 @@ class Rule:
     approval: ApprovalRequirement | None = None
     reason: str = ""
     ignored: IgnoredLine | None = None
+    only_narrows: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -176,7 +176,9 @@ def _of_tool(plan: ToolPlan, rules: tuple[Sentence, ...], terms: Terms, namer: _
     for rule in rules:
         with _naming(rule):
             truths = terms.test(rule.when)
-        yield from _of_rule(rule, truths, namer.places(), needs_permit=needs_permit)
+        # Where a tool is not listed, a hold is all that makes it callable.
+        stands_in = not rule.only_narrows or not plan.is_listed
+        yield from _of_rule(rule, truths, namer.places(), needs_permit=needs_permit and stands_in)
 
 
 def _of_rule(rule: Sentence, truths: Truths, places: dict[str, int], *, needs_permit: bool) -> Iterator[_Policy]:

@@ -29,6 +29,7 @@ class Sentence:
     reason: str = ""
     source: SourceRef | None = None
     approval: ApprovalRequirement | None = None
+    only_narrows: bool = False  # its grant stands in for no allow rule
 
 
 def sentences_of(policy: CompiledPolicy) -> Mapping[ToolName, tuple[Sentence, ...]]:
@@ -60,6 +61,7 @@ def _of_tool(plan: ToolPlan) -> Iterator[Sentence]:
             reason=rule.reason,
             source=rule.source,
             approval=rule.approval,
+            only_narrows=rule.only_narrows,
         )
 
 

@@ -12,7 +12,7 @@ from leverframe.core.conditions import AttributePath, Compiled, ConditionEnv, co
 from leverframe.core.conditions.compiler import Test
 from leverframe.core.policy.amounts import always, threshold_of
 from leverframe.core.policy.facts import facts_in_order, own_reads
-from leverframe.core.policy.label_rules import LabelPlan, label_plan
+from leverframe.core.policy.label_rules import LABEL_RULES, LabelPlan, label_plan
 from leverframe.core.policy.matching import RuleIndex, RuleTest, index_rules
 from leverframe.core.policy.once import once_per_facts
 from leverframe.core.policy.requirements import joined
@@ -32,7 +32,8 @@ class ToolPlan:
 
     `is_listed`: `allow_tools` names it, so it may run by itself; `is_held`: it may run after a hold only.
     `row` joins the requirements of its approval rows, or is None without a row.
-    `facts` are in the order in which they can be read.
+    `facts` are in the order in which they can be read.  `only_holds`: rules whose holds stand in for no allow rule, as
+    they narrow: the default rules on labels, and what an overlay adds.
     """
 
     spec: ToolSpec
@@ -48,6 +49,7 @@ class ToolPlan:
     label_paths: tuple[AttributePath, ...]
     labels: LabelPlan | None
     asking: tuple[Compiled, ...]
+    only_holds: frozenset[RuleId]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,6 +171,7 @@ def _plan(
         label_paths=tuple(sorted(label_paths)),
         labels=labels(bounded=_bounded(spec, tests)),
         asking=tuple(condition for condition in conditions if condition.asks),
+        only_holds=LABEL_RULES.union(test.rule.id for test in tests if test.rule.only_narrows),
     )
 
 
@@ -186,14 +189,15 @@ def _rule_test(rule: Rule, spec: ToolSpec) -> RuleTest:
 
 def _bounded(spec: ToolSpec, tests: tuple[RuleTest, ...]) -> frozenset[str]:
     """The arguments that a threshold or a rule compares: what bounds an amount, whoever named it."""
+    easing = [test for test in tests if not test.rule.only_narrows]
     compared = {
         path[1]
-        for test in tests
+        for test in easing
         if test.condition is not None
         for path in test.condition.reads
         if path[0] == "args" and len(path) > 1
     }
-    if any(test.threshold is not None for test in tests):
+    if any(test.threshold is not None for test in easing):
         compared |= {name for name, arg in spec.args.items() if arg.role is ArgRole.AMOUNT}
     return frozenset(compared)
 

@@ -37,7 +37,8 @@ def decide(question: Question | ModelQuestion, policy: CompiledPolicy) -> Decisi
     The first that speaks against the call decides, and names every rule of its rank that took part.
 
     A hold that matches while no allow rule is true names that as well (`no-allow-rule`): `allow_tools` and allow rules
-    say what may run by itself, and a person's grant of the whole stands in for them.  Under `enforce: observe` a model
+    say what may run by itself, and a person's grant of the whole stands in for them.  Holds that narrow (those on
+    labels, and those that an overlay adds) do not: without another, the call is denied as it is without them.  Under `enforce: observe` a model
     call or a read is allowed all the same, by the rule `observe`.
     """
     decision = _enforced(question, policy)
@@ -160,7 +161,7 @@ def _by_people(
     held = (*_hold_reasons(question, tool, roots), *_of_plan(question, policy, Then.HOLD))
     by_itself = _allow_reasons(question, tool, roots)
     if not by_itself and tool.is_listed:
-        if not held and reasons.NO_ALLOW_RULE not in granted:
+        if reasons.NO_ALLOW_RULE not in granted and all(one.rule in tool.only_holds for one in held):
             return Deny(reasons=(reasons.no_allow_rule(tool, Then.DENY),))
         held = (*held, reasons.no_allow_rule(tool, Then.HOLD))
     if not held and not tool.is_listed:

@@ -24,6 +24,9 @@ UNTRACED_AMOUNT: Final = RuleId("untraced-amount")
 THIRD_PARTY_TEXT: Final = RuleId("third-party-text")
 THIRD_PARTY_LINK: Final = RuleId("third-party-link")
 RULE_OF_TWO: Final = RuleId("rule-of-two")
+LABEL_RULES: Final = frozenset(
+    (UNTRACED_RECIPIENT, UNTRACED_SELECTOR, UNTRACED_AMOUNT, THIRD_PARTY_TEXT, THIRD_PARTY_LINK, RULE_OF_TWO)
+)
 
 # An address in a text that leads its reader somewhere: with a scheme, or as people write it.
 _LINK: Final = re2.compile(r"(?i)\b(?:[a-z][a-z0-9+.-]{1,15}://|www\.)[^\s<>]+")

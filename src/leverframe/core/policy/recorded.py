@@ -54,8 +54,8 @@ def question_json(question: Question) -> dict[str, Json]:
         else {"slug": question.closed.slug, "message": question.closed.message, "seen": question.closed.seen},
         # Lists, since under the name of a redacted argument a label would be taken for a value to withhold.
         "labels": [{"argument": name, **_label_json(label)} for name, label in question.arg_labels.items()],
-        **({} if question.union is None else {"union": _label_json(question.union)}),
-        **({} if question.plan is None else {"plan": _plan_json(question.plan)}),
+        "union": None if question.union is None else _label_json(question.union),
+        "plan": None if question.plan is None else _plan_json(question.plan),
         "fact_labels": [
             {"fact": name, **_label_json(fact.label)}
             for name, fact in question.facts.items()
@@ -121,9 +121,9 @@ def recorded_question(recorded: JsonObject, run: RunFacts, spec: ToolSpec | None
             once_per_seen=_seen(recorded["once_per_seen"]),
             denied_before=_denied(recorded["denied_before"]),
             asker=asker,
-            union=_label(_object(recorded["union"])) if "union" in recorded else None,
+            union=_union(recorded["union"]),
             killed=_killed(recorded["killed"]),
-            plan=_plan(_object(recorded["plan"])) if "plan" in recorded else None,
+            plan=_plan(recorded["plan"]),
         )
     except _UNFORMED as err:
         raise NotRecordedError(f"{type(err).__name__}: {err}") from err
@@ -187,13 +187,20 @@ def _plan_json(plan: PlanState) -> Json:
     return {"tools": tools, "planner": plan.planner.word, "declared": plan.declared}
 
 
-def _plan(item: JsonObject) -> PlanState:
-    tools = item["tools"]
+def _plan(item: Json) -> PlanState | None:
+    if item is None:
+        return None
+    found = _object(item)
+    tools = found["tools"]
     return PlanState(
         tools=None if tools is None else {ToolName(_text(one["tool"])): _whole(one["most"]) for one in _objects(tools)},
-        planner=INTEGRITY_WORDS[_text(item["planner"])],
-        declared=_whole(item["declared"]),
+        planner=INTEGRITY_WORDS[_text(found["planner"])],
+        declared=_whole(found["declared"]),
     )
+
+
+def _union(item: Json) -> Label | None:
+    return None if item is None else _label(_object(item))
 
 
 def _query_json(query: HistoryQuery) -> Json:
