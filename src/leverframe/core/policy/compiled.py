@@ -15,6 +15,7 @@ from leverframe.core.policy.facts import facts_in_order, own_reads
 from leverframe.core.policy.label_rules import LABEL_RULES, LabelPlan, label_plan
 from leverframe.core.policy.matching import RuleIndex, RuleTest, index_rules
 from leverframe.core.policy.once import once_per_facts
+from leverframe.core.policy.plan_rules import PLAN_RULES
 from leverframe.core.policy.requirements import joined
 from leverframe.domain.conditions import Truth
 from leverframe.domain.contracts import Contract, Enforce, FactSpec, ProvenanceRules
@@ -33,7 +34,7 @@ class ToolPlan:
     `is_listed`: `allow_tools` names it, so it may run by itself; `is_held`: it may run after a hold only.
     `row` joins the requirements of its approval rows, or is None without a row.
     `facts` are in the order in which they can be read.  `only_holds`: rules whose holds stand in for no allow rule, as
-    they narrow: the default rules on labels, and what an overlay adds.
+    they narrow: the default rules on labels, those on plans, and what an overlay adds.
     """
 
     spec: ToolSpec
@@ -171,7 +172,7 @@ def _plan(
         label_paths=tuple(sorted(label_paths)),
         labels=labels(bounded=_bounded(spec, tests)),
         asking=tuple(condition for condition in conditions if condition.asks),
-        only_holds=LABEL_RULES.union(test.rule.id for test in tests if test.rule.only_narrows),
+        only_holds=(LABEL_RULES | PLAN_RULES).union(test.rule.id for test in tests if test.rule.only_narrows),
     )
 
 

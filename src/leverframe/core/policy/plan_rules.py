@@ -21,6 +21,7 @@ PLAN_MOVED: Final = RuleId("plan-moved")
 OUTSIDE_PLAN: Final = RuleId("outside-plan")
 PLAN_WIDENS: Final = RuleId("plan-widens")
 PLAN_AFTER_UNTRUSTED: Final = RuleId("plan-after-untrusted")
+PLAN_RULES: Final = frozenset((PLAN_MISSING, PLAN_MOVED, OUTSIDE_PLAN, PLAN_WIDENS, PLAN_AFTER_UNTRUSTED))
 
 # Longer than any run: what is counted are the calls of this run alone.
 _WHOLE_RUN_S: Final = 10 * 366 * 86_400
