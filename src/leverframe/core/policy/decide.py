@@ -38,8 +38,8 @@ def decide(question: Question | ModelQuestion, policy: CompiledPolicy) -> Decisi
 
     A hold that matches while no allow rule is true names that as well (`no-allow-rule`): `allow_tools` and allow rules
     say what may run by itself, and a person's grant of the whole stands in for them.  Holds that narrow (those on
-    labels and plans, and those that an overlay adds) do not: without another, the call is denied as it is without them.  Under `enforce: observe` a model
-    call or a read is allowed all the same, by the rule `observe`.
+    labels and plans, and those that an overlay adds) do not: with no other, the call is denied as it is without them.
+    Under `enforce: observe` a model call or a read is allowed all the same, by the rule `observe`.
     """
     decision = _enforced(question, policy)
     return observed(decision, question, policy) if policy.is_observing else decision
