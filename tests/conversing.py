@@ -1,9 +1,8 @@
 """A desk that is served before a vendor which holds conversations, as official clients and frameworks meet it."""
 
 import json
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,12 +29,6 @@ class ConversingDesk(ServedProject):
 
     vendor: ConversingVendor
     environment_of_clients: dict[str, str]
-
-    # Any: values of SQLite.
-    def rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
-        """What is recorded."""
-        with closing(sqlite3.connect(f"file:{self.folder}/.leverframe/leverframe.db?mode=ro", uri=True)) as store:
-            return store.execute(sql, values).fetchall()
 
     # Any: JSON of any shape.
     def run_of(self, run_id: str) -> Any:

@@ -5,10 +5,12 @@ import json
 import os
 import signal
 import socket
+import sqlite3
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -55,6 +57,7 @@ class ServedProject:
     key: str = ""
     process: subprocess.Popen[bytes] | None = None
     environment: dict[str, str] = field(default_factory=dict)
+    trusting: ssl.SSLContext | None = None  # it is served over TLS
 
     def cli(self, *words: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "leverframe", "-C", str(self.folder), *words]
@@ -102,6 +105,8 @@ class ServedProject:
     def ask(self, path: str, body: object, *, key: str | None = None, method: str = "POST", **headers: str) -> Answer:
         """One request on a connection of its own."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        if self.trusting is not None:
+            connection = http.client.HTTPSConnection("localhost", self.port, timeout=60, context=self.trusting)
         try:
             given = self.key if key is None else key
             sent = {"Authorization": f"Bearer {given}", "Content-Type": "application/json"}
@@ -117,6 +122,12 @@ class ServedProject:
     def chat(self, *, key: str | None = None, headers: Mapping[str, str] | None = None, **more: object) -> Answer:
         body = {"model": "fast", "messages": [{"role": "user", "content": "Hello"}], **more}
         return self.ask("/v1/chat/completions", body, key=key, **dict(headers or {}))
+
+    # Any: values of SQLite.
+    def rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
+        """What is recorded."""
+        with closing(sqlite3.connect(f"file:{self.folder}/.leverframe/leverframe.db?mode=ro", uri=True)) as store:
+            return store.execute(sql, values).fetchall()
 
     def verified(self) -> str:
         told = self.cli("evidence", "verify")
@@ -153,7 +164,12 @@ class ServedDesk(ServedProject):
 
 @contextmanager
 def served_desk(
-    folder: Path, contract: str = CONTRACT, more: str = "", *, words: tuple[str, ...] = ()
+    folder: Path,
+    contract: str = CONTRACT,
+    more: str = "",
+    *,
+    words: tuple[str, ...] = (),
+    trusting: ssl.SSLContext | None = None,
 ) -> Iterator[ServedDesk]:
     """Write the project, make a key, serve it."""
     with FakeVendor() as vendor:
@@ -161,7 +177,7 @@ def served_desk(
         project = PROJECT.format(url=vendor.url, more=more)
         (folder / "leverframe.yaml").write_text(project, encoding="utf-8")
         (folder / "workflows" / "desk.yaml").write_text(contract, encoding="utf-8")
-        desk = ServedDesk(folder=folder, vendor=vendor, port=free_port())
+        desk = ServedDesk(folder=folder, vendor=vendor, port=free_port(), trusting=trusting)
         desk.key = desk.create_key()
         desk.start(*words)
         try:

@@ -1,10 +1,8 @@
 """Agents' model calls through `leverframe serve`: passed on as they came, bounded, recorded, settled."""
 
 import json
-import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -14,11 +12,6 @@ from tests.waiting import until
 
 # gpt-4 is $30 and $60 a million tokens: 100 in and 100 out are $0.009.
 CENT_CAP = "budgets: [{tenant: default, window: day, max_usd: 0.10}]"
-
-
-def rows(desk: ServedDesk, sql: str) -> list[tuple[object, ...]]:
-    with closing(sqlite3.connect(f"file:{desk.folder}/.leverframe/leverframe.db?mode=ro", uri=True)) as store:
-        return store.execute(sql).fetchall()
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +108,7 @@ def test_a_key_that_is_revoked_calls_nothing_any_more(desk: ServedDesk) -> None:
     until(lambda: desk.chat(key=key).status == 401, what="the key is refused", within_s=10)
     assert [desk.chat(key=key).status for _ in range(5)] == [401] * 5
     # Known to the log once, however often it is tried.
-    leaves = rows(desk, "SELECT CAST(leaf AS TEXT) FROM leaves WHERE type = 'auth.refused'")
+    leaves = desk.rows("SELECT CAST(leaf AS TEXT) FROM leaves WHERE type = 'auth.refused'")
     assert len(leaves) == 1
     assert '"reason":"revoked"' in str(leaves[0][0])
 
@@ -147,9 +140,9 @@ def test_a_vendor_that_breaks_off_costs_the_bound_and_is_told(desk: ServedDesk) 
         desk.vendor.manner.breaks_after = None
 
     assert b'"error"' in answer.body
-    outcomes = rows(desk, "SELECT error, output_tokens FROM steps WHERE error LIKE 'model-broken%'")
+    outcomes = desk.rows("SELECT error, output_tokens FROM steps WHERE error LIKE 'model-broken%'")
     assert [one[1] for one in outcomes] == [100]
-    assert rows(desk, "SELECT count(*) FROM reservations WHERE state = 'open'") == [(0,)]
+    assert desk.rows("SELECT count(*) FROM reservations WHERE state = 'open'") == [(0,)]
 
 
 def test_a_run_is_opened_for_an_agent_read_ended_and_judged(desk: ServedDesk) -> None:
@@ -200,8 +193,8 @@ def test_a_vendor_that_bills_above_its_maximum_closes_the_window_and_stops_the_r
         assert (first.status, second.status) == (200, 429), second.body
         assert second.json["error"]["resets_at"]
         assert int(second.headers["retry-after"]) > 0
-        assert rows(desk, "SELECT count(*) FROM leaves WHERE type = 'budget.overrun'") == [(1,)]
-        stopped = rows(desk, "SELECT outcome, stop_reason FROM runs WHERE state = 'ended'")
+        assert desk.rows("SELECT count(*) FROM leaves WHERE type = 'budget.overrun'") == [(1,)]
+        stopped = desk.rows("SELECT outcome, stop_reason FROM runs WHERE state = 'ended'")
         assert stopped == [("stopped", "budget-overrun")]
         desk.verified()
 
@@ -217,7 +210,7 @@ def test_the_next_candidate_is_asked_where_one_fails(tmp_path: Path) -> None:
         answer = desk.chat()
 
         assert answer.status == 200
-        steps = rows(desk, "SELECT name, attempts, state FROM steps")
+        steps = desk.rows("SELECT name, attempts, state FROM steps")
         assert steps == [("vendor/gpt-4o", 2, "ok")]
         desk.verified()
 
@@ -253,7 +246,7 @@ def test_what_is_only_observed_is_passed_on_unchanged_and_what_would_be_refused_
 
         assert [one.status for one in (*answers, other)] == [200] * 4
         assert desk.vendor.served.bodies[0] == asked
-        leaves = rows(desk, "SELECT leaf FROM leaves WHERE type = 'model.called'")
+        leaves = desk.rows("SELECT leaf FROM leaves WHERE type = 'model.called'")
         assert [str(leaf).count('"would":"deny"') for (leaf,) in leaves] == [1] * 4
         assert desk.cli("evidence", "redecide", "--all").returncode == 0
         desk.verified()
@@ -277,10 +270,10 @@ def test_a_worker_that_is_killed_in_mid_stream_leaves_nothing_free_and_nothing_h
         desk.start()
 
         until(
-            lambda: rows(desk, "SELECT count(*) FROM reservations WHERE state = 'open'") == [(0,)], what="it is settled"
+            lambda: desk.rows("SELECT count(*) FROM reservations WHERE state = 'open'") == [(0,)], what="it is settled"
         )
 
-        ((settled,),) = rows(desk, "SELECT settled FROM windows WHERE unit = 'usd' AND run_id IS NULL")
+        ((settled,),) = desk.rows("SELECT settled FROM windows WHERE unit = 'usd' AND run_id IS NULL")
         assert isinstance(settled, int)
         assert settled >= 100 * 60
         desk.verified()

@@ -3,12 +3,9 @@
 import json
 import os
 import signal
-import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -43,20 +40,15 @@ class CappedDesk:
         served = self.desk.vendor.served
         return (served.input_tokens * 30 + served.output_tokens * 60) / 1_000_000
 
-    # Any: values of SQLite.
-    def rows(self, sql: str, *values: str) -> list[tuple[Any, ...]]:
-        with closing(sqlite3.connect(f"file:{self.desk.folder}/.leverframe/leverframe.db?mode=ro", uri=True)) as store:
-            return store.execute(sql, values).fetchall()
-
     def settled_usd(self, case: str) -> float:
         sql = "SELECT settled, reserved FROM windows WHERE unit = 'usd' AND window_id LIKE ?"
-        ((settled, reserved),) = self.rows(sql, f"key/default/{case}/%")
+        ((settled, reserved),) = self.desk.rows(sql, f"key/default/{case}/%")
         assert reserved == 0
         return float(settled) / 1_000_000
 
     def await_settled(self) -> None:
         until(
-            lambda: self.rows("SELECT count(*) FROM reservations WHERE state = 'open'") == [(0,)],
+            lambda: self.desk.rows("SELECT count(*) FROM reservations WHERE state = 'open'") == [(0,)],
             what="nothing is set aside any more",
             within_s=30,
         )

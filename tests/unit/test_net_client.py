@@ -4,18 +4,14 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from leverframe.net.client import HttpClient
 from leverframe.net.exchange import HttpAnswer, HttpLost, HttpRequest, Limits
 from leverframe.net.url import Url, parse_url
+from tests.certificates import certificate
 from tests.raw_server import GARBLED_ANSWERS, OK, WHOLE_ANSWERS, RawServer
 
 LIMITS = Limits(total_s=5.0, max_body_bytes=1000)
@@ -251,30 +247,6 @@ def test_a_header_that_would_change_the_message_is_not_sent_and_not_shown(header
     assert isinstance(lost, HttpLost)
     assert (lost.kind, lost.has_left) == ("refused", False)
     assert not any(value in lost.message for value in headers.values() if len(value) > 2)
-
-
-def certificate(folder: Path, name: str) -> tuple[Path, Path]:
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    certificate_path, key_path = folder / "cert.pem", folder / "key.pem"
-    certificate_path.write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    key_path.write_bytes(private)
-    return certificate_path, key_path
 
 
 @pytest.mark.parametrize(

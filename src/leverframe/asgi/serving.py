@@ -4,6 +4,7 @@ Knows: that all workers accept from one socket, which the parent holds, so no co
 """
 
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -29,15 +30,16 @@ def serve(options: Options) -> int:
     with listen(options) as sock:
         if options.workers == 1:
             return serve_on(options, sock)
-        return _Parent(options, sock.fileno()).run()
+        return _Parent(options, sock).run()
 
 
 class _Parent:
     """Starts workers, starts a dead one again, hands signals on."""
 
-    def __init__(self, options: Options, fd: int) -> None:
+    def __init__(self, options: Options, sock: socket.socket) -> None:
         self._options = options
-        self._fd = fd
+        self._sock = sock
+        self._fd = sock.fileno()
         self._workers: dict[int, tuple[subprocess.Popen[bytes], float]] = {}
         self._is_stopping = False
 
@@ -72,6 +74,8 @@ class _Parent:
         self._is_stopping = True
 
     def _wait(self) -> int:
+        # Or it would hold the port open, and whoever connects would wait for nobody.
+        self._sock.close()
         for worker, _ in self._workers.values():
             if worker.poll() is None:
                 worker.send_signal(signal.SIGTERM)

@@ -1,9 +1,10 @@
 """One process that serves: the project opened, the gateway built, uvicorn on a socket, the sweeps beside it."""
 
 import asyncio
+import signal
 import socket
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -85,6 +86,21 @@ def _mounted(mcp: McpApp) -> Mapping[str, App]:
     return {"/mcp": mcp, METADATA_PATH: mcp}
 
 
+class _Server(uvicorn.Server):
+    """uvicorn raises a signal again once it has ended, which would end the process before the store is closed."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Stop at a signal that is not ignored; a worker's parent alone hears Control-C."""
+        heard = [one for one in (signal.SIGTERM, signal.SIGINT) if signal.getsignal(one) is not signal.SIG_IGN]
+        before = {one: signal.signal(one, self.handle_exit) for one in heard}
+        try:
+            yield
+        finally:
+            for one, handler in before.items():
+                signal.signal(one, handler)
+
+
 async def _serve_app(options: Options, sock: socket.socket, gateway: Gateway) -> None:
     config = uvicorn.Config(
         gateway,
@@ -104,7 +120,7 @@ async def _serve_app(options: Options, sock: socket.socket, gateway: Gateway) ->
         ssl_keyfile=options.tls_key or None,
     )
     gateway.is_ready = True
-    await uvicorn.Server(config).serve(sockets=[sock])
+    await _Server(config).serve(sockets=[sock])
     gateway.is_ready = False
 
 

@@ -1,0 +1,94 @@
+"""What stops a call while others are under way: a kill switch, a key that is revoked, the end of the server itself."""
+
+import signal
+import socket
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.bursts import burst
+from tests.served import CONTRACT, Answer, ServedDesk, served_desk
+from tests.waiting import until
+
+BODY = {"model": "fast", "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 100}
+FAST_S, ROUND = 1.0, 24  # so many connections at once reach each of three workers
+WORDS = 40
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedDesk]:
+    with served_desk(tmp_path_factory.mktemp("stops"), CONTRACT, words=("--workers", "3")) as found:
+        found.vendor.manner.output_tokens = WORDS
+        yield found
+
+
+@contextmanager
+def streaming(desk: ServedDesk, key: str = "") -> Iterator["Future[Answer]"]:
+    """A stream that is under way for the length of the block."""
+    desk.vendor.manner.gap_s, before = 0.5, desk.vendor.served.output_tokens
+    with ThreadPoolExecutor(1) as pool:
+        call = pool.submit(desk.chat, key=key or None, stream=True, max_tokens=100)
+        try:
+            until(lambda: desk.vendor.served.output_tokens > before + 1, what="a stream is under way", within_s=30)
+            yield call
+        finally:
+            desk.vendor.manner.gap_s = 0.0
+
+
+def statuses(desk: ServedDesk, key: str) -> set[int]:
+    return {one.status for one in burst(desk.port, key, BODY, ROUND)}
+
+
+def test_a_kill_switch_stops_the_next_call_of_every_worker_within_a_second(desk: ServedDesk) -> None:
+    assert statuses(desk, desk.key) == {200}
+    with streaming(desk) as under_way:
+        assert desk.cli("kill", "model", "vendor", "--because", "it makes things up").returncode == 0
+
+        until(lambda: statuses(desk, desk.key) == {403}, what="every worker refuses", within_s=FAST_S)
+
+        assert statuses(desk, desk.key) == {403}
+        assert not under_way.done()
+    assert under_way.result().body.endswith(b"data: [DONE]\n\n")
+    assert desk.cli("unkill", "model", "vendor", "--because", "it is mended").returncode == 0
+    until(lambda: statuses(desk, desk.key) == {200}, what="every worker goes on", within_s=FAST_S)
+
+
+def test_a_key_that_is_revoked_is_refused_by_every_worker_within_a_second(desk: ServedDesk) -> None:
+    key = desk.create_key("gone")
+    assert statuses(desk, key) == {200}
+    with streaming(desk, key) as under_way:
+        assert desk.cli("keys", "revoke", "gone").returncode == 0
+
+        until(lambda: statuses(desk, key) == {401}, what="every worker refuses", within_s=FAST_S)
+
+        assert statuses(desk, key) == {401}
+    assert under_way.result().body.endswith(b"data: [DONE]\n\n")
+    desk.verified()
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_server_that_is_told_to_stop_ends_its_streams_first(tmp_path: Path, workers: str) -> None:
+    with served_desk(tmp_path, CONTRACT, words=("--workers", workers)) as desk:
+        desk.vendor.manner.output_tokens = WORDS
+        process = desk.process
+        assert process is not None
+        with streaming(desk) as under_way:
+            process.send_signal(signal.SIGTERM)
+
+            until(lambda: _is_closed(desk), what="nobody is let in any more")
+
+            assert process.poll() is None
+        assert desk.stop() == 0
+        answer = under_way.result()
+        assert answer.body.count(b"lorem") == WORDS
+        assert answer.body.endswith(b"data: [DONE]\n\n")
+        assert desk.rows("SELECT state FROM reservations WHERE state != 'settled'") == []
+        desk.verified()
+
+
+def _is_closed(desk: ServedDesk) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", desk.port)) != 0
