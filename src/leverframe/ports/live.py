@@ -38,10 +38,6 @@ class LiveBook(Protocol):
         """Calls with an open reservation, the oldest first."""
         ...
 
-    async def step(self, run_id: RunId, path: StepPath) -> Step | None:
-        """One step."""
-        ...
-
     async def tool_steps(self, run_id: RunId) -> Sequence[Step]:
         """The steps of a run that are no model calls, in the order in which they were first written."""
         ...

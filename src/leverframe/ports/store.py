@@ -21,7 +21,7 @@ from leverframe.domain.approvals import Approval, ApprovalState
 from leverframe.domain.authority import Authority
 from leverframe.domain.budgets import BudgetUnit, Window
 from leverframe.domain.evidence import Disclosure, EntryDraft, TreeState
-from leverframe.domain.ids import ApprovalId, CallId, EntryId, RunId, Sha256, TenantId, WindowId, WorkflowName
+from leverframe.domain.ids import ApprovalId, CallId, EntryId, RunId, Sha256, StepPath, TenantId, WindowId, WorkflowName
 from leverframe.domain.proposals import CommitResult, HistoryLookup, HistoryValues, OnceFree, Proposal
 from leverframe.domain.runs import Run, RunState, Step
 
@@ -93,6 +93,10 @@ class Journal(Protocol):
 
     async def steps(self, run_id: RunId) -> Sequence[Step]:
         """All steps of a run in the order in which they were first written."""
+        ...
+
+    async def step(self, run_id: RunId, path: StepPath) -> Step | None:
+        """One step."""
         ...
 
     async def step_of_call(self, call_id: CallId) -> Step | None:

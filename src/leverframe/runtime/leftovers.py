@@ -44,7 +44,7 @@ async def finish_outside(ctx: RunContext, end: RunEnd, *, book: LiveBook, owner:
     for call in await book.open_calls(_MOST_OPEN):
         if call.run_id != ctx.run.run_id or not owner_of(call.path):
             continue
-        step = await book.step(call.run_id, call.path)
+        step = await ctx.services.journal.step(call.run_id, call.path)
         if step is None or step.state is not StepState.STARTED:
             continue
         if owner_of(call.path) == owner or is_alive(ctx.services.claims, owner_of(call.path)):

@@ -6,6 +6,8 @@ run a write is named by its request, so that the same one through another worker
 Source: docs/journal.md, "Outside agents".
 """
 
+from itertools import islice
+
 from leverframe.domain.errors import CallDenied
 from leverframe.domain.ids import RunId, StepPath, ToolName
 from leverframe.domain.json import Json, JsonObject
@@ -30,6 +32,8 @@ class OutsideRun:
         # Both are settled before anything is awaited: two calls at once never get one path, and two equal writes do.
         self._next = 1 + max((int(path) for path in ctx.steps if path.isdigit()), default=-1)
         self._asked: dict[bytes, StepPath] = {}
+        self._calls: dict[bytes, list[StepPath]] = {}  # every tool call that is recorded, by its request
+        self._known = 0  # of the run's steps, how many are in it
         self._on_their_way = 0
         self.owner = ""  # the tag of the worker, where several may number the steps of one run
 
@@ -112,12 +116,15 @@ class OutsideRun:
         return path
 
     def _recorded(self, digest: bytes) -> StepPath | None:
-        equal = [
-            step.path
-            for step in self.ctx.steps.values()
-            if step.kind is StepKind.TOOL and step.request_digest == digest and _may_be_done(step)
-        ]
-        return equal[0] if equal else None
+        steps = self.ctx.steps
+        if len(steps) < self._known:
+            self._calls, self._known = {}, 0
+        # Steps are added at the end, and a request never changes: a long run is not looked through for each write.
+        for step in islice(steps.values(), self._known, None):
+            if step.kind is StepKind.TOOL:
+                self._calls.setdefault(step.request_digest, []).append(step.path)
+        self._known = len(steps)
+        return next((path for path in self._calls.get(digest, ()) if _may_be_done(steps.get(path))), None)
 
 
 async def take_up_calls(door: Door, ctx: RunContext) -> tuple[tuple[Step, ToolOutcome], ...]:

@@ -212,7 +212,8 @@ async def current(ctx: RunContext, path: StepPath) -> Step | None:
     """
     step = ctx.steps.get(path)
     is_elsewhere = path.startswith(SHARED) if step is None else step.state in UNFINISHED
-    if ctx.is_outside and is_elsewhere:
+    # One row tells whether there is anything to learn; a long run has very many.
+    if ctx.is_outside and is_elsewhere and await ctx.services.journal.step(ctx.run.run_id, path) != step:
         await catch_up(ctx)
     return ctx.steps.get(path)
 

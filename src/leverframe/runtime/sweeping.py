@@ -44,7 +44,7 @@ async def settle_dead(live: LiveRuns, runner: Runner) -> int:
 
 
 async def _settle(live: LiveRuns, runner: Runner, call: OpenCall) -> int:
-    step = await live.book.step(call.run_id, call.path)
+    step = await live.services.journal.step(call.run_id, call.path)
     run = await live.services.journal.run(call.run_id)
     if step is None or run is None or step.kind is not StepKind.MODEL or step.state is not StepState.STARTED:
         return 0

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from leverframe.domain.ids import RunId, StepPath
+from leverframe.domain.ids import RunId
 from leverframe.domain.runs import Run, Step
 from leverframe.ports.live import LiveBook, OpenCall, RunName
 from leverframe.ports.vault import Vault
@@ -27,11 +27,6 @@ class SqliteLiveBook(LiveBook):
         """Calls with an open reservation, the oldest first."""
         with self._readers.snapshot() as tx:
             return reservations.open_calls(tx, limit)
-
-    async def step(self, run_id: RunId, path: StepPath) -> Step | None:
-        """One step."""
-        with self._readers.snapshot() as tx:
-            return steps.one(tx, run_id, path)
 
     async def tool_steps(self, run_id: RunId) -> Sequence[Step]:
         """The steps of a run that are no model calls."""

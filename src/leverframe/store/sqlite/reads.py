@@ -16,7 +16,7 @@ from leverframe.domain.approvals import Approval, ApprovalState
 from leverframe.domain.authority import Authority
 from leverframe.domain.budgets import Window
 from leverframe.domain.evidence import Disclosure, TreeState
-from leverframe.domain.ids import ApprovalId, CallId, RunId, Sha256, TenantId, WindowId, WorkflowName
+from leverframe.domain.ids import ApprovalId, CallId, RunId, Sha256, StepPath, TenantId, WindowId, WorkflowName
 from leverframe.domain.proposals import HistoryLookup, HistoryValues, OnceFree
 from leverframe.domain.runs import Run, Step
 from leverframe.ports.store import LoggedLeaf, RunFilter
@@ -85,6 +85,11 @@ class SqliteJournal:
         """All steps of a run in the order in which they were first written."""
         with self._readers.snapshot() as tx:
             return steps.of_run(tx, run_id)
+
+    async def step(self, run_id: RunId, path: StepPath) -> Step | None:
+        """One step."""
+        with self._readers.snapshot() as tx:
+            return steps.one(tx, run_id, path)
 
     async def step_of_call(self, call_id: CallId) -> Step | None:
         """The step that a call is."""
