@@ -5,11 +5,12 @@ nobody ever encodes them again.  Never: lets free text or a personal value throu
 """
 
 import re
-from operator import attrgetter
+from functools import lru_cache
 
 import msgspec
 
 from leverframe.domain.evidence import LEAF_VERSION, EntryDraft
+from leverframe.domain.labels import Confidentiality, Integrity
 from leverframe.domain.time import rfc3339
 
 MAX_LEAF_BYTES = 65_535
@@ -20,37 +21,55 @@ _is_cleartext = re.compile(r"[^\s\x00-\x1f\x7f]{1,256}").fullmatch
 _is_detail_key = re.compile(r"[a-z][a-z0-9_]{0,63}").fullmatch
 _encode = msgspec.json.Encoder().encode
 
-# In the order of the leaf.  Absent (None or empty) fields are left out; zero is a value.
-_BEFORE_RUN = ("tenant", "environment")
-_AFTER_RUN = (
-    "step",
-    "cause",
-    "actor",
-    "actor_version",
-    "on_behalf_of",
-    "tool",
-    "tool_version",
-    "tool_schema_sha256",
-    "effect_class",
-    "action_digest",
-    "idempotency_key",
-    "policy_digest",
-    "rule",
-    "decision",
-    "approval_id",
-    "release_digest",
-    "provider",
-    "model",
-    "region",
-    "input_tokens",
-    "output_tokens",
-    "cost_microusd",
-    "outcome",
-)
+# Names of tenants, rules, models and the like come again and again: each is looked at once.
+_MOST_KNOWN = 4_096
+_known: set[str] = set()
+_known_keys: set[str] = set()
 
 
-_before_run = attrgetter(*_BEFORE_RUN)
-_after_run = attrgetter(*_AFTER_RUN)
+class _Labels(msgspec.Struct, frozen=True):
+    integrity: str
+    confidentiality: str
+
+
+class _Leaf(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """In the order of the leaf.  Absent (None or empty) fields are left out; zero is a value."""
+
+    v: int
+    entry_id: str
+    at: str
+    type: str
+    tenant: str | None = None
+    environment: str | None = None
+    run_id: str | None = None
+    run_seq: int | None = None
+    step: str | None = None
+    cause: str | None = None
+    actor: str | None = None
+    actor_version: str | None = None
+    on_behalf_of: str | None = None
+    tool: str | None = None
+    tool_version: int | None = None
+    tool_schema_sha256: str | None = None
+    effect_class: str | None = None
+    action_digest: str | None = None
+    idempotency_key: str | None = None
+    policy_digest: str | None = None
+    rule: str | None = None
+    decision: str | None = None
+    approval_id: str | None = None
+    release_digest: str | None = None
+    provider: str | None = None
+    model: str | None = None
+    region: str | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cost_microusd: int | None = None
+    outcome: str | None = None
+    labels: _Labels | None = None
+    argument_labels: dict[str, str] | None = None
+    detail: dict[str, object] | None = None
+    _sd: list[str] | None = None
 
 
 def is_cleartext(text: str) -> bool:
@@ -70,56 +89,95 @@ def encode_leaf(draft: EntryDraft, run_seq: int | None) -> bytes:
     """
     if (draft.run_id is None) is not (run_seq is None):
         raise ValueError(f"An entry has a run_seq exactly if it has a run, got {draft.run_id!r} and {run_seq!r}")
-    leaf: dict[str, object] = {
-        "v": LEAF_VERSION,
-        "entry_id": draft.entry_id,
-        "at": rfc3339(draft.at),
-        "type": draft.type.value,
-    }
-    _put(leaf, _BEFORE_RUN, _before_run(draft))
-    if draft.run_id is not None:
-        leaf["run_id"], leaf["run_seq"] = _cleartext("run_id", draft.run_id), run_seq
-    _put(leaf, _AFTER_RUN, _after_run(draft))
-    if draft.labels is not None:
-        leaf["labels"] = {
-            "integrity": draft.labels.integrity.word,
-            "confidentiality": draft.labels.confidentiality.word,
-        }
-    if draft.argument_labels:
-        leaf["argument_labels"] = {
-            _cleartext("argument_labels", name): trust.word for name, trust in sorted(draft.argument_labels.items())
-        }
-    if draft.detail:
-        leaf["detail"] = _detail(draft)
-    commitments = sorted([one.digest for one in draft.disclosures if not one.is_redacted])
-    if commitments:
-        leaf["_sd"] = commitments
-    encoded = _encode(leaf)
+    encoded = _encode(_leaf(draft, run_seq))
     if len(encoded) > MAX_LEAF_BYTES:
         raise ValueError(f"Entry {draft.entry_id!r} has {len(encoded)} bytes, a leaf holds at most {MAX_LEAF_BYTES}")
     return encoded
 
 
-def _put(leaf: dict[str, object], names: tuple[str, ...], values: tuple[str | int | None, ...]) -> None:
-    for name, value in zip(names, values, strict=True):
-        if value is None or value == "":
-            continue
-        # In the loop and not in a function: an entry has a dozen of these.
-        if isinstance(value, str) and _is_cleartext(value) is None:
-            raise _no_cleartext(name)
-        leaf[name] = value
+def _leaf(draft: EntryDraft, run_seq: int | None) -> _Leaf:
+    commitments = [one.digest for one in draft.disclosures if not one.is_redacted]
+    return _Leaf(
+        v=LEAF_VERSION,
+        entry_id=draft.entry_id,
+        at=rfc3339(draft.at),
+        type=draft.type.value,
+        tenant=_name("tenant", draft.tenant),
+        environment=_name("environment", draft.environment),
+        run_id=_name("run_id", draft.run_id),
+        run_seq=run_seq,
+        step=_id("step", draft.step),
+        cause=_id("cause", draft.cause),
+        actor=_name("actor", draft.actor),
+        actor_version=_name("actor_version", draft.actor_version),
+        on_behalf_of=_name("on_behalf_of", draft.on_behalf_of),
+        tool=_name("tool", draft.tool),
+        tool_version=draft.tool_version,
+        tool_schema_sha256=_name("tool_schema_sha256", draft.tool_schema_sha256),
+        effect_class=_name("effect_class", draft.effect_class),
+        action_digest=_id("action_digest", draft.action_digest),
+        idempotency_key=_id("idempotency_key", draft.idempotency_key),
+        policy_digest=_name("policy_digest", draft.policy_digest),
+        rule=_name("rule", draft.rule),
+        decision=_name("decision", draft.decision),
+        approval_id=_id("approval_id", draft.approval_id),
+        release_digest=_name("release_digest", draft.release_digest),
+        provider=_name("provider", draft.provider),
+        model=_name("model", draft.model),
+        region=_name("region", draft.region),
+        input_tokens=draft.input_tokens,
+        output_tokens=draft.output_tokens,
+        cost_microusd=draft.cost_microusd,
+        outcome=_name("outcome", draft.outcome),
+        labels=None if draft.labels is None else _labels(draft.labels.integrity, draft.labels.confidentiality),
+        argument_labels=_argument_labels(draft) if draft.argument_labels else None,
+        detail=_detail(draft) if draft.detail else None,
+        _sd=sorted(commitments) if commitments else None,
+    )
+
+
+@lru_cache(maxsize=16)
+def _labels(integrity: Integrity, confidentiality: Confidentiality) -> _Labels:
+    return _Labels(integrity.word, confidentiality.word)
+
+
+def _argument_labels(draft: EntryDraft) -> dict[str, str]:
+    return {_cleartext("argument_labels", name): trust.word for name, trust in sorted(draft.argument_labels.items())}
 
 
 def _detail(draft: EntryDraft) -> dict[str, object]:
     detail: dict[str, object] = {}
     for key, value in sorted(draft.detail.items()):
-        if _is_detail_key(key) is None:
-            raise ValueError(f"A key of detail is lower_snake_case, got {key!r} in entry {draft.entry_id!r}")
+        if key not in _known_keys:
+            _know_key(key, draft)
         if isinstance(value, tuple):
             detail[key] = [_cleartext(key, one) for one in value]
         else:
             detail[key] = _cleartext(key, value) if isinstance(value, str) else value
     return detail
+
+
+def _know_key(key: str, draft: EntryDraft) -> None:
+    if _is_detail_key(key) is None:
+        raise ValueError(f"A key of detail is lower_snake_case, got {key!r} in entry {draft.entry_id!r}")
+    _known_keys.add(key)
+
+
+def _name(field: str, text: str | None) -> str | None:
+    """A text that many entries share, as it stands in the leaf; absent where it is empty."""
+    if text in _known:
+        return text
+    if not text:
+        return None
+    if len(_known) >= _MOST_KNOWN:
+        _known.clear()
+    _known.add(_cleartext(field, text))
+    return text
+
+
+def _id(field: str, text: str | None) -> str | None:
+    """A text of this entry alone, as it stands in the leaf; absent where it is empty."""
+    return _cleartext(field, text) if text else None
 
 
 def _cleartext(name: str, text: str) -> str:

@@ -29,6 +29,7 @@ Sha256 = NewType("Sha256", str)  # 64 lowercase hexadecimal digits
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PAIRS = tuple(first + second for first in _CROCKFORD for second in _CROCKFORD)  # of 10 bits
 _RANDOM_MASK = (1 << 80) - 1
+COUNTED = 1 << 20  # ids of one row of `ulid_after`
 _SHIFTS = (70, 60, 50, 40, 30, 20, 10, 0)
 
 
@@ -41,6 +42,22 @@ def ulid(time_us: int, random_bits: int) -> str:
     """
     bits = random_bits & _RANDOM_MASK
     return _time_part(time_us // 1000) + "".join([_PAIRS[(bits >> shift) & 1023] for shift in _SHIFTS])
+
+
+def ulid_after(time_us: int, random_bits: int, count: int) -> str:
+    """Spell a ULID whose random part is 60 random bits and a count below them: one drawing is enough for a million.
+
+    Args:
+        time_us: microseconds since the Unix epoch, zero or more.
+        random_bits: at least 60 random bits, the same for all ids of a row.
+        count: from 0 to `COUNTED` - 1, another one for each id of the row.
+    """
+    return f"{_time_part(time_us // 1000)}{_row_part(random_bits)}{_PAIRS[count >> 10]}{_PAIRS[count & 1023]}"
+
+
+@lru_cache(maxsize=16)
+def _row_part(random_bits: int) -> str:
+    return "".join([_PAIRS[(random_bits >> shift) & 1023] for shift in (50, 40, 30, 20, 10, 0)])
 
 
 # Many ids are made in one millisecond.

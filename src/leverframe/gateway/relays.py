@@ -228,7 +228,7 @@ def candidates_of(project: Project, contract: Contract, asked: str) -> tuple[Mod
 
 
 def _headers(run: RelayRun, relayed: Relayed) -> list[tuple[bytes, bytes]]:
-    passed = [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in relayed.headers.items()]
+    passed = relayed.headers
     passed.append((b"leverframe-run", run.ctx.run.run_id.encode()))
     if relayed.is_stream:
         passed.append(_EVENTS)

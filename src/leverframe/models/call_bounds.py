@@ -5,6 +5,7 @@ no price: such a call is refused.
 Sources: OpenAI, images and vision guide, and Anthropic, vision guide, 2025-11.
 """
 
+from functools import lru_cache
 from typing import Final
 
 from leverframe.domain.calls import ModelBound
@@ -43,7 +44,7 @@ def bound_of(call: RelayCall, model: str, price: CallPrice, max_output_tokens: i
     """
     if call.wire is WireFormat.COUNT:
         return ModelBound(input_tokens=call.input_bound, output_tokens=0, cost=MicroUsd(0))
-    image_tokens = call.images * image_bound(model)
+    image_tokens = call.images * image_bound(model) if call.images else 0
     audio_tokens = call.audio_bytes // _CHARS_PER_AUDIO_TOKEN + _PER_SOUND if call.audio_bytes else 0
     text_tokens = call.input_bound
     if call.documents or call.vendor_tools:
@@ -68,6 +69,8 @@ def bound_of(call: RelayCall, model: str, price: CallPrice, max_output_tokens: i
     return ModelBound(input_tokens=tokens, output_tokens=output_tokens, cost=micro(pico))
 
 
+# A project asks for few models, and for each call of one.
+@lru_cache(maxsize=1024)
 def image_bound(model: str) -> int:
     """The most tokens that one image can be."""
     return next((tokens for start, tokens in _IMAGE_TOKENS if model.startswith(start)), _IMAGE_TOKENS_OTHER)

@@ -28,6 +28,8 @@ class Rate:
 
     def at(self, input_tokens: int) -> int:
         """The price where a request has this many input tokens."""
+        if not self.steps:
+            return self.base
         return next((pico for start, pico in reversed(self.steps) if input_tokens > start), self.base)
 
     def worst(self, input_tokens: int) -> int:

@@ -6,6 +6,7 @@ Which fields each type carries is written in docs/evidence-record.md; free text 
 import re
 from collections.abc import Mapping
 from datetime import datetime
+from functools import lru_cache
 from types import MappingProxyType
 
 from leverframe.domain.approvals import Answer, Approval
@@ -333,6 +334,8 @@ def model_entry(
     )
 
 
+# A project has few rules, and every decision names one.
+@lru_cache(maxsize=1024)
 def clear_place(source: str) -> str:
     """Where a rule stands, as a leaf can hold it: white space in a path is written as `%20`."""
     return re.sub(r"[\s\x00-\x1f\x7f]", lambda found: f"%{ord(found.group()):02X}", source)[-256:]

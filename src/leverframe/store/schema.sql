@@ -72,8 +72,8 @@ CREATE TABLE steps (
     is_counted INTEGER NOT NULL, once_digest BLOB,
     UNIQUE (run_id, path)
 ) STRICT;
-CREATE INDEX steps_by_tool ON steps (name, started_us);
-CREATE INDEX steps_by_run ON steps (run_id, name, started_us);
+CREATE INDEX steps_by_tool ON steps (name, started_us) WHERE kind = 'tool';
+CREATE INDEX steps_by_run ON steps (run_id, name, started_us) WHERE kind = 'tool';
 CREATE INDEX steps_by_once ON steps (once_digest) WHERE once_digest IS NOT NULL;
 
 -- amount is in millionths; NULL where the argument has no exact amount.
@@ -275,4 +275,4 @@ CREATE TABLE budget_raises (
 CREATE INDEX leaves_of_authority ON leaves (tenant, leaf_index)
  WHERE type IN ('key.created', 'key.rotated', 'key.revoked', 'killswitch.set', 'budget.raised');
 
-PRAGMA user_version = 9;
+PRAGMA user_version = 10;

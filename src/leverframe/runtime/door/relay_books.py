@@ -20,9 +20,18 @@ from leverframe.runtime.context import RunContext
 from leverframe.runtime.run_limits import UNLIMITED
 
 # A reservation is refused by the store and never by these books, so their age costs at most a second look.
-_FRESH_S: Final = 0.1
+_FRESH_S: Final = 0.25
 # Nobody is refused on older ones.  Of a burst each call would else read the same rows for itself.
 _OF_NOW_S: Final = 0.005
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """How an entry names a window: `name` is `<window>/<unit>=`, `limit` is `/<limit>` or empty."""
+
+    unit: BudgetUnit
+    name: str
+    limit: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +45,8 @@ class Books:
     left: Mapping[BudgetUnit, int]
     limits: Mapping[BudgetUnit, int]  # the lowest limit of a unit
     headers: Mapping[str, str]  # what an answer tells of them
+    raw_headers: tuple[tuple[bytes, bytes], ...]  # the same as bytes
+    marks: Mapping[tuple[WindowId, str], Mark]
     read_at: float
     until: datetime | None  # when the first of the periods ends
 
@@ -61,6 +72,7 @@ async def read_books(ctx: RunContext, now: datetime, model: str) -> Books:
     for one in limited:
         left[one.unit] = min(one.left, left.get(one.unit, one.left))
         limits[one.unit] = min(one.limit, limits.get(one.unit, one.limit))
+    headers = budget_headers(limited, now)
     return Books(
         windows=limited,
         recorded=encode([window_json(one) for one in limited]),
@@ -72,7 +84,9 @@ async def read_books(ctx: RunContext, now: datetime, model: str) -> Books:
         uncounted=tuple(one.unit for one in windows if one.limit >= UNLIMITED and not one.budget),
         left=left,
         limits=limits,
-        headers=budget_headers(limited, now),
+        headers=headers,
+        raw_headers=tuple((name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()),
+        marks={(one.window_id, one.unit.value): _mark(one) for one in limited},
         read_at=at,
         until=min(ends, default=None),
     )
@@ -81,6 +95,12 @@ async def read_books(ctx: RunContext, now: datetime, model: str) -> Books:
 async def _stored(ctx: RunContext, shared: Sequence[Window]) -> Sequence[Window]:
     ids = tuple(dict.fromkeys(one.window_id for one in shared))
     return await ctx.services.journal.shared_windows(ids) if ids else ()
+
+
+def _mark(window: Window) -> Mark:
+    # How many were at work at once is not a sum that an auditor could make; its limit is left out.
+    limit = "" if window.unit is BudgetUnit.IN_FLIGHT else f"/{window.limit}"
+    return Mark(unit=window.unit, name=f"{window.window_id}/{window.unit.value}=", limit=limit)
 
 
 def _is_kept(window: Window, known: Mapping[tuple[WindowId, BudgetUnit], Window]) -> bool:

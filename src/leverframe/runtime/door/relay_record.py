@@ -6,6 +6,7 @@ withheld from is recorded to the byte, and nothing of it stays in memory.
 
 from collections.abc import Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -31,7 +32,7 @@ from leverframe.domain.proposals import (
 from leverframe.domain.records import replace
 from leverframe.domain.relays import RelayedAnswer
 from leverframe.domain.runs import RunState, Step, StepKind, StepState
-from leverframe.runtime.bookings import run_out, set_aside, told_would
+from leverframe.runtime.bookings import run_out, told_would
 from leverframe.runtime.door.relay_books import Books
 from leverframe.runtime.door.relay_run import RelayAsk, RelayRun, recordable
 from leverframe.runtime.door.rows import one_step, reservation_id
@@ -41,6 +42,10 @@ from leverframe.runtime.refusals import recorded_refusal
 NOTHING: Final = ModelBound(input_tokens=0, output_tokens=0, cost=MicroUsd(0))
 _encode: Final = msgspec.json.Encoder(order="sorted").encode
 _COUNTED: Final = (BudgetUnit.MODEL_CALLS, BudgetUnit.STEPS)
+# An enum's word takes longer to ask for than all else that is done with it here.
+_USD, _INPUT, _OUTPUT, _IN_FLIGHT = (
+    one.value for one in (BudgetUnit.USD, BudgetUnit.INPUT_TOKENS, BudgetUnit.OUTPUT_TOKENS, BudgetUnit.IN_FLIGHT)
+)
 
 
 class Settlement(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,7 +108,7 @@ def decided(run: RelayRun, ask: RelayAsk, made: Decision) -> tuple[Attempt, Prop
         "wire": ask.call.wire.value,
         **run_out(answer),
         **told_would(answer),
-        **set_aside(rid, reserves, made.books.windows),
+        **_set_aside(rid, reserves, made.books),
     }
     if ask.refused_as:
         # It would not even have been read; what it asked for is passed on all the same.
@@ -187,14 +192,17 @@ def settled(run: RelayRun, ask: RelayAsk, attempt: Attempt, settlement: Settleme
         result_ref=sealed[0].digest,
     )
     rid = reservation_id(done.call_id)
-    taken = _taken(attempt, used) if settlement.used is not None else {}
+    took = _took(attempt, used)
+    taken = took.actual if settlement.used is not None else {}
     uncounted = _uncounted(run, attempt, used)
     changes: list[Change] = [
         PutStep(step=done, expect=frozenset({attempt.step.state})),
         SettleReserves(reservation_id=rid, actual={**taken, **uncounted}),
         SettleDirect(window_id=ctx.window_id, unit=BudgetUnit.WALL_US, amount=_wall_us(done, at)),
     ]
-    told = {"attempts": done.attempts, "recorded": False, **settlement.detail, **_spent(rid, taken, attempt.reserves)}
+    told = {"attempts": done.attempts, "recorded": False, **settlement.detail}
+    if attempt.reserves:
+        told["reservation_id"], told["settled"] = rid, took.told if settlement.used is not None else ()
     if settlement.error:
         told["error"] = settlement.error
     entry = EntryDraft(
@@ -219,7 +227,7 @@ def settled(run: RelayRun, ask: RelayAsk, attempt: Attempt, settlement: Settleme
         disclosures=sealed,
     )
     entries: tuple[EntryDraft, ...] = (entry,)
-    if settlement.used is not None and is_over(attempt, used):
+    if settlement.used is not None and took.is_over:
         entries = (_overrun(run, ask, done, rid, at), entry)
     return Proposal(tenant=ctx.run.tenant, changes=tuple(changes), entries=entries, is_durable=False)
 
@@ -245,11 +253,7 @@ def lost_bytes(message: str, kind: str) -> bytes:
 
 def is_over(attempt: Attempt, used: ModelBound) -> bool:
     """The vendor says that it took more than was set aside, in a window that has a limit."""
-    for part in attempt.reserves:
-        amount = _amount(BudgetUnit(part.unit), used)
-        if amount is not None and amount > part.amount:
-            return True
-    return False
+    return _took(attempt, used).is_over
 
 
 def _inputs(ask: RelayAsk, made: Decision) -> bytes:
@@ -278,41 +282,58 @@ def _inputs(ask: RelayAsk, made: Decision) -> bytes:
     )
 
 
+# Of the same few rules again and again.
+@lru_cache(maxsize=1024)
 def _reasons(reasons: tuple[Reason, ...]) -> bytes:
     return _encode([reason_json(one) for one in reasons])
 
 
-def _taken(attempt: Attempt, used: ModelBound) -> dict[tuple[WindowId, BudgetUnit], int]:
-    """What the call took in each window that it was reserved in, where that may be another amount."""
+class _Took(msgspec.Struct, frozen=True, kw_only=True):
+    """What a call took in each window that it was reserved in, where that may be another amount."""
+
+    actual: dict[tuple[WindowId, BudgetUnit], int]
+    told: tuple[str, ...]  # the same as an entry says it
+    is_over: bool
+
+
+def _took(attempt: Attempt, used: ModelBound) -> _Took:
     actual: dict[tuple[WindowId, BudgetUnit], int] = {}
+    told: list[str] = []
+    is_over = False
+    marks, amounts = attempt.decision.books.marks, _amounts(used)
     for part in attempt.reserves:
-        unit = BudgetUnit(part.unit)
-        amount = _amount(unit, used)
+        amount = amounts.get(part.unit)
         if amount is not None:
-            actual[part.window_id, unit] = amount
-    return actual
+            mark = marks[part.window_id, part.unit]
+            actual[part.window_id, mark.unit] = amount
+            told.append(f"{mark.name}{amount}")
+            is_over = is_over or amount > part.amount
+    return _Took(actual=actual, told=tuple(told), is_over=is_over)
 
 
-def _amount(unit: BudgetUnit, used: ModelBound) -> int | None:
-    match unit:
-        case BudgetUnit.USD:
-            return used.cost
-        case BudgetUnit.INPUT_TOKENS:
-            return used.input_tokens
-        case BudgetUnit.OUTPUT_TOKENS:
-            return used.output_tokens
-        case BudgetUnit.IN_FLIGHT:
-            return 0
-        case _:
-            return None
+def _amounts(used: ModelBound) -> dict[str, int]:
+    """By the unit's word; a call that is over is not at work."""
+    return {_USD: used.cost, _INPUT: used.input_tokens, _OUTPUT: used.output_tokens, _IN_FLIGHT: 0}
+
+
+def _set_aside(rid: ReservationId, reserves: tuple[Reserve, ...], books: Books) -> dict[str, DetailValue]:
+    """The worst case of a call, in each window; empty where nothing was set aside."""
+    if not reserves:
+        return {}
+    marks = books.marks
+    parts = []
+    for part in reserves:
+        mark = marks[part.window_id, part.unit]
+        parts.append(f"{mark.name}{part.amount}{mark.limit}")
+    return {"reservation_id": rid, "reserved": tuple(parts)}
 
 
 def _uncounted(run: RelayRun, attempt: Attempt, used: ModelBound) -> dict[tuple[WindowId, BudgetUnit], int]:
     """What the call took in the run's windows without a limit, in which nothing was set aside."""
-    window_id = run.ctx.window_id
+    window_id, amounts = run.ctx.window_id, _amounts(used)
     actual: dict[tuple[WindowId, BudgetUnit], int] = {}
     for unit in attempt.decision.books.uncounted:
-        amount = _amount(unit, used)
+        amount = amounts.get(unit)
         if unit in _COUNTED:
             amount = int(attempt.decision.earlier is None)
         if amount:
@@ -320,19 +341,10 @@ def _uncounted(run: RelayRun, attempt: Attempt, used: ModelBound) -> dict[tuple[
     if not attempt.reserves:
         # Nothing was set aside for a call that is only observed: what it took is counted in every window all the same.
         for window in attempt.decision.books.windows:
-            amount = int(window.unit in _COUNTED) or _amount(window.unit, used)
+            amount = int(window.unit in _COUNTED) or amounts.get(window.unit)
             if amount:
                 actual[window.window_id, window.unit] = amount
     return actual
-
-
-def _spent(
-    rid: ReservationId, taken: Mapping[tuple[WindowId, BudgetUnit], int], reserves: tuple[Reserve, ...]
-) -> dict[str, DetailValue]:
-    if not reserves:
-        return {}
-    parts = tuple(f"{window_id}/{unit.value}={amount}" for (window_id, unit), amount in taken.items())
-    return {"reservation_id": rid, "settled": parts}
 
 
 def _overrun(run: RelayRun, ask: RelayAsk, done: Step, rid: ReservationId, at: datetime) -> EntryDraft:

@@ -66,12 +66,20 @@ class Relayed:
         return self._stream.status
 
     @property
-    def headers(self) -> Mapping[str, str]:
+    def headers(self) -> list[tuple[bytes, bytes]]:
         """What goes with the answer, names in lower case: the vendor's headers, and what is left of our budgets.
 
         Where both speak of a rate, ours does: it is what stops the caller first.
         """
-        return {**self._stream.headers, **self._attempt.decision.books.headers}
+        books = self._attempt.decision.books
+        ours = books.headers
+        passed = [
+            (name.encode("latin-1"), value.encode("latin-1", "replace"))
+            for name, value in self._stream.headers.items()
+            if name not in ours
+        ]
+        passed += books.raw_headers
+        return passed
 
     @property
     def is_stream(self) -> bool:
