@@ -55,6 +55,10 @@ class Vendor:
         return PriceList(base_url=str(self.url))
 
     @cached_property
+    def _home_prices(self) -> PriceList:
+        return PriceList(base_url=ANTHROPIC_URL if self.provider.wire is Wire.ANTHROPIC else OPENAI_URL)
+
+    @cached_property
     def _any_prices(self) -> PriceList:
         return PriceList(base_url=None)
 
@@ -93,7 +97,8 @@ class Vendor:
             return _FREE
         price = self._prices.price(listed, now)
         if price is None and (listed != model or is_own_host(self.provider, self.url)):
-            price = self._any_prices.price(listed, now)
+            # Some names are found only in the list of the vendor whose format is spoken.
+            price = self._any_prices.price(listed, now) or self._home_prices.price(listed, now)
         if price is None:
             raise unpriced(self.provider, model)
         return price
