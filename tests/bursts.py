@@ -21,16 +21,17 @@ class Ended:
 
 
 def burst(
-    port: int, key: str, body: Mapping[str, object], count: int, *, leaves: bool = False, path: str = ""
+    port: int, key: str, body: Mapping[str, object], count: int, *, leaves: bool = False, path: str = "", run: str = ""
 ) -> list[Ended]:
     """Make the calls and wait for all of them.  `leaves`: each client goes away once it has read the head."""
-    return asyncio.run(_burst(port, _request(path or "/v1/chat/completions", key, body), count, leaves=leaves))
+    return asyncio.run(_burst(port, _request(path or "/v1/chat/completions", key, body, run), count, leaves=leaves))
 
 
-def _request(path: str, key: str, body: Mapping[str, object]) -> bytes:
+def _request(path: str, key: str, body: Mapping[str, object], run: str) -> bytes:
     data = json.dumps(body).encode()
-    head = f"POST {path} HTTP/1.1\r\nhost: door\r\nauthorization: Bearer {key}\r\ncontent-length: {len(data)}\r\n\r\n"
-    return head.encode() + data
+    named = f"leverframe-run: {run}\r\n" if run else ""
+    head = f"POST {path} HTTP/1.1\r\nhost: door\r\nauthorization: Bearer {key}\r\ncontent-length: {len(data)}\r\n"
+    return f"{head}{named}\r\n".encode() + data
 
 
 async def _burst(port: int, request: bytes, count: int, *, leaves: bool) -> list[Ended]:

@@ -71,7 +71,7 @@ class Metrics:
         _family(lines, "leverframe_refusals_total", "counter", "Calls refused, by route and problem.")
         for (route, slug), count in sorted(self._refusals.items()):
             lines.append(_line("leverframe_refusals_total", (("route", route), ("problem", slug)), count))
-        _family(lines, "leverframe_tokens_total", "counter", "Tokens that vendors say were used.")
+        _family(lines, "leverframe_tokens_total", "counter", "Tokens used, or estimated where nobody said.")
         for (model, kind), count in sorted(self._tokens.items()):
             lines.append(_line("leverframe_tokens_total", (("model", model), ("kind", kind)), count))
         _family(lines, "leverframe_cost_dollars_total", "counter", "What answers cost, in US dollars.")

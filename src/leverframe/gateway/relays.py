@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from leverframe.core.wires import error_frame, passed_headers, read_call
-from leverframe.domain.contracts import Contract, Enforce, ModelRef, Project
+from leverframe.domain.contracts import Contract, Enforce, ModelRef, Project, Wire
 from leverframe.domain.errors import CallDenied, LeverframeError, NotFound, WireRefused
 from leverframe.domain.relays import Admitted, RelayBroken, RelayCall, WireFormat
 from leverframe.gateway import refusing
@@ -66,7 +66,7 @@ class Relays:
         body = await read_body(exchange.receive, headers)
         run = await self._live.run_for(caller, selection(headers))
         call, refused_as, lacks = _read(exchange.wire, body, run)
-        candidates = candidates_of(self._live.services.project, run.ctx.contract, call.model)
+        candidates = candidates_of(self._live.services.project, run.ctx.contract, call.model, exchange.wire)
         if candidates[0] not in self._live.services.project.tiers.get(run.ctx.contract.tier, ()):
             refused_as = refused_as or "unknown_model"
         ask = RelayAsk(
@@ -207,12 +207,33 @@ def _lacking(wire: WireFormat, body: bytes, admitted: Admitted) -> tuple[str, ..
     return tuple(one for one in lacks if one.isprintable() and " " not in one)
 
 
-def candidates_of(project: Project, contract: Contract, asked: str) -> tuple[ModelRef, ...]:
-    """Who is asked for a model: the tier of the contract by its name, else those of it that the name means.
+def candidates_of(project: Project, contract: Contract, asked: str, wire: WireFormat) -> tuple[ModelRef, ...]:
+    """Who is asked for a model: of those that the name means, those that speak the call's format.
 
     Raises:
         NotFound: the contract has no such model.
+        WireRefused: it has, and none of them speaks the format.
     """
+    named = _named(project, contract, asked)
+    found = tuple(one for one in named if _speaks(project, one, wire))
+    if not found:
+        other = "/v1/chat/completions or /v1/responses" if wire.is_anthropic else "/v1/messages"
+        raise WireRefused(
+            f"The model {asked[:100]!r} is of a provider that does not speak {wire.value}, and nothing is translated.",
+            code="wrong_format",
+            param="model",
+            next_move=f"Ask it at {other}.",
+        )
+    return found
+
+
+def _speaks(project: Project, model: ModelRef, wire: WireFormat) -> bool:
+    provider = project.providers.get(model.provider)
+    return provider is not None and provider.wire is (Wire.ANTHROPIC if wire.is_anthropic else Wire.OPENAI)
+
+
+def _named(project: Project, contract: Contract, asked: str) -> tuple[ModelRef, ...]:
+    """The tier of the contract by its name, else those of it that the name means."""
     tier = project.tiers.get(contract.tier, ())
     if asked == contract.tier:
         return tier

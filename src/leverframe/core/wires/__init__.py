@@ -4,6 +4,7 @@ What passes, passes as the bytes that came; what is not known is refused by name
 """
 
 from leverframe.core.wires.calls import read_call
+from leverframe.core.wires.estimates import estimated_usage
 from leverframe.core.wires.headers import passed_headers, returned_headers
 from leverframe.core.wires.problems import error_body, error_frame
 from leverframe.core.wires.shaping import upstream_body
@@ -13,6 +14,7 @@ __all__ = [
     "UsageReader",
     "error_body",
     "error_frame",
+    "estimated_usage",
     "passed_headers",
     "read_call",
     "returned_headers",

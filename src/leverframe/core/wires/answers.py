@@ -81,6 +81,7 @@ class ChatReading:
 
     def _rest(self, index: object, delta: dict[str, object]) -> None:
         self.said.text(index, delta.get("refusal"))
+        self.said.aside(delta.get("reasoning_content") or delta.get("reasoning"))
         calls = delta.get("tool_calls")
         for position, call in enumerate(calls if isinstance(calls, list) else ()):
             if isinstance(call, dict):

@@ -14,10 +14,11 @@ _MAX_COUNT: Final = 1 << 50
 class Said:
     """The texts and tool uses of one answer, piece by piece, cut at `MAX_RECORDED_CHARS`."""
 
-    __slots__ = ("_left", "_texts", "_uses", "finish_reason")
+    __slots__ = ("_aside", "_left", "_texts", "_uses", "finish_reason")
 
     def __init__(self) -> None:
         self.finish_reason = ""
+        self._aside = 0
         self._left = MAX_RECORDED_CHARS
         self._texts: dict[object, list[str]] = {}
         self._uses: dict[object, list[str]] = {}
@@ -38,6 +39,21 @@ class Said:
                 if self._left >= 0:
                     use[index] += piece
 
+    def aside(self, piece: object) -> None:
+        """What was said and is not recorded, as the thinking that some servers show."""
+        if isinstance(piece, str):
+            self._aside += len(piece) * _MOST_BYTES
+
+    @property
+    def size(self) -> int:
+        """All that was said, in bytes; from above where not all of it was kept."""
+        kept = [piece for pieces in (*self._texts.values(), *self._uses.values()) for piece in pieces]
+        return sum(len(piece.encode("utf-8", "replace")) for piece in kept) + self._aside + self._lost()
+
+    def _lost(self) -> int:
+        # What was cut is not kept, and the piece that it was cut in may be as long as a frame.
+        return (MAX_RECORDED_CHARS - self._left) * _MOST_BYTES if self._left < 0 else 0
+
     def finish(self, reason: object) -> None:
         """Why it ended; the last word counts."""
         if isinstance(reason, str) and reason:
@@ -56,6 +72,7 @@ class Said:
 
 
 _MAX_USES: Final = 1024
+_MOST_BYTES: Final = 4  # of one character in UTF-8
 
 
 def count(value: object) -> int | None:

@@ -69,6 +69,11 @@ class UsageReader:
         """What it said."""
         return self._reading.said.answer()
 
+    @property
+    def said_bytes(self) -> int:
+        """How much it said, from above."""
+        return self._reading.said.size
+
     def feed(self, data: bytes) -> bytes:
         """Take what arrived; gives what may go to the client now."""
         if self._frames is None:

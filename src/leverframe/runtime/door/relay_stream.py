@@ -7,7 +7,7 @@ or the whole bound where nobody can tell.  Whoever reads it to its end has settl
 from collections.abc import Mapping
 from typing import Final
 
-from leverframe.core.wires import UsageReader
+from leverframe.core.wires import UsageReader, estimated_usage
 from leverframe.domain.calls import ModelBound, ModelLost
 from leverframe.domain.errors import Contended, ProviderUnavailable
 from leverframe.domain.evidence import DetailValue
@@ -126,9 +126,10 @@ class Relayed:
             return self._broken("cut-short")
         answer = answer_bytes(self._reader.answer)
         if usage is None:
-            # No tokens are free: where the vendor does not count, the bound is what was used.
-            detail: dict[str, DetailValue] = {**self._timing(), "estimated": True}
-            return Settlement(state=StepState.OK, outcome="ok", used=attempt.bound, answer=answer, detail=detail)
+            # No tokens are free, where the vendor does not count them either.
+            usage = estimated_usage(
+                self._ask.call, attempt.bound, self._reader.said_bytes, is_observed=self._run.is_observed
+            )
         try:
             cost, price = self._relays.cost(attempt.model, usage)
         except ProviderUnavailable:
@@ -136,7 +137,11 @@ class Relayed:
             cost, price = MicroUsd(0), "unpriced"
         self.usage, self.cost_microusd = usage, int(cost)
         used = ModelBound(input_tokens=usage.input_tokens, output_tokens=usage.output_tokens, cost=cost)
-        detail = {**self._timing(), "price": price}
+        if usage.is_estimated and not self._run.is_observed:
+            # The bound knows which tokens may be dear ones; an estimate does not.
+            used = attempt.bound
+            self.cost_microusd = int(used.cost)
+        detail: dict[str, DetailValue] = {**self._timing(), "price": price}
         if usage.cached_input_tokens:
             detail["cached_input_tokens"] = usage.cached_input_tokens
         if usage.is_estimated:

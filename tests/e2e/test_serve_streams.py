@@ -1,0 +1,185 @@
+"""Streams and money, through the whole door: each bug of a peer against a vendor that counts, and what is recorded."""
+
+import http.client
+import json
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from math import ceil
+
+import pytest
+
+from tests.bursts import burst
+from tests.troubled import ASKED, CHAT, EMBEDDINGS, MESSAGES, RESPONSES, TroubledDesk, troubled_desk
+
+OBSERVE = "workflow: desk\nmodels: {default: fast}\nenforce: observe\n"
+COUNTED = "fake-0ms-i70-o33-c4-s10"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """A call and what a vendor that tells the truth bills for it."""
+
+    path: str
+    model: str
+    stream: bool = True
+    billed: tuple[int, int] = (70, 33)
+    cost: float = 0.0
+
+    @property
+    def name(self) -> str:
+        return f"{self.path.rpartition('/')[2]}-{self.model.partition('s10')[2] or self.model}-{self.stream}"
+
+
+# gpt-4o: $2.50, $1.25 cached, $10 a million.  claude-sonnet-4-5: $3, $0.30 cached, $3.75 written, $15.
+OPENAI_COST, CLAUDE_COST = 60 * 2.5 + 10 * 1.25 + 33 * 10, 60 * 3 + 10 * 0.3 + 33 * 15
+CASES = [
+    *(
+        Case(path=path, model=f"{COUNTED}{usage}", stream=stream, cost=cost)
+        for path, cost in ((CHAT, OPENAI_COST), (RESPONSES, OPENAI_COST), (MESSAGES, CLAUDE_COST))
+        for usage, stream in (("", True), ("", False), ("-urepeat", True), ("-uevery", True))
+    ),
+    Case(path=CHAT, model=f"{COUNTED}-uchoices", cost=OPENAI_COST),
+    Case(path=CHAT, model=f"{COUNTED}-r20", cost=OPENAI_COST),
+    Case(path=MESSAGES, model=f"{COUNTED}-w20", cost=40 * 3 + 10 * 0.3 + 20 * 3.75 + 33 * 15),
+    *(
+        Case(path=path, model="fake-0ms-i70-o33-uzero", stream=stream, billed=(0, 0))
+        for path in (CHAT, RESPONSES, MESSAGES)
+        for stream in (True, False)
+    ),
+    Case(path=EMBEDDINGS, model="fake-0ms-i70", stream=False, billed=(70, 0), cost=70 * 2.5),
+]
+BROKEN = [(path, f"fake-0ms-o100-c10-{cut}3") for path in (CHAT, RESPONSES, MESSAGES) for cut in "bh"]
+SILENT = [(CHAT, "fake-0ms-i70-o33-unone", stream) for stream in (True, False)]
+LEFT = "fake-0ms-i70-o60-c20-g5"
+
+
+def _models() -> list[str]:
+    asked = [(one.path, one.model) for one in CASES] + BROKEN + [(path, model) for path, model, _ in SILENT]
+    asked += [(CHAT, LEFT), (RESPONSES, LEFT), (MESSAGES, LEFT)]
+    return sorted({f"{'claude' if path == MESSAGES else 'vendor'}/{model}" for path, model in asked})
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TroubledDesk]:
+    with troubled_desk(tmp_path_factory.mktemp("streams") / "desk", _models()) as found:
+        yield found
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_what_is_settled_is_what_the_vendor_counted(desk: TroubledDesk, case: Case) -> None:
+    answer = desk.call(case.path, case.model, stream=case.stream or None)
+
+    assert answer.status == 200, answer.body
+    recorded = desk.recorded()
+    assert recorded.state == "ok"
+    assert (recorded.input_tokens, recorded.output_tokens) == case.billed
+    assert recorded.cost_microusd == ceil(case.cost)
+    assert "estimated" not in recorded.entry["detail"]
+    if case.billed != (0, 0):
+        assert case.billed == (desk.vendor.served.input_tokens, desk.vendor.served.output_tokens)
+
+
+def test_usage_is_asked_for_and_given_to_those_alone_who_asked(desk: TroubledDesk) -> None:
+    silent = desk.call(CHAT, COUNTED, stream=True)
+    told = desk.call(CHAT, COUNTED, stream=True, stream_options={"include_usage": True})
+    within = desk.call(CHAT, f"{COUNTED}-uchoices", stream=True)
+
+    assert b'"prompt_tokens"' not in silent.body
+    assert told.body.count(b'"prompt_tokens"') == 1
+    # A chunk that also says why the answer ended is the client's, whoever asked for its usage.
+    assert b'"finish_reason":"stop"' in within.body
+    assert all(one.body.endswith(b"data: [DONE]\n\n") for one in (silent, told, within))
+
+
+@pytest.mark.parametrize(("path", "model"), BROKEN)
+def test_a_stream_that_breaks_off_costs_its_bound_and_is_told_in_the_clients_own_form(
+    desk: TroubledDesk, path: str, model: str
+) -> None:
+    answer = desk.call(path, model, stream=True)
+
+    assert answer.status == 200
+    *whole, last = [one for one in answer.body.split(b"\n\n") if one]
+    assert all(json.loads(one.partition(b"data: ")[2]) for one in whole)
+    error = json.loads(last.partition(b"data: ")[2])
+    assert "breaks off" in json.dumps(error)
+    assert last.startswith(b"event: error" if path == MESSAGES else b"data: " if path == CHAT else b"event: ")
+    recorded = desk.recorded()
+    assert (recorded.state, recorded.output_tokens) == ("error", 200)
+    assert recorded.error.startswith("model-broken-")
+    # What nobody can tell is not told as if somebody could.
+    assert recorded.entry["outcome"] == "unknown"
+    assert recorded.entry.get("cost_microusd") is None
+    assert recorded.cost_microusd >= desk.vendor.served.output_tokens * 10
+
+
+@pytest.mark.parametrize("path", [CHAT, RESPONSES, MESSAGES])
+def test_a_client_that_goes_away_has_its_stream_read_to_its_end(desk: TroubledDesk, path: str) -> None:
+    desk.calls += 1
+    desk.vendor.reset()
+    body = {"model": LEFT, "stream": True, **ASKED[path]}
+
+    (left,) = burst(desk.port, desk.key, body, 1, leaves=True, path=path, run=desk.run_name)
+
+    assert left.status == 200
+    recorded = desk.recorded()
+    assert (recorded.state, recorded.input_tokens, recorded.output_tokens) == ("ok", 70, 60)
+    assert (desk.vendor.served.output_tokens, desk.vendor.served.aborted) == (60, 0)
+
+
+@pytest.mark.parametrize(("path", "model", "stream"), SILENT)
+def test_an_answer_without_usage_costs_its_bound_and_is_marked(
+    desk: TroubledDesk, path: str, model: str, *, stream: bool
+) -> None:
+    answer = desk.call(path, model, stream=stream or None)
+
+    assert answer.status == 200
+    recorded = desk.recorded()
+    assert recorded.entry["detail"]["estimated"] is True
+    assert (recorded.state, recorded.output_tokens) == ("ok", 200)
+    assert recorded.cost_microusd >= desk.vendor.served.input_tokens * 2.5 + desk.vendor.served.output_tokens * 10
+
+
+@pytest.fixture(scope="module")
+def observed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TroubledDesk]:
+    with troubled_desk(tmp_path_factory.mktemp("observed") / "desk", _models(), OBSERVE) as found:
+        yield found
+
+
+@pytest.mark.parametrize("path", [CHAT, RESPONSES, MESSAGES])
+@pytest.mark.parametrize("stream", [True, False])
+def test_what_is_only_observed_passes_byte_for_byte_both_ways(
+    observed: TroubledDesk, path: str, *, stream: bool
+) -> None:
+    observed.calls += 1
+    sent = json.dumps({"model": COUNTED, **ASKED[path], "stream": stream, "novel": [1.50, "ü"]}).encode() + b" \n"
+
+    answer = observed.ask(path, sent, **{"Leverframe-Run": observed.run_name})
+
+    assert answer.status == 200
+    assert observed.vendor.bodies[-1] == sent
+    assert answer.body == _directly(observed, path, sent)
+    recorded = observed.recorded()
+    assert recorded.entry["detail"].get("estimated", False) is (path == CHAT and stream)
+    assert recorded.input_tokens >= 70
+    assert recorded.output_tokens >= 33
+
+
+def test_an_observed_stream_without_usage_is_estimated_from_what_it_said(observed: TroubledDesk) -> None:
+    observed.call(CHAT, COUNTED, stream=True, max_tokens=None)
+
+    recorded = observed.recorded()
+
+    assert recorded.entry["detail"]["estimated"] is True
+    # No token is shorter than a byte, and nothing bounds the answer but what was seen of it.
+    assert recorded.output_tokens == len("lorem " * 33)
+    assert recorded.cost_microusd == ceil(recorded.input_tokens * 2.5 + recorded.output_tokens * 10)
+    observed.verified()
+
+
+def _directly(desk: TroubledDesk, path: str, sent: bytes) -> bytes:
+    """What the vendor answers to whom it serves without a door between."""
+    host = desk.vendor.url.removeprefix("http://")
+    with closing(http.client.HTTPConnection(host, timeout=20)) as client:
+        client.request("POST", path, sent, {"Content-Type": "application/json"})
+        return client.getresponse().read()
