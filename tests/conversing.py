@@ -14,8 +14,8 @@ OPENAI_TROUBLES = ("e400", "e404", "e429-a7", "e500", "e503-f1", "e401", "g20")
 ANTHROPIC_TROUBLES = ("e400", "e404", "e429-a7", "e500", "e529-f1", "g20")
 PROJECT = """\
 providers:
-  vendor: {{wire: openai, url: "{url}/v1", private: allowed}}
-  claude: {{wire: anthropic, url: "{url}/v1", private: allowed}}
+  vendor: {{wire: openai, url: "{url}/v1", private: allowed, priced_as: {{{priced[0]}}}}}
+  claude: {{wire: anthropic, url: "{url}/v1", private: allowed, priced_as: {{{priced[1]}}}}}
 models:
   fast: [{models}]
 budgets:
@@ -48,7 +48,11 @@ def conversing_desk(
         names += [f"vendor/gpt-5-mini-{trouble}" for trouble in OPENAI_TROUBLES]
         names += [f"claude/claude-sonnet-5-{trouble}" for trouble in ANTHROPIC_TROUBLES]
         (folder / "workflows").mkdir(parents=True)
-        project = PROJECT.format(url=vendor.url, models=", ".join(names))
+        priced = (
+            ", ".join(f"gpt-5-mini-{trouble}: gpt-5-mini" for trouble in OPENAI_TROUBLES),
+            ", ".join(f"claude-sonnet-5-{trouble}: claude-sonnet-5" for trouble in ANTHROPIC_TROUBLES),
+        )
+        project = PROJECT.format(url=vendor.url, models=", ".join(names), priced=priced)
         (folder / "leverframe.yaml").write_text(project, encoding="utf-8")
         (folder / "workflows" / "desk.yaml").write_text(contract, encoding="utf-8")
         desk = ConversingDesk(folder=folder, vendor=vendor, port=free_port(), environment_of_clients={})
