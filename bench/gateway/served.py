@@ -19,7 +19,11 @@ _PATIENCE_S: Final = 60.0
 PROJECT = """\
 tenants: {{default: {{}}}}
 providers:
-  vendor: {{wire: openai, url: "http://127.0.0.1:{port}/v1", private: allowed, priced_as: {{gpt-5-mini-c5-g1000: gpt-5-mini}}}}
+  vendor:
+    wire: openai
+    url: "http://127.0.0.1:{port}/v1"
+    private: allowed
+    priced_as: {{gpt-5-mini-c5-g1000: gpt-5-mini}}
 models: {{fast: [vendor/gpt-5-mini, vendor/gpt-5-mini-c5-g1000]}}
 budgets:
   - {{tenant: default, window: month, max_usd: 100000}}
