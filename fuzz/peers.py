@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 import tempfile
+from base64 import b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,13 +14,16 @@ import msgspec
 from fuzz.parser import Parser
 from leverframe.config.lock_file import parse_lock
 from leverframe.core import canonical
+from leverframe.core.access_tokens import judged, read_header
 from leverframe.core.api_keys import ID_BYTES, SECRET_BYTES, read_key, spell
 from leverframe.core.disclosures import Placeholders, redact_json
 from leverframe.core.redaction import learn, redaction_of
 from leverframe.core.wires.calls import read_call
 from leverframe.core.wires.usage import UsageReader
-from leverframe.domain.errors import JsonInvalid
+from leverframe.domain.access import TokenAccess
+from leverframe.domain.errors import JsonInvalid, ScopeMissing, TokenRefused
 from leverframe.domain.ids import KeyId, RunId, TenantId
+from leverframe.domain.policy import SourceRef
 from leverframe.domain.relays import WireFormat
 from leverframe.runtime import run_tokens
 from leverframe.runtime.backfill import read_items
@@ -32,6 +36,15 @@ from tests.evidence_log import honest
 
 _TENANT = TenantId("acme")
 _NOW = datetime(2026, 3, 1, tzinfo=UTC)
+_ACCESS = TokenAccess(
+    issuer="https://issuer.example",
+    audience="https://gate.example/mcp",
+    source=SourceRef(file="leverframe.yaml", line=1),
+)
+_CLAIMS = {"iss": _ACCESS.issuer, "aud": _ACCESS.audience, "sub": "lena", "exp": 4_000_000_000, "scope": "a b"}
+_ACCESS_TOKEN = b".".join(
+    urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=") for part in ({"alg": "ES256", "kid": "1"}, _CLAIMS, "s")
+)
 _CALL = json.dumps(
     {
         "model": "gpt-x",
@@ -117,6 +130,16 @@ def _token() -> Sequence[bytes]:
     return [run_tokens.spell(token, _Prints()).encode()]
 
 
+def _access_token(data: bytes) -> object:
+    """The header, and the claims as if their signature were right."""
+    try:
+        text = data.decode(errors="surrogateescape")
+        header = read_header(text)
+        return header, judged(canonical.decode(b64decode(text.split(".")[1] + "==", b"-_")), _ACCESS, (_TENANT,), _NOW)
+    except (TokenRefused, ScopeMissing, ValueError):
+        return None  # each is a refusal; ValueError: base64 that PyJWT refuses before
+
+
 def _records(data: bytes) -> object:
     return list(records_in({**honest().bundle(), "disclosures.jsonl": data}, lambda _name: None))
 
@@ -158,6 +181,7 @@ PARSERS = (
         given=_token,
         parse=lambda data: run_tokens.read(data.decode(errors="replace"), _Prints(), (_TENANT,), _NOW),
     ),
+    Parser(name="access token", given=lambda: [_ACCESS_TOKEN], parse=_access_token),
     Parser(
         name="input lines",
         given=lambda: [b'\xef\xbb\xbf{"order_id": "W1"}\n\n[1]\n{"a": 1.50}'],

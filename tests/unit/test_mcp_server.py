@@ -281,7 +281,21 @@ def test_without_a_live_key_nothing_is_looked_at_and_the_metadata_is_named(proje
     assert metadata.json()["resource"].endswith("/mcp")
 
 
-@pytest.mark.parametrize("headers", [{"Host": "evil.example"}, {"Origin": "https://evil.example"}])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Host": "evil.example"},
+        {"Host": "localhost.evil.example"},
+        {"Host": "127.0.0.1.evil.example:80"},
+        {"Host": "evil.example:127.0.0.1"},
+        {"Host": "0.0.0.0:80"},
+        {"Host": "127.0.0.2"},
+        {"Origin": "https://evil.example"},
+        {"Origin": "http://localhost.evil.example"},
+        {"Origin": "http://evil.example:8460"},
+        {"Origin": "null"},
+    ],
+)
 def test_a_page_of_another_site_does_not_get_in(project: Path, era: str, headers: Mapping[str, str]) -> None:
     async def act(agent: Agent, _: Assembly) -> int:
         return (await agent.post("tools/list", {}, **headers)).status_code

@@ -18,9 +18,11 @@ from leverframe.config.project import load_project
 from leverframe.domain.errors import LeverframeError, UsageError
 from leverframe.gateway.app import Gateway
 from leverframe.gateway.asgi_types import App
-from leverframe.mcp.app import METADATA_PATH, McpApp
+from leverframe.mcp.app import METADATA_PATHS, McpApp
+from leverframe.ports.tokens import Tokens
 from leverframe.runtime.live_runs import LiveRuns
 from leverframe.runtime.sweeping import SWEEP_S, end_idle, settle_dead
+from leverframe.wiring.access import open_tokens
 from leverframe.wiring.assembly import Assembly, open_assembly
 
 _GRACE_S: Final = 30
@@ -59,10 +61,13 @@ def serve_on(options: Options, sock: socket.socket) -> int:
 
 async def _serve(options: Options, sock: socket.socket) -> int:
     project = load_project(Path(options.directory))
-    async with open_assembly(project, create=True, serves=True) as assembly:
+    async with (
+        open_assembly(project, create=True, serves=True) as assembly,
+        open_tokens(project, assembly.services.clock) as tokens,
+    ):
         live = LiveRuns(assembly.services, assembly.runner, assembly.store.live)
         with live.alive():
-            mcp = _mcp(options, assembly, live)
+            mcp = _mcp(options, assembly, live, tokens)
             gateway = Gateway(assembly.door, live, _mounted(mcp))
             sweeps = asyncio.create_task(_sweep(live, assembly), name="leverframe-sweeps")
             try:
@@ -73,17 +78,21 @@ async def _serve(options: Options, sock: socket.socket) -> int:
     return 0
 
 
-def _mcp(options: Options, assembly: Assembly, live: LiveRuns) -> McpApp:
+def _mcp(options: Options, assembly: Assembly, live: LiveRuns, tokens: Tokens | None) -> McpApp:
     """The tools of the contracts.  Of several workers none keeps a session: the next request may reach another."""
     public_url = options.public_url or ("" if options.host in _LOOPBACK else options.url)
     return McpApp(
-        RunGuests(live), assembly.upstreams, public_url=public_url, keeps_sessions=not options.is_one_of_several
+        RunGuests(live, tokens),
+        assembly.upstreams,
+        public_url=public_url,
+        access=assembly.project.access,
+        keeps_sessions=not options.is_one_of_several,
     )
 
 
 def _mounted(mcp: McpApp) -> Mapping[str, App]:
     """Other surfaces on the same port, by path.  The one place to mount one."""
-    return {"/mcp": mcp, METADATA_PATH: mcp}
+    return {"/mcp": mcp, **dict.fromkeys(METADATA_PATHS, mcp)}
 
 
 class _Server(uvicorn.Server):

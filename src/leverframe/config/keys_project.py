@@ -52,6 +52,7 @@ _ZONE = Text(form="a time zone, such as Europe/Berlin", pattern=r"[A-Za-z0-9_+-]
 
 _VARIABLE = Text(form="the name of a variable", pattern=r"[A-Za-z_][A-Za-z0-9_]{0,99}", max_chars=100)
 _PATH = Text(form="a path of the project, or an absolute one", pattern=r"[^\x00]+", max_chars=500)
+_CLAIM = Text(form="a claim, or a JSON pointer to one", pattern=r"[\x21-\x7e]+", max_chars=200)
 _PATTERN = Text(form="a text with * for any part", pattern=r"\S+", max_chars=500)
 
 PROJECT_KEYS: tuple[Key, ...] = (
@@ -87,6 +88,16 @@ PROJECT_KEYS: tuple[Key, ...] = (
     _key("servers.*.may_ask", ListOf(item=Words(known=("elicitation", "sampling", "roots"))), "What the server may ask of the agent's side in the middle of a call. Each becomes a tool (`shop.elicitation`), which a contract must allow; an answer is never an approval.", "[elicitation]", "tools.mcp_upstream", default="[]"),
     _key("servers.*.resources", ListOf(item=_PATTERN), "URIs of resources that may be read, `*` for any text. They become the tool `shop.resource`, which a contract must allow.", '["shop://policies/*"]', "config.server_tools", default="[]"),
     _key("servers.*.prompts", ListOf(item=_PATTERN), "Prompts that may be fetched, `*` for any text. They become the tool `shop.prompt`, which a contract must allow.", "[refund_letter]", "config.server_tools", default="[]"),
+    _key("access_tokens", Group(needs=("issuer", "audience")), "The issuer whose access tokens `/mcp` takes beside API keys (OAuth 2.1, OpenID Connect).", "{issuer: https://login.example.com, audience: https://gate.example.com/mcp, workflows: [desk]}", "identity.tokens"),
+    _key("access_tokens.issuer", _URL, "The issuer, exactly as its tokens and its metadata name it. Its keys are found by discovery.", "https://login.example.com", "identity.issuer_keys"),
+    _key("access_tokens.audience", _URL, "The resource indicator of `/mcp` (RFC 8707): a token that is not for it is refused.", "https://gate.example.com/mcp", "core.access_tokens"),
+    _key("access_tokens.scopes", ListOf(item=Text(form="a scope", pattern=r"[\x21\x23-\x5b\x5d-\x7e]+", max_chars=200)), "The scopes that a token must have, all of them.", "[leverframe.call]", "core.access_tokens", default="[]"),
+    _key("access_tokens.claims", Group(), "Where a token says whose it is and what it may use.", "{tenant: org, workflows: roles}", "core.access_tokens"),
+    _key("access_tokens.claims.principal", _CLAIM, "Who acts: a name of `people`, or any other. Its subject tells callers apart whatever this says.", "email", "core.access_tokens", default="sub"),
+    _key("access_tokens.claims.tenant", _CLAIM, "The tenant. A project with several needs it.", "org", "core.access_tokens"),
+    _key("access_tokens.claims.workflows", _CLAIM, "The workflows that a token may use: a list, or one text with blanks between.", "/realm_access/roles", "core.access_tokens", default="those of `workflows`"),
+    _key("access_tokens.workflows", ListOf(item=registry.NAME, at_least=1), "The workflows that tokens may use; with a claim for them too, those that both name.", "[desk]", "runtime.token_callers"),
+    _key("access_tokens.private", Words(known=("allowed",)), "Admits an issuer in a private network, and plain HTTP to it.", "allowed", "net"),
     _key("types", MapOf(item=Group(needs=("pattern",)), key=registry.NAME), "Typed tokens, lifted from the user's own text.", '{order_id: {pattern: "#W\\\\d{7}"}}', "core.token_types"),
     _key("types.*.pattern", Text(form="a linear-time regular expression (RE2)", max_chars=1000), "What a token of the type looks like.", '"#W\\\\d{7}"', "core.token_types"),
     _key("storage", Group(), "Where state is kept.", '{url: "sqlite:.leverframe/leverframe.db"}', "store"),

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from leverframe.config.access import check_access
 from leverframe.config.budgets import check_workflows
 from leverframe.config.contract import ContractDraft, read_contract
 from leverframe.config.findings import Findings, Mark
@@ -92,6 +93,7 @@ def _loaded(
     if is_whole and not findings.has_errors:
         # A contract that does not load has no name yet, so only a project that is right otherwise is judged by names.
         check_workflows(project.budgets, contracts, findings)
+        check_access(project.section, contracts, findings)
     _check_endorsements(tools, project.types, findings)
     if findings.has_errors:
         return None
@@ -190,6 +192,7 @@ def _project(
         storage_url=project.storage_url,
         durability=project.durability,
         signer=project.signer,
+        access=project.access,
         budgets=tuple(each.budget for each in project.budgets),
         zones=project.zones,
     )

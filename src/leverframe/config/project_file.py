@@ -4,12 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import tzinfo
 
+from leverframe.config.access import read_access
 from leverframe.config.budgets import WrittenBudget, read_budgets, read_zones
 from leverframe.config.findings import Findings, Mark, did_you_mean
 from leverframe.config.patterns import pattern_problem
 from leverframe.config.project_files import ProjectFiles
 from leverframe.config.sections import Section, check_file
 from leverframe.config.servers import read_servers
+from leverframe.domain.access import TokenAccess
 from leverframe.domain.contracts import McpServer, ModelRef, Person, Provider, Wire
 from leverframe.domain.ids import PrincipalId, TenantId
 from leverframe.domain.policy import SourceRef
@@ -34,6 +36,8 @@ class ProjectFile:
     signer: str
     budgets: tuple[WrittenBudget, ...]
     zones: Mapping[TenantId, tzinfo]
+    access: TokenAccess | None
+    section: Section
 
 
 def read_project_file(files: ProjectFiles, findings: Findings) -> ProjectFile | None:
@@ -60,6 +64,8 @@ def read_project_file(files: ProjectFiles, findings: Findings) -> ProjectFile | 
         signer=section.section("evidence").text("signer"),
         budgets=read_budgets(section, tenants, models, findings),
         zones=read_zones(section, findings),
+        access=read_access(section, tenants, findings),
+        section=section,
     )
 
 

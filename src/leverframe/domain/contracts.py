@@ -9,6 +9,7 @@ from datetime import UTC, tzinfo
 from enum import StrEnum
 from typing import Final
 
+from leverframe.domain.access import TokenAccess
 from leverframe.domain.budgets import BudgetLimits, SharedBudget
 from leverframe.domain.ids import EnvironmentName, PrincipalId, Sha256, TenantId, ToolName, WorkflowName
 from leverframe.domain.json import JsonObject
@@ -291,6 +292,7 @@ class Project:
     types: Mapping[str, str]  # semantic type -> linear-time pattern
     storage_url: str = "sqlite:.leverframe/leverframe.db"
     durability: str = "grouped"
+    access: TokenAccess | None = None  # None: API keys alone
     signer: str = ""  # "unix:/path" of the process that holds the log's key; empty: a file beside the database
     subject_keys: Mapping[TenantId, bool] = field(default_factory=dict)
     budgets: tuple[SharedBudget, ...] = ()

@@ -12,6 +12,8 @@
     ├── RefusedError                    asked for something that may not be
     │   ├── CallDenied                  policy, contract or budget said no
     │   ├── AuthRefused                 a credential that is no live key
+    │   │   └── TokenRefused            an access token that this project does not take
+    │   ├── ScopeMissing                a good access token that lacks a scope
     │   ├── Killed                      a kill switch stops the call
     │   ├── BudgetExhausted             a budget that spans runs has no room before it resets
     │   ├── ToolQuarantined             nobody has reviewed this tool of a server yet
@@ -25,6 +27,7 @@
     │   ├── SignerUnavailable           the process that holds a log's key does not answer
     │   ├── ProviderUnavailable         a model cannot be reached or is not installed
     │   │   └── ModelUnpriced           nobody knows what a call of it can cost
+    │   ├── IssuerUnavailable           who makes access tokens cannot be asked for their keys
     │   ├── ToolUnavailable             a tool's server cannot be started or reached
     │   ├── SecretUnavailable           a secret:// reference does not resolve
     │   └── Contended                   others won three times in a row
@@ -183,6 +186,32 @@ class AuthRefused(RefusedError):
         self.tenant = tenant
 
 
+class TokenRefused(AuthRefused):
+    """An access token is not one that this project takes: of another issuer, audience, time, signature or tenant."""
+
+    slug = "token-refused"
+
+    def __init__(self, *, why: str) -> None:
+        """`why` is a clause; it names no claim's value, and what it tells is known to whoever has the token."""
+        super().__init__(why=why)
+        self.message = f"The access token is not one that this project takes: {why}."
+        self.next_move = "Get a new one from the issuer that the resource's metadata names, for this resource."
+        self.args = (self.message,)
+
+
+class ScopeMissing(RefusedError):
+    """An access token is good, and lacks a scope that every call here needs."""
+
+    slug, status = "insufficient-scope", 403
+
+    def __init__(self, *, scopes: Sequence[str]) -> None:
+        super().__init__(
+            f"The access token lacks a scope; all of these are needed: {', '.join(scopes)}.",
+            next_move="Ask the issuer for a token with them.",
+        )
+        self.scopes = tuple(scopes)
+
+
 class Killed(RefusedError):
     """A person has thrown a kill switch that stops this call; nothing was sent."""
 
@@ -259,6 +288,12 @@ class ModelUnpriced(ProviderUnavailable):
     """Nobody knows what a call of a model can cost at most, so no budget can hold it."""
 
     slug, status, is_retryable, exit_code = "model-unpriced", 403, False, EXIT_REFUSED
+
+
+class IssuerUnavailable(UnavailableError):
+    """The issuer of access tokens cannot be asked for its keys, so no token of it can be checked."""
+
+    slug = "issuer-unavailable"
 
 
 class ToolUnavailable(UnavailableError):

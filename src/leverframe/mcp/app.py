@@ -5,7 +5,7 @@ with the address of RFC 9728's metadata, and that the caller's credential goes n
 Source: MCP specification 2025-11-25 and 2026-07-28, basic/transports and basic/authorization; RFC 9728, section 3.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -16,13 +16,16 @@ from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.server.transport_security import TransportSecuritySettings
 from starlette.types import Receive, Scope, Send
 
-from leverframe.domain.errors import AuthRefused
+from leverframe.domain.access import TokenAccess
+from leverframe.domain.errors import AuthRefused, IssuerUnavailable, LeverframeError, ScopeMissing, TokenRefused
 from leverframe.mcp.guests import ApprovalUrl, Guests
 from leverframe.mcp.server import GUEST, AgentServer
 from leverframe.mcp.tool_lists import writing_lists
 from leverframe.ports.upstreams import Upstreams
 
 METADATA_PATH: Final = "/.well-known/oauth-protected-resource/mcp"
+# Of the path-less form: where clients look that do not follow `WWW-Authenticate`.
+METADATA_PATHS: Final = (METADATA_PATH, "/.well-known/oauth-protected-resource")
 _MAX_BODY_BYTES: Final = 4 << 20
 _LOOPBACK: Final = ("127.0.0.1", "127.0.0.1:*", "localhost", "localhost:*", "[::1]", "[::1]:*")
 
@@ -39,7 +42,7 @@ class McpApp:
         upstreams: the tool servers behind it.
         public_url: how clients write our address, such as `https://gate.example.com`; empty: loopback only.
         approval_url: the page of an approval.
-        authorization_servers: whose tokens are taken (RFC 9728); none: API keys alone.
+        access: whose access tokens are taken (RFC 9728), for which resource; None: API keys alone.
         keeps_sessions: whether sessions of the older protocols live in this process.  Where several workers serve one
             port they do not, and each request stands alone.
     """
@@ -51,12 +54,12 @@ class McpApp:
         *,
         public_url: str = "",
         approval_url: ApprovalUrl = _nowhere,
-        authorization_servers: Sequence[str] = (),
+        access: TokenAccess | None = None,
         keeps_sessions: bool = True,
     ) -> None:
         self._guests = guests
         self._public_url = public_url.rstrip("/")
-        self._authorization_servers = tuple(authorization_servers)
+        self._access = access
         host = self._public_url.partition("://")[2]
         self._security = TransportSecuritySettings(
             enable_dns_rebinding_protection=True,
@@ -83,8 +86,8 @@ class McpApp:
         """One request."""
         if scope["type"] != "http":
             return
-        if scope["path"] == METADATA_PATH:
-            await _answer(send, 200, self._metadata(scope))
+        if scope["path"] in METADATA_PATHS:
+            await self._tell_metadata(scope, send)
             return
         # Names in any case: the same header twice is joined, so that two readers see one value.
         headers: dict[str, str] = {}
@@ -93,16 +96,41 @@ class McpApp:
             headers[name] = f"{headers[name]}, {value}" if name in headers else value
         try:
             guest = await self._guests.admit(headers)
-        except AuthRefused as err:
-            where = f'Bearer resource_metadata="{self._base(scope)}{METADATA_PATH}"'
-            body = {"type": "about:blank", "title": err.message, "status": 401, "detail": err.next_move}
-            await _answer(send, 401, body, (b"www-authenticate", where.encode("latin-1")))
+        except (AuthRefused, ScopeMissing, IssuerUnavailable) as err:
+            await self._refuse(scope, send, err)
             return
         user = AuthenticatedUser(AccessToken(token="", client_id=guest.name, scopes=[]))
         # What the credential was is of no use to anything behind this line.
         kept = [(name, value) for name, value in scope["headers"] if name.lower() not in _CREDENTIALS]
         inner = {**scope, "headers": kept, "user": user, GUEST: guest}
         await self._manager.handle_request(inner, receive, writing_lists(inner, send))
+
+    async def _tell_metadata(self, scope: Scope, send: Send) -> None:
+        if scope["method"] not in {"GET", "HEAD"}:
+            await _answer(send, 405, {}, (b"allow", b"GET, HEAD"))
+            return
+        await _answer(send, 200, self._metadata(scope))
+
+    async def _refuse(self, scope: Scope, send: Send, err: LeverframeError) -> None:
+        """A problem document, with what RFC 6750 and RFC 9728 have a client told in the header."""
+        said = [f'resource_metadata="{self._base(scope)}{METADATA_PATH}"']
+        if isinstance(err, TokenRefused):
+            said = ['error="invalid_token"', f'error_description="{err.why}"', *said]
+        if isinstance(err, ScopeMissing):
+            said = ['error="insufficient_scope"', *said]
+        if self._access is not None and self._access.scopes:
+            said.append(f'scope="{" ".join(self._access.scopes)}"')
+        headers = [(b"www-authenticate", f"Bearer {', '.join(said)}".encode("latin-1"))]
+        if isinstance(err, IssuerUnavailable):
+            headers = [(b"retry-after", b"10")]
+        body: dict[str, object] = {
+            "type": f"/problems/{err.slug}",
+            "title": err.slug.replace("-", " "),
+            "status": err.status,
+            "detail": err.message,
+            "next_move": err.next_move,
+        }
+        await _answer(send, err.status, body, *headers, kind=b"application/problem+json")
 
     def _base(self, scope: Scope) -> str:
         host = dict(scope["headers"]).get(b"host", b"").decode("latin-1")
@@ -111,15 +139,24 @@ class McpApp:
 
     def _metadata(self, scope: Scope) -> dict[str, object]:
         found: dict[str, object] = {"resource": f"{self._base(scope)}/mcp", "bearer_methods_supported": ["header"]}
-        if self._authorization_servers:
-            found["authorization_servers"] = list(self._authorization_servers)
+        if self._access is not None:
+            found["resource"] = self._access.audience
+            found["authorization_servers"] = [self._access.issuer]
+            if self._access.scopes:
+                found["scopes_supported"] = list(self._access.scopes)
         return found
 
 
 _CREDENTIALS: Final = frozenset({b"authorization", b"x-api-key", b"cookie", b"proxy-authorization"})
 
 
-async def _answer(send: Send, status: int, body: dict[str, object], *more: tuple[bytes, bytes]) -> None:
-    headers = [(b"content-type", b"application/json"), *more]
+async def _answer(
+    send: Send,
+    status: int,
+    body: dict[str, object],
+    *more: tuple[bytes, bytes],
+    kind: bytes = b"application/json",
+) -> None:
+    headers = [(b"content-type", kind), *more]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": msgspec.json.encode(body)})

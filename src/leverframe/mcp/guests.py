@@ -16,7 +16,10 @@ class Guest:
 
 
 class Guests(Protocol):
-    """Contract: `admit` raises `AuthRefused`; nothing of a request is looked at before it."""
+    """Contract: nothing of a request is looked at before `admit`.
+
+    It raises `AuthRefused`, `ScopeMissing` or `IssuerUnavailable`.
+    """
 
     async def admit(self, headers: Mapping[str, str]) -> Guest:
         """Who asks, by the headers of the request (names in lower case)."""

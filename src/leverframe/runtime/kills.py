@@ -15,6 +15,7 @@ from leverframe.domain.ids import TenantId
 from leverframe.domain.proposals import Proposal, PutKill
 from leverframe.runtime.amending import Amendment, amend, check_may_amend, entry_of, sealed_reason
 from leverframe.runtime.services import Services
+from leverframe.runtime.token_callers import PREFIX
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +129,9 @@ def _check_name(services: Services, ask: KillAsk) -> None:
             models = {str(model) for tier in project.tiers.values() for model in tier}
             if ask.name.partition("/")[0] not in project.providers:
                 _check_known(ask.name, models | set(project.providers), "model or provider")
+        case KillScope.KEY if ask.name.startswith(PREFIX):
+            # Whoever comes with an issuer's token is in no list: their calls name them (`key:oidc_...`).
+            return
         case KillScope.KEY:
             keys = services.authority.current().keys.values()
             _check_known(ask.name, {name for one in keys for name in (one.key_id, one.name)}, "key")
