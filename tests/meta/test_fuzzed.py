@@ -41,7 +41,6 @@ NEEDS_NONE = {
     "testing/troubled_vendor.py": "a vendor for tests, called by our own gateway alone",
     "testing/conversing_vendor.py": "a vendor for tests, called by our own gateway alone",
     "testing/vendor.py": "a vendor for tests, called by our own gateway alone",
-    "testing/issuer.py": "an issuer for tests, called by our own gateway alone",
     "testing/mcp_host.py": "an MCP server for tests, called by our own gateway alone",
     "runtime/auditing.py": "stored leaves; the tamper matrix of the database changes every byte class of them",
     "runtime/readiness.py": "a leaf that it has just composed",
