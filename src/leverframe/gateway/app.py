@@ -5,6 +5,7 @@ from typing import Final
 
 from leverframe.core.canonical import encode
 from leverframe.domain.relays import WireFormat
+from leverframe.gateway import refusing
 from leverframe.gateway.asgi_types import App, Receive, Scope, Send
 from leverframe.gateway.exchange import answer
 from leverframe.gateway.metrics import Metrics
@@ -50,8 +51,11 @@ class Gateway:
         wire = _RELAYED.get(path)
         if wire is not None and scope["method"] == "POST":
             await self._relays.serve(wire, scope, receive, send)
-            return
-        await self._other(path, scope, receive, send)
+        elif wire is not None:
+            refusal = refusing.no_method(wire, scope["method"])
+            await answer(send, refusal.status, refusal.body, refusal.headers)
+        else:
+            await self._other(path, scope, receive, send)
 
     async def _other(self, path: str, scope: Scope, receive: Receive, send: Send) -> None:
         if path == "/healthz":
@@ -67,7 +71,10 @@ class Gateway:
             await answer(send, 200, self._metrics.text(), (_TEXT,))
         else:
             app = self._mounted_at(path)
-            if app is None:
+            if app is None and path.startswith("/v1/"):
+                refusal = refusing.no_route(path)
+                await answer(send, refusal.status, refusal.body, refusal.headers)
+            elif app is None:
                 await problem(send, status=404, slug="not-found", detail=f"There is nothing at {path[:200]!r}.")
             else:
                 await app(scope, receive, send)

@@ -23,6 +23,7 @@ from leverframe.runtime.door.relaying import Unanswered
 from leverframe.runtime.outcomes import Exhausted, Refused, Stopped
 
 _KILL_SWITCH: Final = "kill-switch"
+_SERVED: Final = "chat/completions, responses, embeddings, messages, models"
 _NO_RETRY: Final = (b"x-should-retry", b"false")
 _STATUS_OF_LOST: Final[Mapping[str, int]] = {"timeout": 504, "refused": 502}
 
@@ -103,6 +104,21 @@ def no_model(wire: WireFormat, name: str, known: Sequence[str]) -> Refusal:
     """A model that the key may not ask for."""
     message = f"The model {name[:100]!r} is not one of this key's. It has: {', '.join(known)}."
     return _refusal(wire, _Words(status=404, slug="not-found", message=message, code="model_not_found", param="model"))
+
+
+def no_method(wire: WireFormat, method: str) -> Refusal:
+    """A route of a vendor, asked in another way than it is."""
+    message = f"{method[:20]} is not served here; it takes POST."
+    return _refusal(wire, _Words(status=405, slug="usage", message=message, headers=((b"allow", b"POST"),)))
+
+
+def no_route(path: str) -> Refusal:
+    """A route that some vendor has and this door has not."""
+    wire = WireFormat.MESSAGES if path.startswith("/v1/messages") else WireFormat.CHAT
+    message = (
+        f"There is nothing at {path[:200]!r}. Served are chat/completions, responses, embeddings, messages, models."
+    )
+    return _refusal(wire, _Words(status=404, slug="not-found", message=message))
 
 
 def of_broken(wire: WireFormat, err: RelayBroken) -> Refusal:

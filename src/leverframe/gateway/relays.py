@@ -91,10 +91,12 @@ class Relays:
             await self._refuse(exchange, refusing.of_outcome(exchange.wire, outcome, self._live.services.mint.now()))
             return
         exchange.status = outcome.status
-        if outcome.is_stream:
-            await self._stream(exchange, run, outcome)
-        else:
-            await self._plain(exchange, run, outcome)
+        try:
+            await (self._stream if outcome.is_stream else self._plain)(exchange, run, outcome)
+        except BaseException:
+            # Whatever happened here, the vendor was asked, and may bill.
+            await asyncio.shield(outcome.give_up("cancelled"))
+            raise
         if run.is_overrun:
             await self._live.stop_overrun(run)
         if outcome.usage is not None:
@@ -114,9 +116,11 @@ class Relays:
         except RelayBroken as err:
             await self._refuse(exchange, refusing.of_broken(exchange.wire, err))
             return
-        except asyncio.CancelledError:
-            await asyncio.shield(relayed.give_up("cancelled"))
-            raise
+        if relayed.error and not run.is_observed:
+            # An error with the status of an answer: a client would take it for one without words.
+            said = RelayBroken(f"{relayed.model} answered with an error: {relayed.error}", kind="garbage")
+            await self._refuse(exchange, refusing.of_broken(exchange.wire, said))
+            return
         body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         await answer(exchange.send, relayed.status, body, _headers(run, relayed))
 
@@ -129,9 +133,6 @@ class Relays:
             await exchange.send(start)
             await self._frames(exchange, relayed, gone)
             await exchange.send({"type": "http.response.body", "body": b""})
-        except asyncio.CancelledError:
-            await asyncio.shield(relayed.give_up("cancelled"))
-            raise
         finally:
             gone.cancel()
             self._metrics.streams -= 1

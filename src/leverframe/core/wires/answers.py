@@ -108,6 +108,7 @@ class ResponsesReading:
 
     __slots__ = ("error", "is_ended", "said", "usage")
     _ENDS = frozenset({"response.completed", "response.incomplete", "response.failed"})
+    _STATES = frozenset({"completed", "incomplete", "failed", "cancelled"})
 
     def __init__(self) -> None:
         self.usage: Usage | None = None
@@ -125,7 +126,9 @@ class ResponsesReading:
             if isinstance(item, dict):
                 self._item(index, item)
         self.said.finish(body.get("status"))
-        self.is_ended = body.get("status") not in {"in_progress", "queued"} and not self.error
+        # One that failed is whole, and tells what it took; an error without a state is none of the format's.
+        status = body.get("status")
+        self.is_ended = status in self._STATES if self.error else status not in {"in_progress", "queued"}
 
     def frame(self, value: dict[str, object]) -> bool:
         """One event."""

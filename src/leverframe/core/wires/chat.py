@@ -55,6 +55,7 @@ _SMALL: Final = frozenset(
     }
 )
 # What is shown to the model in a form of the vendor's own, and so counted by its size.
+_MAX_CHOICES: Final = 128
 _SHOWN: Final = frozenset({"response_format", "prediction", "audio"})
 _KNOWN: Final = _SMALL | _SHOWN | {"messages", "tools", "functions", "function_call", "web_search_options"}
 _PLAIN: Final = _KNOWN - _SHOWN  # what is no text to a model, or is counted by itself
@@ -96,7 +97,7 @@ def read(body: bytes, top: Fields, admitted: Admitted) -> RelayCall:
         wants_usage=not is_stream or _wants_usage(top.get("stream_options"), tally),
         max_output_tokens=limit,
         extra_output_tokens=size_of(top["prediction"]) if top.get("prediction") is not None else 0,
-        choices=count_at(top, "n") or 1,
+        choices=count_at(top, "n", maximum=_MAX_CHOICES) or 1,
         input_bound=tally.tokens,
         images=tally.images,
         audio_bytes=tally.audio_bytes,

@@ -17,6 +17,7 @@ PER_MESSAGE: Final = 16
 PER_TOOL: Final = 32
 PER_TOOL_USE: Final = 16
 PER_REQUEST: Final = 64  # a default system message and the start of the answer
+MAX_COUNT: Final = 100_000_000  # no vendor takes more of anything, and sums stay within what a database holds
 _MAX_SHOWN: Final = 80
 
 
@@ -158,16 +159,16 @@ def flag_at(fields: Fields, name: str) -> bool:
     return value
 
 
-def count_at(fields: Fields, name: str, *, minimum: int = 1) -> int | None:
-    """A whole number from `minimum` on; None where absent or null."""
+def count_at(fields: Fields, name: str, *, maximum: int = MAX_COUNT) -> int | None:
+    """A whole number from 1 to `maximum`; None where absent or null."""
     value = fields.get(name)
     if value is None:
         return None
     # 10.0 is written by some clients for 10, and vendors take it.
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    if not isinstance(value, int) or isinstance(value, bool) or value < minimum:
-        wrong_type(name, f"a whole number, {minimum} or more")
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= maximum:
+        wrong_type(name, f"a whole number from 1 to {maximum:,}")
     return value
 
 

@@ -87,6 +87,11 @@ class Relayed:
         return self._stream.is_stream
 
     @property
+    def error(self) -> str:
+        """Why an answer that was read to its end is none, in the vendor's words; empty where it is one."""
+        return "" if self._reader.is_complete else self._reader.error
+
+    @property
     def model(self) -> str:
         """Who answers: `provider/model`."""
         return str(self._attempt.model)
