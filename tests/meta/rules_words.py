@@ -5,6 +5,7 @@ import io
 import re
 import tokenize
 from collections.abc import Iterator
+from functools import cache
 
 from tests.meta.tree import Source
 
@@ -31,11 +32,11 @@ OTHER_WORDS = {
 MONEY_NAME = re.compile(r"(^|_)(usd|microusd)($|_)")
 
 
-def comments(source: Source) -> Iterator[tuple[int, str]]:
+@cache
+def comments(source: Source) -> tuple[tuple[int, str], ...]:
     """Every comment with its line; text inside strings is no comment."""
-    for token in tokenize.generate_tokens(io.StringIO(source.text).readline):
-        if token.type == tokenize.COMMENT:
-            yield token.start[0], token.string
+    tokens = tokenize.generate_tokens(io.StringIO(source.text).readline)
+    return tuple((token.start[0], token.string) for token in tokens if token.type == tokenize.COMMENT)
 
 
 def catches_all(source: Source) -> Iterator[str]:

@@ -22,7 +22,7 @@ class Source:
 
     @property
     def lines(self) -> list[str]:
-        return self.text.splitlines()
+        return _split(self.text)
 
     @property
     def tree(self) -> ast.Module:
@@ -31,6 +31,11 @@ class Source:
     def line_above(self, number: int) -> str:
         """The line above line `number` (which starts at 1); empty above the first."""
         return self.lines[number - 2].strip() if number > 1 else ""
+
+
+@cache
+def _split(text: str) -> list[str]:
+    return text.splitlines()
 
 
 @cache
