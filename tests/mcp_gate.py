@@ -1,12 +1,11 @@
 """A whole gateway for tests: a project with MCP servers, its door, and `/mcp` on the loopback interface.
 
-Run as `python -m tests.mcp_gate FOLDER PORT` it serves a folder until it is told to stop; its one credential is `KEY`.
+Its one credential is `KEY`.
 """
 
 import asyncio
 import json
 import socket
-import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,7 +13,6 @@ from pathlib import Path
 from typing import Final
 
 import uvicorn
-from starlette.types import Receive, Scope, Send
 
 from leverframe.config.project import load_project
 from leverframe.domain.contracts import Contract
@@ -115,20 +113,3 @@ def _parts(server: object) -> list[str]:
     keys = server if isinstance(server, Mapping) else {}
     found = [part for key, part in (("resources", "resource"), ("prompts", "prompt")) if keys.get(key)]
     return [*found, *(["completion"] if found else []), *keys.get("may_ask", [])]
-
-
-async def _serve(folder: Path, port: int) -> None:
-    async with gate(folder) as (_, app):
-
-        async def with_key(scope: Scope, receive: Receive, send: Send) -> None:
-            # The conformance suite sends no credential, so it is given one on its way in.
-            if scope["type"] == "http":
-                credential = (b"authorization", f"Bearer {KEY}".encode())
-                scope = {**scope, "headers": [*scope["headers"], credential]}
-            await app(scope, receive, send)
-
-        await uvicorn.Server(uvicorn.Config(with_key, port=port, log_level="warning", lifespan="off")).serve()
-
-
-if __name__ == "__main__":
-    asyncio.run(_serve(Path(sys.argv[1]), int(sys.argv[2])))

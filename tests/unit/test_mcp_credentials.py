@@ -219,6 +219,9 @@ class Heard(Conversation):
     async def tell(self, method: str, params: JsonObject) -> None:
         self.told.append({"method": method, **params})
 
+    async def let_go(self) -> None:
+        raise AssertionError
+
     async def ask(self, server: str, method: str, params: JsonObject) -> JsonObject:
         raise AssertionError(server, method, params)
 

@@ -180,6 +180,32 @@ def test_a_list_that_is_kept_is_the_list_that_was_checked_and_names_who_went_mis
     assert "gone for good" in third["_meta"]["leverframe.dev/unavailable"]["shop"]
 
 
+def test_a_client_that_lost_its_connection_comes_back_for_the_answer(project: Path) -> None:
+    async def act(agent: Agent, assembly: Assembly) -> tuple[Result, httpx2.Response]:
+        sent = {"Authorization": f"Bearer {KEY}", "Accept": "application/json, text/event-stream"}
+        sent |= {"MCP-Protocol-Version": LEGACY, "Mcp-Session-Id": agent.session}
+        params = {"name": "shop.pay", "arguments": {"to": "me"}}
+        body = {"jsonrpc": "2.0", "id": 77, "method": "tools/call", "params": params}
+        async with agent.http.stream("POST", agent.url, json=body, headers=sent) as lost:
+            mark = await anext(line async for line in lost.aiter_lines() if line.startswith("id:"))
+        # The connection is gone, and the call is not.
+        await grant(assembly, await pending(assembly))
+        back = {**sent, "Last-Event-ID": mark.removeprefix("id:").strip()}
+        other = Agent(url=agent.url, version=LEGACY, http=agent.http, capabilities={})
+        await other.begin()
+        elsewhere = {**back, "Mcp-Session-Id": other.session}
+        stranger = await agent.http.get(agent.url, headers=elsewhere)
+        async with agent.http.stream("GET", agent.url, headers=back) as found:
+            lines = (line async for line in found.aiter_lines() if line.startswith("data:") and line[5:].strip())
+            return json.loads((await anext(lines))[5:]), stranger
+
+    message, stranger = play(project, LEGACY, act)
+
+    assert (message["id"], message["result"]["isError"]) == (77, False)
+    assert effects(project) == ['echo {"to": "me"}']
+    assert "data: {" not in stranger.text
+
+
 def test_a_header_that_says_other_than_the_argument_stops_the_call(project: Path) -> None:
     spec = json.loads((project / "tools" / "shop.lookup.yaml").read_text())
     spec["input"] = {"type": "object", "properties": {"region": {"type": "string", "x-mcp-header": "Region"}}}

@@ -12,7 +12,6 @@ from typing import Final
 import msgspec
 from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
 from mcp.server.auth.provider import AccessToken
-from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.server.transport_security import TransportSecuritySettings
 from starlette.types import Receive, Scope, Send
 
@@ -20,6 +19,7 @@ from leverframe.domain.access import TokenAccess
 from leverframe.domain.errors import AuthRefused, IssuerUnavailable, LeverframeError, ScopeMissing, TokenRefused
 from leverframe.mcp.guests import ApprovalUrl, Guests
 from leverframe.mcp.server import GUEST, AgentServer
+from leverframe.mcp.sessions import RETRY_MS, Sessions
 from leverframe.mcp.tool_lists import writing_lists
 from leverframe.ports.upstreams import Upstreams
 
@@ -69,10 +69,11 @@ class McpApp:
                 *([self._public_url] if host else []),
             ],
         )
-        self._manager = StreamableHTTPSessionManager(
+        self._manager = Sessions(
             AgentServer(upstreams, approval_url, has_sessions=keeps_sessions).build(),
             security_settings=self._security,
             stateless=not keeps_sessions,
+            retry_interval=RETRY_MS,
             max_request_body_size=_MAX_BODY_BYTES,
         )
 

@@ -117,7 +117,11 @@ class AgentServer:
         code = types.INVALID_PARAMS if context.protocol_version >= "2026" else _NOT_FOUND
         if not server:
             raise MCPError(code, f"Resource {uri!r} is not found", {"uri": uri})
-        return await self._fetched(context, run, f"{server}.resource", {"uri": own}, params, code=code)
+        try:
+            return await self._fetched(context, run, f"{server}.resource", {"uri": own}, params, code=code)
+        except MCPError as err:
+            # Whatever its server calls it, it is this that was asked for.
+            raise MCPError(err.code, err.message, err.data or {"uri": uri}) from err
 
     async def _get_prompt(self, context: Context, params: types.GetPromptRequestParams) -> PlainJson:
         run = await _run(context)

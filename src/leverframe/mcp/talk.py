@@ -73,6 +73,12 @@ class Talk(Conversation):
         message = "the answer is none" if isinstance(outcome, Answered) else outcome.message
         raise Unanswerable(message, code=types.INVALID_REQUEST)
 
+    async def let_go(self) -> None:
+        """Let the client's stream go as well, where it can come back for what follows."""
+        close = self._context.close_sse_stream
+        if close is not None:
+            await close()
+
     async def put(self, method: str, params: JsonObject) -> JsonObject:
         """Put the question to the client, which may show it to a person.  Its answer is data, never an approval."""
         if not self._context.session.can_send_request:

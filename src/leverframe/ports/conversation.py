@@ -25,6 +25,10 @@ class Conversation(Protocol):
         """Have a server's own request decided and put: `elicitation/create`, `sampling/createMessage`, ..."""
         ...
 
+    async def let_go(self) -> None:
+        """The server let the stream of its answer go for a while; the client's may go too, and come back for it."""
+        ...
+
     async def put(self, method: str, params: JsonObject) -> JsonObject:
         """Put a decided request to the agent's client.  For the executor of such requests alone."""
         ...

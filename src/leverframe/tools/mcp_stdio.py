@@ -11,26 +11,12 @@ from contextlib import suppress
 from typing import Final
 
 from leverframe.core import canonical
-from leverframe.domain.errors import JsonInvalid
-from leverframe.domain.json import Json, JsonObject
+from leverframe.domain.json import JsonObject
 from leverframe.ports.conversation import Exchange, exchange
-from leverframe.tools.mcp_peer import (
-    INTERNAL_ERROR,
-    Ears,
-    Incoming,
-    Peer,
-    PeerLost,
-    RpcError,
-    incoming,
-    what,
-    with_progress,
-)
+from leverframe.tools.mcp_messages import MAX_ASKED_AT_ONCE, Garbled, Talk, heard, read_message, too_many
+from leverframe.tools.mcp_peer import Ears, Incoming, Peer, PeerLost, what, with_progress
 from leverframe.tools.mcp_process import ServerProcess
 
-# A server may talk without being asked; this much of it without one answer in between is a flood.
-_MAX_UNASKED: Final = 10_000
-_MAX_STRAYS: Final = 1_000  # answers to requests that were never made
-_MAX_ASKED_AT_ONCE: Final = 16
 _CANCEL_S: Final = 1.0
 
 
@@ -44,7 +30,7 @@ class StdioPeer(Peer):
         self._next = 0
         self._waiting: dict[int, tuple[asyncio.Future[JsonObject], Exchange | None]] = {}
         self._given_up: set[int] = set()
-        self._unasked = self._strays = 0
+        self._talk = Talk()
         self._asked: set[asyncio.Task[None]] = set()
         self._reading = asyncio.create_task(self._read(), name=f"leverframe-mcp-{name}")
 
@@ -120,9 +106,9 @@ class StdioPeer(Peer):
             while line := await self._process.read_line():
                 # A line that does not even look like a message is a stray print, and skipped.
                 if line.lstrip().startswith(b"{"):
-                    self._hear(incoming(canonical.decode(line)))
-        except (JsonInvalid, ValueError) as err:
-            self._process.end(f"a message that is not JSON-RPC ({str(err).splitlines()[0]})")
+                    self._hear(read_message(line, of="a message"))
+        except Garbled as err:
+            self._process.end(err.fault)
         finally:
             for answer, _ in self._waiting.values():
                 if not answer.done():
@@ -132,20 +118,19 @@ class StdioPeer(Peer):
 
     def _hear(self, message: Incoming) -> None:
         if message.method:
-            self._unasked += 1
-            if self._unasked > _MAX_UNASKED:
-                self._process.end(f"{_MAX_UNASKED:,} messages in a row that nobody asked for")
-            elif message.id is None or len(self._asked) < _MAX_ASKED_AT_ONCE:
-                task = asyncio.create_task(self._hear_out(message, self._during(message)))
-                self._asked.add(task)
-                task.add_done_callback(self._asked.discard)
+            self._talk.unasked()
+            is_over = message.id is not None and len(self._asked) >= MAX_ASKED_AT_ONCE
+            work = self._reply(too_many(message)) if is_over else self._hear_out(message, self._during(message))
+            task = asyncio.create_task(work)
+            self._asked.add(task)
+            task.add_done_callback(self._asked.discard)
             return
         number = message.id if isinstance(message.id, int) else -1
         answer, _ = self._waiting.get(number, (None, None))
         if answer is None or answer.done():
             self._stray(number)
             return
-        self._unasked = 0
+        self._talk.answered()
         if message.error is not None:
             answer.set_exception(message.error)
         else:
@@ -155,9 +140,7 @@ class StdioPeer(Peer):
         if number in self._given_up:
             self._given_up.discard(number)
             return
-        self._strays += 1
-        if self._strays > _MAX_STRAYS:
-            self._process.end(f"{_MAX_STRAYS:,} answers to requests that were never made")
+        self._talk.stray()
 
     def _during(self, message: Incoming) -> Exchange | None:
         """The call that a message names, or the one that is under way; of several, nobody can tell whose it is."""
@@ -168,17 +151,11 @@ class StdioPeer(Peer):
         return found[0] if found and all(one is found[0] for one in found) else None
 
     async def _hear_out(self, message: Incoming, during: Exchange | None) -> None:
-        params = message.params or {}
-        if message.id is None:
-            await self._ears.told(message.method, params, during)
-            return
-        reply: dict[str, Json] = {"jsonrpc": "2.0", "id": message.id}
-        try:
-            reply["result"] = await self._ears.asked(message.method, params, during)
-        except RpcError as err:
-            reply["error"] = {"code": err.code, "message": err.message}
-        except JsonInvalid as err:
-            reply["error"] = {"code": INTERNAL_ERROR, "message": err.message}
+        reply = await heard(self._ears, message, during)
+        if reply is not None:
+            await self._reply(reply)
+
+    async def _reply(self, reply: JsonObject) -> None:
         with suppress(OSError):
             await self._write(reply)
 

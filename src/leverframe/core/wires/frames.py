@@ -79,3 +79,11 @@ def payload(frame: bytes) -> bytes:
         return frame[6:-2]
     lines = _LINE.split(frame.removeprefix(_BOM))
     return b"\n".join(line[5:].removeprefix(b" ") for line in lines if line.startswith(b"data:"))
+
+
+def value_of(frame: bytes, name: bytes) -> bytes:
+    """The last value of a field of a frame, such as `id` or `retry`; empty where it has none."""
+    lines = _LINE.split(frame.removeprefix(_BOM))
+    begins = name + b":"
+    found = [line[len(begins) :].removeprefix(b" ") for line in lines if line.startswith(begins)]
+    return found[-1] if found else b""
