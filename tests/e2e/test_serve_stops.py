@@ -1,5 +1,6 @@
 """What stops a call while others are under way: a kill switch, a key that is revoked, the end of the server itself."""
 
+import os
 import signal
 import socket
 from collections.abc import Iterator
@@ -67,6 +68,33 @@ def test_a_key_that_is_revoked_is_refused_by_every_worker_within_a_second(desk: 
         assert statuses(desk, key) == {401}
     assert under_way.result().body.endswith(b"data: [DONE]\n\n")
     desk.verified()
+
+
+def counted(desk: ServedDesk, name: str) -> float:
+    """A sum over the labels of one name."""
+    lines = desk.ask("/metrics", None, method="GET").body.decode().splitlines()
+    found = [line for line in lines if line.startswith((f"{name} ", f"{name}{{"))]
+    return sum(float(line.rpartition(" ")[2]) for line in found)
+
+
+def test_whichever_worker_is_asked_tells_of_all_of_them_and_of_one_that_died(desk: ServedDesk) -> None:
+    assert desk.process is not None
+    served = desk.vendor.served.requests
+    until(lambda: counted(desk, "leverframe_first_byte_seconds_count") == served, what="every answer is counted")
+    statuses(desk, desk.key)
+    served += ROUND
+    until(lambda: counted(desk, "leverframe_first_byte_seconds_count") == served, what="those of every worker are")
+    assert counted(desk, "leverframe_workers") == 3
+    with streaming(desk):
+        until(lambda: counted(desk, "leverframe_streams") == 1, what="the stream is seen from any worker")
+
+    first, *_ = Path(f"/proc/{desk.process.pid}/task/{desk.process.pid}/children").read_text().split()
+    os.kill(int(first), signal.SIGKILL)
+
+    until(lambda: counted(desk, "leverframe_workers") == 3, what="another worker serves", within_s=30)
+    until(lambda: counted(desk, "leverframe_first_byte_seconds_count") == served + 1, what="no counter has fallen")
+    assert counted(desk, "leverframe_tokens_total") > 0
+    assert counted(desk, "leverframe_waiting_commits") >= 0
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])

@@ -22,6 +22,7 @@ class Options:
     tls_key: str = ""
     public_url: str = ""
     fd: int = -1
+    metrics: str = ""  # a folder in which the workers of one server leave their counts
 
     def words(self, fd: int) -> list[str]:
         """The words with which a worker is started on a socket."""
@@ -40,6 +41,8 @@ class Options:
             self.public_url,
             "--fd",
             str(fd),
+            "--metrics",
+            self.metrics,
         ]
 
     @property
@@ -65,6 +68,7 @@ def read_options(words: Sequence[str]) -> Options:
     parser.add_argument("--tls-key", default="")
     parser.add_argument("--public-url", default="")
     parser.add_argument("--fd", type=int, default=-1)
+    parser.add_argument("--metrics", default="")
     found = parser.parse_args(words)
     return Options(
         directory=found.directory,
@@ -74,4 +78,5 @@ def read_options(words: Sequence[str]) -> Options:
         tls_key=found.tls_key,
         public_url=found.public_url,
         fd=found.fd,
+        metrics=found.metrics,
     )

@@ -7,7 +7,9 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
+from dataclasses import replace
 from types import FrameType
 from typing import Final
 
@@ -30,7 +32,8 @@ def serve(options: Options) -> int:
     with listen(options) as sock:
         if options.workers == 1:
             return serve_on(options, sock)
-        return _Parent(options, sock).run()
+        with tempfile.TemporaryDirectory(prefix="leverframe-") as folder:
+            return _Parent(replace(options, metrics=folder), sock).run()
 
 
 class _Parent:

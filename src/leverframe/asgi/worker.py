@@ -18,6 +18,8 @@ from leverframe.config.project import load_project
 from leverframe.domain.errors import LeverframeError, UsageError
 from leverframe.gateway.app import Gateway
 from leverframe.gateway.asgi_types import App
+from leverframe.gateway.metrics import Metrics
+from leverframe.gateway.shared_metrics import SharedMetrics
 from leverframe.mcp.app import METADATA_PATHS, McpApp
 from leverframe.ports.tokens import Tokens
 from leverframe.runtime.live_runs import LiveRuns
@@ -68,13 +70,18 @@ async def _serve(options: Options, sock: socket.socket) -> int:
         live = LiveRuns(assembly.services, assembly.runner, assembly.store.live)
         with live.alive():
             mcp = _mcp(options, assembly, live, tokens)
-            gateway = Gateway(assembly.door, live, _mounted(mcp))
+            folder = Path(options.metrics) if options.metrics else None
+            metrics = SharedMetrics(Metrics(), folder, lambda: assembly.logbook.waiting)
+            gateway = Gateway(assembly.door, live, _mounted(mcp), metrics)
             sweeps = asyncio.create_task(_sweep(live, assembly), name="leverframe-sweeps")
+            counting = asyncio.create_task(metrics.keep(), name="leverframe-metrics")
             try:
                 async with mcp.running():
                     await _serve_app(options, sock, gateway)
             finally:
                 sweeps.cancel()
+                counting.cancel()
+                metrics.write()
     return 0
 
 

@@ -8,11 +8,11 @@ from leverframe.domain.relays import WireFormat
 from leverframe.gateway import refusing
 from leverframe.gateway.asgi_types import App, Receive, Scope, Send
 from leverframe.gateway.exchange import answer
-from leverframe.gateway.metrics import Metrics
 from leverframe.gateway.models_list import serve_models
 from leverframe.gateway.problems import problem
 from leverframe.gateway.relays import Relays
 from leverframe.gateway.runs_api import ROOT, RunsApi
+from leverframe.gateway.shared_metrics import SharedMetrics
 from leverframe.runtime.door import Door
 from leverframe.runtime.live_runs import LiveRuns
 
@@ -33,11 +33,12 @@ class Gateway:
         door: the only way to a model.
         live: the runs of outside agents.
         mounted: other surfaces by path: an exact path, or a prefix that ends with `/`.
+        metrics: what is counted here and elsewhere.
     """
 
-    def __init__(self, door: Door, live: LiveRuns, mounted: Mapping[str, App]) -> None:
-        self._metrics = Metrics()
-        self._relays = Relays(door, live, self._metrics)
+    def __init__(self, door: Door, live: LiveRuns, mounted: Mapping[str, App], metrics: SharedMetrics) -> None:
+        self._metrics = metrics
+        self._relays = Relays(door, live, metrics.own)
         self._live = live
         self._runs = RunsApi(live)
         self._mounted = mounted

@@ -97,6 +97,8 @@ class Relays:
             # Whatever happened here, the vendor was asked, and may bill.
             await asyncio.shield(outcome.give_up("cancelled"))
             raise
+        if outcome.first_byte_s is not None:
+            self._metrics.first_byte(exchange.wire.value, outcome.first_byte_s)
         if run.is_overrun:
             await self._live.stop_overrun(run)
         if outcome.usage is not None:

@@ -28,6 +28,7 @@ class Logbook:
     def __init__(self, writer: Writer, mint: Mint) -> None:
         self._writer = writer
         self._mint = mint
+        self.waiting = 0  # proposals that are not committed yet
         self._written: dict[TenantId, datetime] = {}  # when this process last wrote to each log
 
     async def commit(self, proposal: Proposal) -> CommitResult:
@@ -81,7 +82,11 @@ class Logbook:
         await asyncio.gather(*(self.commit(Proposal(tenant=one.tenant, entries=(one,))) for one in entries))
 
     async def _commit(self, proposal: Proposal, now: datetime) -> CommitResult:
-        result = await self._writer.commit(proposal)
+        self.waiting += 1
+        try:
+            result = await self._writer.commit(proposal)
+        finally:
+            self.waiting -= 1
         if proposal.entries and isinstance(result, Committed):
             self._written[proposal.tenant] = max(now, self._written.get(proposal.tenant, now))
         return result

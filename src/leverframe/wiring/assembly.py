@@ -48,6 +48,7 @@ class Assembly:
     state: Path
     tools: ToolExecutor
     upstreams: Upstreams
+    logbook: Logbook
 
     async def ready(self, spec: ToolSpec) -> str:
         """Say why a tool cannot be called now; empty when it can.  Starts its server, and calls nothing."""
@@ -107,6 +108,7 @@ async def open_assembly(
             state=state,
             tools=tools,
             upstreams=upstreams,
+            logbook=logbook,
         )
     finally:
         heartbeat.cancel()

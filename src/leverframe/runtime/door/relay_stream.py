@@ -87,6 +87,11 @@ class Relayed:
         return self._stream.is_stream
 
     @property
+    def first_byte_s(self) -> float | None:
+        """How long the vendor's first byte took; None where none came."""
+        return max(0.0, self._first_at - self._sent_at) if self._first_at else None
+
+    @property
     def error(self) -> str:
         """Why an answer that was read to its end is none, in the vendor's words; empty where it is one."""
         return "" if self._reader.is_complete else self._reader.error
