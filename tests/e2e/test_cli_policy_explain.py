@@ -195,3 +195,19 @@ def test_explaining_reads_no_store_and_makes_none(shell: Shell) -> None:
 
     assert not (shell.root / ".leverframe" / "leverframe.db").exists()
     assert not (shell.root / "shop.db").exists()
+
+
+def test_each_argument_is_traced_in_the_input_that_is_given_or_has_plainly_no_source(shell: Shell) -> None:
+    said = ("--input", '{"message": "Refund #W2378156"}')
+
+    supposed = shell.type("policy", "explain", "issue_refund", "--args", args("10"))
+    traced = shell.type("policy", "explain", "issue_refund", "--args", args("10"), *said)
+    planted = shell.type("policy", "explain", "issue_refund", "--args", args("10").replace("2378156", "9999999"), *said)
+    data = json.loads(shell.type("policy", "explain", "issue_refund", "--args", args("10"), *said, "--json").out)
+
+    assert "supposed  that each value may go where it goes" in supposed.out
+    assert "value     order_id #W2378156: user, tenant, from the input, at /message" in traced.out
+    assert "untraced-selector" not in traced.out
+    assert "value     order_id #W9999999: third-party, tenant, no source found" in planted.out
+    assert "untraced-selector" in planted.out
+    assert {one["name"]: one["origin"] for one in data["arguments"]}["order_id"] == "input/message"

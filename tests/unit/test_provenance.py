@@ -14,10 +14,10 @@ from leverframe.core.provenance import (
     label_output,
     run_union,
 )
-from leverframe.core.token_types import compile_types, normal_value
-from leverframe.domain.json import Json
+from leverframe.core.token_types import compile_types, money_form, normal_value
+from leverframe.domain.json import Json, JsonObject
 from leverframe.domain.labels import UNTRACED, Confidentiality, Integrity, Label
-from leverframe.domain.tools import ArgSpec
+from leverframe.domain.tools import ArgRole, ArgSpec
 from tests.policy_samples import LOOKUP, tool
 
 TYPES = compile_types({"order_id": r"#W\d{7}", "email": r"[\w.+-]+@[\w-]+\.[\w.]+"})
@@ -309,3 +309,48 @@ def test_an_endorsement_raises_no_further_than_records_and_lowers_nothing() -> N
 
     assert label_at(labels, "/0").integrity is Integrity.SYSTEM
     assert label_at(labels, "/1").integrity is Integrity.TENANT_RECORD
+
+
+MONEY = compile_types({"usd": r"[$]?[0-9]+(?:\.[0-9]{2})?"})
+PAID = {"usd": ArgSpec(role=ArgRole.AMOUNT)}
+
+
+@pytest.mark.parametrize(
+    ("amount", "expected"),
+    [
+        (Decimal("49.9"), Integrity.USER),
+        (50, Integrity.USER),
+        (Decimal("50.00"), Integrity.USER),
+        (7, Integrity.THIRD_PARTY),
+        (True, Integrity.THIRD_PARTY),
+        (Decimal("NaN"), Integrity.THIRD_PARTY),
+        (Decimal("12.5"), Integrity.TENANT_RECORD),
+        (12, Integrity.THIRD_PARTY),
+    ],
+)
+def test_an_amount_is_the_users_where_they_wrote_it_as_money(amount: Json, expected: Integrity) -> None:
+    said = index_input({"message": "Pay 49.90, then $50, 7 times."}, opener=Integrity.USER, trust={}, types=MONEY)
+    spec = tool(LOOKUP, output_trust={"": Integrity.TENANT_RECORD})
+    answer: Json = {"usd": Decimal("12.5"), "total": {"usd": 12}}
+    index = index_result(said, answer, label_output(answer, spec, step="1"), step="1")
+
+    assert label_args({"usd": amount}, PAID, index)["usd"].integrity is expected
+
+
+def test_money_in_the_users_words_beats_a_planted_copy_and_pasted_money_is_nobodys() -> None:
+    trust = {"pasted": Integrity.THIRD_PARTY}
+    given: JsonObject = {"message": "Pay $49.90.", "pasted": "Pay $1000."}
+    index = index_input(given, opener=Integrity.USER, trust=trust, types=MONEY)
+    answer: Json = {"usd": Decimal("49.9")}
+    seen = index_result(index, answer, label_output(answer, tool(LOOKUP), step="1"), step="1")
+
+    assert label_args({"usd": Decimal("49.9")}, PAID, seen)["usd"].integrity is Integrity.USER
+    assert label_args({"usd": 1000}, PAID, seen)["usd"].integrity is Integrity.THIRD_PARTY
+
+
+@pytest.mark.parametrize(
+    ("token", "number"),
+    [("$50", "50"), ("EUR 1,250.00", "1250"), ("12 EUR", "12"), ("50", None), ("1,25", None), ("5%", None), ("", None)],
+)
+def test_money_is_a_number_with_a_fraction_or_a_mark_of_its_currency(token: str, number: str | None) -> None:
+    assert money_form(token) == number

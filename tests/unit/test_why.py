@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from leverframe.cli.origins import lines_of
 from leverframe.cli.why_data import document
 from leverframe.core.canonical import encode
 from leverframe.domain.approvals import AnswerWord
@@ -54,6 +55,19 @@ def test_a_value_is_traced_to_the_answer_that_it_came_from(tmp_path: Path) -> No
 
     amount = next(one for one in call(answers, "issue_refund").arguments if one.name == "amount_usd")
     assert (amount.origin, amount.origin_tool) == ("1.0/amount_usd", "create_refund_draft")
+
+
+def test_the_way_of_a_value_goes_back_to_what_the_run_was_opened_on(tmp_path: Path) -> None:
+    root = new_project(tmp_path / "desk")
+
+    refund = call(told(root, finished(root)), "issue_refund")
+
+    lines = list(lines_of(refund.arguments))
+    at = next(place for place, line in enumerate(lines) if line.startswith("amount_usd "))
+    way = [line for line in lines[at + 1 :] if line.startswith("  asked with ")]
+    assert lines[at].endswith(", from create_refund_draft's answer, step 1.0, at /amount_usd")
+    assert any("order_id #W" in line and line.endswith(": user, tenant, from the input, at /message") for line in way)
+    assert any("amount_usd " in line and ", no source found" in line for line in way)
 
 
 def test_a_recorded_model_is_named_as_recorded(tmp_path: Path) -> None:

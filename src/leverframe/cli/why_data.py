@@ -1,5 +1,6 @@
 """The answers of `runtime.why` as a JSON document, for programs."""
 
+from leverframe.cli.origins import document as argument
 from leverframe.domain.json import Json, JsonObject
 from leverframe.domain.time import rfc3339
 from leverframe.runtime.why_answers import ApprovalSeen, CallSeen, PlanSeen, Why
@@ -87,16 +88,7 @@ def _call(call: CallSeen) -> Json:
         "action_digest": call.action_digest,
         "cost_microusd": call.cost,
         "missing": call.missing,
-        "arguments": [
-            {
-                "name": one.name,
-                "value": one.value,
-                "integrity": one.integrity,
-                "origin": one.origin,
-                "origin_tool": one.origin_tool,
-            }
-            for one in call.arguments
-        ],
+        "arguments": [argument(one) for one in call.arguments],
         "facts": [
             {
                 "name": one.name,

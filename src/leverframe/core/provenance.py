@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
-from leverframe.core.token_types import MAX_TEXT_CHARS, NO_TYPES, TokenTypes, exact_form, normal_form
+from leverframe.core.token_types import MAX_TEXT_CHARS, NO_TYPES, TokenTypes, exact_form, money_form, normal_form
 from leverframe.domain.json import Json, JsonObject
 from leverframe.domain.labels import UNTRACED, Integrity, Label, join
 from leverframe.domain.tools import ArgRole, ArgSpec, ToolSpec
@@ -134,7 +134,7 @@ def label_args(
     """
     return {
         name: _quoted(value, specs.get(name, _NOT_DECLARED), index)
-        or _label_arg(value, specs.get(name, _NOT_DECLARED).type or name, index, _property(schema, name))
+        or _label_arg(value, name, specs.get(name, _NOT_DECLARED), index, _property(schema, name))
         for name, value in args.items()
     }
 
@@ -164,9 +164,11 @@ def run_union(index: ValueIndex) -> Label:
     return index.union
 
 
-def _label_arg(value: Json, type_name: str, index: ValueIndex, schema: Json) -> Label:
+def _label_arg(value: Json, name: str, spec: ArgSpec, index: ValueIndex, schema: Json) -> Label:
+    if spec.role is ArgRole.AMOUNT and isinstance(value, int | Decimal):
+        return _label_amount(value, spec.type or name, index)
     labels = [
-        UNTRACED if _is_enum(schema, place) else _label_scalar(leaf, key or type_name, index)
+        UNTRACED if _is_enum(schema, place) else _label_scalar(leaf, key or spec.type or name, index)
         for place, key, leaf in _walk(value, "")
     ]
     # An empty list or object has no leaf to trace, and leaving something out is a choice as well.
@@ -177,6 +179,22 @@ def _label_arg(value: Json, type_name: str, index: ValueIndex, schema: Json) -> 
         confidentiality=index.union.confidentiality,
         origin=origins.pop() if len(origins) == 1 else "",
     )
+
+
+def _label_amount(value: int | Decimal, type_name: str, index: ValueIndex) -> Label:
+    """The label of a number that is paid: a whole one only where the user wrote it as money (`$50`, `50.00`)."""
+    if isinstance(value, bool) or (isinstance(value, Decimal) and not value.is_finite()):
+        return replace(UNTRACED, confidentiality=index.union.confidentiality)
+    found = index.known.get((_money_of(type_name), str(exact_form(Decimal(value)))))
+    form = traceable_form(value, type_name) if found is None else None
+    if form is not None:
+        found = index.known.get((type_name, form))
+    return replace(found or UNTRACED, confidentiality=index.union.confidentiality)
+
+
+def _money_of(type_name: str) -> str:
+    """What money in the user's own words is known under: no type that a project declares has such a name."""
+    return f"{type_name} (money)"
 
 
 def _label_scalar(value: Json, type_name: str, index: ValueIndex) -> Label:
@@ -231,6 +249,9 @@ def _typed_forms(value: Json, key: str, types: TokenTypes, *, lifts: bool) -> It
         if lifts:
             for type_name, token in types.tokens(value):
                 yield type_name, normal_form(type_name, token)
+                money = money_form(token)
+                if money is not None:
+                    yield _money_of(type_name), money
 
 
 def _met(one: Label, other: Label) -> Label:

@@ -14,6 +14,12 @@ from leverframe.domain.json import Json
 # A longer text is read up to here; a token after it stays untraced, which can only hold a call.
 MAX_TEXT_CHARS = 1_000_000
 _MAX_WHOLE_EXPONENT = 100  # 1E+1000000 stays a decimal; as an integer it would fill a page
+_MAX_MONEY_CHARS = 100
+# The thousands of a number may be set apart, all of them; a mark of its currency stands before or after it.
+_MONEY = re2.compile(
+    r"(?:([$\x{20AC}\x{00A3}\x{00A5}]|[A-Z]{3})[ ]?)?([0-9]+|[0-9]{1,3}(?:,[0-9]{3})+)(\.[0-9]+)?"
+    r"(?:[ ]?([$\x{20AC}\x{00A3}\x{00A5}]|[A-Z]{3}))?"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +95,20 @@ def exact_form(value: Decimal) -> int | Decimal:
         return 0
     shortest = Decimal((sign, tuple(kept), shift))
     return int(shortest) if 0 <= shift <= _MAX_WHOLE_EXPONENT else shortest
+
+
+def money_form(token: str) -> str | None:
+    """The number that a person wrote as money, in the one spelling: `$50`, `50 EUR`, `1,250.00`; else None.
+
+    A mark of a currency or a fraction makes it money; a bare whole number is none, being too easily equal to another.
+    """
+    found = _MONEY.fullmatch(token[:_MAX_MONEY_CHARS])
+    if found is None:
+        return None
+    before, whole, fraction, after = found.groups()
+    if not (before or fraction or after):
+        return None
+    return str(exact_form(Decimal(whole.replace(",", "") + (fraction or ""))))
 
 
 def _is_email(type_name: str) -> bool:

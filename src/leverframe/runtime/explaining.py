@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from leverframe.core.explain import Trace, explain
 from leverframe.core.nearest import nearest
 from leverframe.core.policy import Question, compile_contract, needed_facts, needed_history
-from leverframe.core.provenance import index_input, label_args, label_at, label_output
+from leverframe.core.provenance import ValueIndex, index_input, label_args, label_at, label_output
 from leverframe.core.token_types import compile_types
 from leverframe.domain.budgets import BudgetUnit
 from leverframe.domain.conditions import HistoryQuery
@@ -20,8 +20,8 @@ from leverframe.domain.ids import EnvironmentName, PrincipalId, TenantId, ToolNa
 from leverframe.domain.json import Json, JsonObject
 from leverframe.domain.labels import UNTRACED, Integrity, Label
 from leverframe.domain.policy import Fact, Known, RunFacts, Unreadable
-from leverframe.domain.tools import ToolSpec
 from leverframe.runtime.context import input_value
+from leverframe.runtime.origins import Argument
 from leverframe.runtime.run_limits import fresh_windows
 from leverframe.runtime.schemas import schema_error
 
@@ -46,9 +46,13 @@ class Explained:
     """The trace of a supposed call, and what it rests on.
 
     `unknown`: facts that its rules read and nobody gave.  `supposed`: the history that was taken for empty.
+    `arguments`: where each value came from, by the input that was given; `are_values_supposed`: none was, and so the
+    default rules on labels were not asked.
     """
 
     trace: Trace
+    arguments: tuple[Argument, ...]
+    are_values_supposed: bool
     unknown: tuple[str, ...]
     supposed: tuple[HistoryQuery, ...]
     is_once_supposed: bool  # the tool has a `once_per`, and the act was taken for new
@@ -65,6 +69,8 @@ def explain_call(project: Project, contract: Contract, call: SupposedCall) -> Ex
     run = _run_facts(contract, call)
     facts = _facts(contract, needed_facts(policy, call.tool), call)
     queries = needed_history(policy, call.tool, call.args, facts, run)
+    values = _values(project, contract, call)
+    labels = {} if spec is None else label_args(call.args, spec.args, values, spec.input_schema)
     supposed = tuple(query for query in queries if query.scope != "subject" or run.subject)
     question = Question(
         tool=call.tool,
@@ -76,10 +82,13 @@ def explain_call(project: Project, contract: Contract, call: SupposedCall) -> Ex
         history={query: _nothing(query) for query in supposed},
         windows=fresh_windows(contract, WindowId("run/supposed")),
         cost={BudgetUnit.TOOL_CALLS: 1, BudgetUnit.STEPS: 1, BudgetUnit.USD: spec.cost if spec is not None else 0},
-        arg_labels=_arg_labels(project, contract, spec, call),
+        arg_labels=labels,
+        union=values.union if call.input else None,
     )
     return Explained(
         trace=explain(question, policy),
+        arguments=tuple(_argument(name, value, labels.get(name, UNTRACED)) for name, value in call.args.items()),
+        are_values_supposed=not call.input,
         unknown=tuple(name for name, fact in facts.items() if isinstance(fact, Unreadable)),
         supposed=supposed,
         is_once_supposed=spec is not None and spec.once_per is not None,
@@ -124,12 +133,20 @@ def _label(contract: Contract, spec: FactSpec, value: Json) -> Label:
     return UNTRACED if tool is None else label_at(label_output(value, tool, step=f"facts.{spec.name}"), "")
 
 
-def _arg_labels(project: Project, contract: Contract, spec: ToolSpec | None, call: SupposedCall) -> Mapping[str, Label]:
-    if spec is None:
-        return {}
+def _values(project: Project, contract: Contract, call: SupposedCall) -> ValueIndex:
+    """What has entered such a run: its input, and no answer of a tool."""
     types = compile_types(project.types)
-    values = index_input(call.input, opener=Integrity.USER, trust=contract.input_trust, types=types)
-    return label_args(call.args, spec.args, values, spec.input_schema)
+    return index_input(call.input, opener=Integrity.USER, trust=contract.input_trust, types=types)
+
+
+def _argument(name: str, value: Json, label: Label) -> Argument:
+    return Argument(
+        name=name,
+        value=value,
+        integrity=label.integrity.word,
+        confidentiality=label.confidentiality.word,
+        origin=label.origin,
+    )
 
 
 def _nothing(query: HistoryQuery) -> int | bool:

@@ -12,11 +12,11 @@ from leverframe.domain.contracts import Contract
 from leverframe.domain.errors import NotFound
 from leverframe.domain.ids import ApprovalId, CallId, RunId, StepPath, ToolName
 from leverframe.domain.json import Json, JsonObject
-from leverframe.domain.labels import Integrity
 from leverframe.domain.money import MicroUsd
 from leverframe.domain.runs import Run, RunState, Step, StepKind, StepState
 from leverframe.ports.store import LoggedLeaf
 from leverframe.runtime.answers import find_approval
+from leverframe.runtime.origins import Argument, arguments_of, called_with
 from leverframe.runtime.services import Services
 from leverframe.runtime.sessions import find_run
 from leverframe.runtime.showing import RunValues, effect_sentence, values_of, word
@@ -24,7 +24,6 @@ from leverframe.runtime.verifying import check_inclusion
 from leverframe.runtime.why_answers import (
     AnswerSeen,
     ApprovalSeen,
-    Argument,
     Asked,
     CallSeen,
     DecisionSeen,
@@ -156,8 +155,7 @@ class _Told:
         recorded = self.values.fields(step.args_ref)
         envelope = recorded.get("envelope")
         frozen: JsonObject = envelope if isinstance(envelope, Mapping) else {}
-        given = frozen.get("args", recorded.get("args"))
-        args: JsonObject = given if isinstance(given, Mapping) else {}
+        args = called_with(recorded)
         return CallSeen(
             path=step.path,
             call_id=step.call_id,
@@ -185,24 +183,8 @@ class _Told:
         return tuple((index, entry) for index, entry in self.entries if entry.get("step") == step.path)
 
     def _arguments(self, args: JsonObject, labels: Json) -> tuple[Argument, ...]:
-        tools = {step.path: step.name for step in self.steps}
-        by_name = (
-            {one.get("argument"): one for one in labels if isinstance(one, Mapping)} if isinstance(labels, list) else {}
-        )
-        found = []
-        for name, value in args.items():
-            known = by_name.get(name, {})
-            origin = _text(known.get("origin"))
-            found.append(
-                Argument(
-                    name=name,
-                    value=value,
-                    integrity=_text(known.get("integrity")) or Integrity.THIRD_PARTY.word,
-                    origin=origin,
-                    origin_tool=tools.get(StepPath(origin.partition("/")[0]), ""),
-                )
-            )
-        return tuple(found)
+        steps = {step.path: step for step in self.steps}
+        return arguments_of(args, labels, steps, lambda step: self.values.fields(step.args_ref))
 
     def _facts(self, facts: Json) -> tuple[FactSeen, ...]:
         found = []

@@ -12,6 +12,7 @@ from leverframe.domain.ids import ApprovalId, CallId, PrincipalId, Sha256, StepP
 from leverframe.domain.json import Json
 from leverframe.domain.money import MicroUsd
 from leverframe.domain.runs import Run, StepState
+from leverframe.runtime.origins import Argument
 from leverframe.runtime.verifying import Inclusion
 
 
@@ -48,17 +49,6 @@ class ModelUse:
     output_tokens: int
     cost: MicroUsd
     is_recorded: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Argument:
-    """One argument of a call: who could have written it, and which value that entered the run it equals."""
-
-    name: str
-    value: Json
-    integrity: str
-    origin: str  # "input/message", "3/orders/0"; empty where no one value that entered the run equals it
-    origin_tool: str  # the tool whose answer that was; empty for the input
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,8 @@ from datetime import timedelta
 
 from leverframe.cli.cedar import add_cedar
 from leverframe.cli.durations import span_of
+from leverframe.cli.origins import document as argument
+from leverframe.cli.origins import lines_of
 from leverframe.cli.parser import CommandParser
 from leverframe.cli.project import contract_of, json_object, load, tenant_of
 from leverframe.cli.screen import Screen, Word
@@ -125,6 +127,7 @@ def explain(args: Namespace) -> int:
             screen.line(Word(word), text.removeprefix(word))
         else:
             screen.line(text)
+    screen.lines(f"value     {text}" for text in lines_of(explained.arguments))
     screen.lines(_rests_on(explained))
     return 0
 
@@ -178,6 +181,8 @@ def _rests_on(explained: Explained) -> list[str]:
         what = [f"{query.kind} of {query.tool}" for query in explained.supposed]
         what += ["once_per"] if explained.is_once_supposed else []
         lines.append(f"supposed  no earlier call ({', '.join(dict.fromkeys(what))})")
+    if explained.are_values_supposed and explained.arguments:
+        lines.append("supposed  that each value may go where it goes; --input says what the user wrote")
     return [*lines, "supposed  the budgets of a new run"]
 
 
@@ -192,6 +197,8 @@ def _document(workflow: str, call: SupposedCall, explained: Explained) -> Json:
             for one in trace.decision.reasons
         ],
         "trace": [_line_document(line) for line in trace.lines],
+        "arguments": [argument(one) for one in explained.arguments],
+        "values_supposed": explained.are_values_supposed,
         "unknown_facts": list(explained.unknown),
         "supposed_history": [f"{query.kind} of {query.tool}" for query in explained.supposed],
     }

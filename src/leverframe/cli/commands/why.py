@@ -11,6 +11,7 @@ from pathlib import Path
 from textwrap import wrap
 
 from leverframe.cli.commands.policy import explain
+from leverframe.cli.origins import lines_of
 from leverframe.cli.parser import CommandParser
 from leverframe.cli.pasting import command
 from leverframe.cli.screen import Part, Screen, Word
@@ -18,19 +19,18 @@ from leverframe.cli.why_data import document
 from leverframe.config.project import load_project
 from leverframe.domain.approvals import ApprovalState
 from leverframe.domain.errors import NotFound
-from leverframe.domain.labels import Integrity
 from leverframe.domain.money import usd_text
 from leverframe.domain.plans import DECLARE_PLAN
 from leverframe.domain.runs import RunState, StepState
 from leverframe.domain.time import duration_text
 from leverframe.ports.store import RunFilter
+from leverframe.runtime.origins import Argument
 from leverframe.runtime.services import Services
 from leverframe.runtime.showing import word
 from leverframe.runtime.why import why
 from leverframe.runtime.why_answers import (
     AnswerSeen,
     ApprovalSeen,
-    Argument,
     CallSeen,
     DecisionSeen,
     FactSeen,
@@ -186,28 +186,32 @@ def _data(told: Why, calls: list[CallSeen]) -> Iterator[str]:
         if call.missing:
             yield f"{lead}{call.missing}"
             continue
-        parts = [*_grouped(call.arguments, is_whole=told.focus is not None), *(_fact(fact) for fact in call.facts)]
+        facts = [_fact(fact) for fact in call.facts]
+        if told.focus is not None:
+            yield from [*lines_of(call.arguments), *facts] or ["no arguments"]
+            continue
+        parts = [*_grouped(call.arguments), *facts]
         yield f"{lead}{'; '.join(parts) or 'no arguments'}"
 
 
-def _grouped(arguments: tuple[Argument, ...], *, is_whole: bool) -> Iterator[str]:
+def _grouped(arguments: tuple[Argument, ...]) -> Iterator[str]:
     """Arguments by where their values come from."""
     groups: dict[str, list[str]] = {}
     for one in arguments:
         value = word(one.value)
         short = value if len(value) <= _MAX_VALUE else f"{value[:_MAX_VALUE]}…"
-        groups.setdefault(_origin(one, is_whole=is_whole), []).append(f"{one.name} {short}")
+        groups.setdefault(_origin(one), []).append(f"{one.name} {short}")
     for origin, names in groups.items():
         yield f"{', '.join(names)} ({origin})"
 
 
-def _origin(one: Argument, *, is_whole: bool) -> str:
+def _origin(one: Argument) -> str:
     if not one.origin:
-        is_lowest = one.integrity == Integrity.THIRD_PARTY.word
-        return f"{one.integrity}, {'traced to no value of the run' if is_lowest else 'from several values'}"
+        return f"{one.integrity}, no source found"
     step, _, pointer = one.origin.partition("/")
-    place = f"{one.origin_tool}, step {step}" if one.origin_tool else step
-    return f"{one.integrity}, from {place}{f' /{pointer}' if pointer and (is_whole or not one.origin_tool) else ''}"
+    if one.origin_tool:
+        return f"{one.integrity}, from {one.origin_tool}, step {step}"
+    return f"{one.integrity}, from {step}{f' /{pointer}' if pointer else ''}"
 
 
 def _fact(fact: FactSeen) -> str:
