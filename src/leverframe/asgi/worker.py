@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import socket
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -28,6 +29,8 @@ from leverframe.wiring.access import open_tokens
 from leverframe.wiring.assembly import Assembly, open_assembly
 
 _GRACE_S: Final = 30
+# The event loop waits no longer than this for the thread that seals and writes; Python's own value is ten times that.
+_SWITCH_S: Final = 0.0005
 _BACKLOG: Final = 2_048
 _IDLE_EVERY: Final = 30  # sweeps
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -57,6 +60,7 @@ def listen(options: Options) -> socket.socket:
 
 def serve_on(options: Options, sock: socket.socket) -> int:
     """Serve until a signal says stop; 0 when it ended in good order."""
+    sys.setswitchinterval(_SWITCH_S)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_serve(options, sock))
 
