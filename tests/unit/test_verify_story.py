@@ -5,10 +5,12 @@ Every bent log here is signed properly, so that only its meaning is wrong.
 
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from leverframe.domain.evidence import EventType
+from leverframe.domain.ids import RunId
 from leverframe.domain.records import replace
 from leverframe.sdk.report import BROKEN, OK
 from leverframe.sdk.verify import verify
@@ -256,3 +258,67 @@ def test_what_is_still_on_its_way_or_unknown_is_counted() -> None:
 
     assert report.verdict == OK, report.text()
     assert report.checks["S12"].notes == ["1 on their way when this was made", "1 unknown, for a person"]
+
+
+# Any: the detail of an entry, which a test varies.
+Event = tuple[EventType, dict[str, Any]]
+
+
+def with_a_key(log: Log, *events: Event) -> None:
+    """A run of a key's own, one allowed model call in it, and what was done with the key around it."""
+    key_run = RunId("run_key")
+    for kind, detail in events:
+        if kind is EventType.MODEL_CALLED:
+            log.entry(
+                kind,
+                run=key_run,
+                step="1",
+                actor="key:key_a",
+                decision="allow",
+                rule="models",
+                policy_digest=log.drafts[log.index(EventType.RUN_STARTED)].policy_digest,
+                detail=detail,
+            )
+        else:
+            log.entry(kind, run=None, actor="os:lena", detail=detail)
+
+
+CREATED: Event = (EventType.KEY_CREATED, {"key": "key_a", "name": "desk"})
+CALLED: Event = (EventType.MODEL_CALLED, {})
+LATER = "2036-01-01T00:00:00Z"
+EARLIER = "2016-01-01T00:00:00Z"
+_OVER = {"key": "key_b", "name": "desk", "replaces": "key_a", "overlap_until": EARLIER}
+REPLACED: Event = (EventType.KEY_ROTATED, _OVER)
+
+
+@pytest.mark.parametrize(
+    ("events", "expected"),
+    [
+        ((CREATED, CALLED), ""),
+        ((CREATED, CALLED, (EventType.KEY_REVOKED, {"key": "key_a", "name": "desk"})), ""),
+        ((CREATED, (EventType.KEY_REVOKED, {"key": "key_a", "name": "desk"}), CALLED), "revoked before"),
+        (((EventType.KEY_CREATED, {"key": "key_a", "expires_at": LATER}), CALLED), ""),
+        (((EventType.KEY_CREATED, {"key": "key_a", "expires_at": EARLIER}), CALLED), "ended at"),
+        ((CREATED, REPLACED, CALLED), "ended at"),
+    ],
+)
+def test_nothing_is_allowed_to_a_key_after_its_end(events: tuple[Event, ...], expected: str) -> None:
+    log = honest()
+    with_a_key(log, *events)
+
+    report = verify(log.bundle(), log.trust())
+
+    found = report.checks["S10"]
+    assert (found.status, found.checked) == ("failed" if expected else "passed", 1), report.text()
+    assert expected in "".join(found.places)
+    assert report.verdict == (BROKEN if expected else OK)
+
+
+def test_calls_that_are_only_observed_are_counted_apart() -> None:
+    log = honest()
+    with_a_key(log, CREATED, (EventType.MODEL_CALLED, {"would": "deny"}), CALLED)
+
+    report = verify(log.bundle(), log.trust())
+
+    assert report.verdict == OK, report.text()
+    assert report.checks["S2"].notes == ["1 calls only observed, which would have been refused or held"]

@@ -111,6 +111,17 @@ class AuthorityCache:
             raise AuthRefused(why=why, key_id=key.key_id, tenant=key.tenant)
         return key
 
+    def check_live(self, key: ApiKey) -> None:
+        """Look at a key again that was recognised before: it may have been taken back since.
+
+        Raises:
+            AuthRefused: it was, or has expired.
+        """
+        known = self.current().keys.get(key.key_id)
+        state = KeyState.REVOKED if known is None else known.state_at(self._clock.now())
+        if state is not KeyState.LIVE:
+            raise AuthRefused(why=state.value, key_id=key.key_id, tenant=key.tenant)
+
     async def _read(self) -> None:
         try:
             self._known, self._broken = await self._book.authority(), None

@@ -32,14 +32,13 @@ CHECKS = {
     "S7": "no budget was exceeded",
     "S8": "untrusted arguments ran only with an endorsement or an approval",
     "S9": "rules and roles were changed by two people",
-    "S10": "nothing was done with a revoked key",
+    "S10": "nothing was allowed to a key that was revoked or had ended",
     "S11": "no silence longer than the heartbeat allows",
     "S12": "no announced effect is left without an outcome",
 }
 NOT_HERE = {
     "S8": "needs the tool specifications",
     "S9": "changes of roles are not in this record",
-    "S10": "keys of principals are not in this record",
 }
 
 

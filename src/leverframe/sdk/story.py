@@ -5,60 +5,15 @@ carries, and what each check asks, is written in docs/evidence-record.md.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from leverframe.sdk.keys import Keys
 from leverframe.sdk.report import Check, Leaf
+from leverframe.sdk.told import CLOCK_SLACK, TOTALS, Action, Approval, Run, windows_of
 
-TOTALS = ("cost_microusd", "input_tokens", "output_tokens")
-CLOCK_SLACK = timedelta(seconds=60)
 MISSED_HEARTBEATS = 3
 # Written by a process that finds that another went silent.
 RECOVERY = {"log.opened", "log.recovered", "budget.forfeited", "run.gap"}
-
-
-@dataclass(slots=True)
-class Run:
-    """What is known of a run so far."""
-
-    seq: int = 0
-    workflow: str = ""
-    barred: set[str] = field(default_factory=set)
-    totals: dict[str, int] = field(default_factory=lambda: dict.fromkeys(TOTALS, 0))
-    models: set[str] = field(default_factory=set)
-    has_ended: bool = False
-    is_summed: bool = True
-
-
-@dataclass(slots=True)
-class Action:
-    """What is known of one frozen call of one run."""
-
-    decided: str = ""
-    approval_id: str = ""
-    was_held: bool = False
-    was_denied: bool = False
-    intended: tuple[int, str] | None = None
-    outcome: str = ""
-
-
-@dataclass(slots=True)
-class Approval:
-    """What is known of one question to people.  `why_not` says why an answer does not count."""
-
-    run_id: str
-    action: str
-    quorum: int
-    barred: set[str]
-    decide_by: str
-    groups: set[str]
-    uses: int
-    granted: set[str] = field(default_factory=set)
-    why_not: list[str] = field(default_factory=list)
-    execute_by: str = ""
-    closed: str = ""
-    consumed: int = 0
-    effects: int = 0
 
 
 class Story:
@@ -78,7 +33,8 @@ class Story:
         self.erased: set[str] = set()
         self.ids: set[str] = set()
         self.tenant = self.latest = ""
-        self.heartbeat_s = self.index = self.unproven_groups = 0
+        self.heartbeat_s = self.index = self.unproven_groups = self.observed = 0
+        self.keys = Keys()
         self.kind = ""
 
     def fail(self, check: str, what: str) -> None:
@@ -130,11 +86,16 @@ class Story:
             ("S3", self.unproven_groups > 0, f"the groups of {self.unproven_groups} grants are not recorded"),
             ("S6", not self.is_whole, "whether the log holds later entries of the run is not visible here"),
             ("S7", not self.is_whole, "budgets of this run only"),
+            ("S2", self.observed > 0, f"{self.observed} calls only observed, which would have been refused or held"),
         )
         for name, holds, note in notes:
             checks[name].notes += [note] * holds
         if not self.windows:
             checks["S7"].not_here = "no reservation is in these entries"
+        if not checks["S10"].checked:
+            checks["S10"].not_here = (
+                "no call with a key is in these entries" if self.is_whole else "needs the whole log"
+            )
         if not self.is_whole:
             checks["S11"].not_here = "needs the whole log"
         elif not checks["S11"].checked:
@@ -157,7 +118,7 @@ class Story:
         reservation_id = detail["reservation_id"]
         if self.kind == "budget.overrun":
             self.overruns.add(reservation_id)
-        for window, amount, limit in _windows(detail.get("reserved", ())):
+        for window, amount, limit in windows_of(detail.get("reserved", ())):
             settled, reserved = self.windows.get(window, (0, 0))
             self.windows[window] = settled, reserved + amount
             self.reservations.setdefault(reservation_id, {})[window] = amount
@@ -166,7 +127,7 @@ class Story:
             if is_visible and limit is not None and settled + reserved + amount > limit:
                 self.fail("S7", f"{window!r} holds {settled + reserved + amount} of {limit}")
         if "settled" in detail or "voided" in detail:
-            actual = {window: amount for window, amount, _ in _windows(detail.get("settled", ()))}
+            actual = {window: amount for window, amount, _ in windows_of(detail.get("settled", ()))}
             for window, amount in self.reservations.pop(reservation_id, {}).items():
                 settled, reserved = self.windows[window]
                 # A window that is not named was settled as reserved; a voided reservation costs nothing.
@@ -227,16 +188,6 @@ class Story:
             )
 
 
-def _windows(items: list[str]) -> list[tuple[str, int, int | None]]:
-    """`window=amount` or `window=amount/limit`; the name of a window may hold anything but `=`."""
-    found = []
-    for item in items:
-        window, _, amounts = item.partition("=")
-        amount, _, limit = amounts.partition("/")
-        found.append((window, int(amount), int(limit) if limit else None))
-    return found
-
-
 def _config(story: Story, leaf: Leaf, _detail: Leaf, _run: Run) -> None:
     story.policies.add(leaf.get("policy_digest", ""))
 
@@ -260,7 +211,18 @@ def _run_gap(_story: Story, _leaf: Leaf, _detail: Leaf, run: Run) -> None:
     run.is_summed = False
 
 
+def _key(story: Story, leaf: Leaf, detail: Leaf, _run: Run) -> None:
+    story.keys.tell(leaf, detail)
+
+
 def _allowed(story: Story, leaf: Leaf) -> None:
+    story.observed += "would" in leaf.get("detail", {})
+    # What a person granted later is theirs to answer for.
+    if story.is_whole and story.keys.knows(leaf.get("actor", "")) and "approval_id" not in leaf:
+        story.checks["S10"].checked += 1
+        problem = story.keys.problem(leaf)
+        if problem:
+            story.fail("S10", problem)
     story.policies_used.add(leaf["policy_digest"])
     if leaf["policy_digest"] not in story.policies:
         story.fail("S2", f"policy {leaf['policy_digest'][:16]}… was not announced by run.started or config.changed")
@@ -380,6 +342,9 @@ _HANDLERS: dict[str, Callable[[Story, Leaf, Leaf, Run], None]] = {
     "log.closed": _log_rhythm,
     "log.recovered": _log_rhythm,
     "config.changed": _config,
+    "key.created": _key,
+    "key.rotated": _key,
+    "key.revoked": _key,
     "run.started": _run_started,
     "run.ended": _run_ended,
     "run.gap": _run_gap,

@@ -15,7 +15,7 @@ import msgspec
 
 from leverframe.core.budgets import at_work
 from leverframe.core.policy import ModelQuestion, decide
-from leverframe.domain.authority import KillSwitch
+from leverframe.domain.authority import ApiKey, KillSwitch
 from leverframe.domain.budgets import BudgetUnit
 from leverframe.domain.calls import ModelLost
 from leverframe.domain.contracts import ModelRef
@@ -141,7 +141,7 @@ class Relayer:
                 injected=clamped.injected,
             )
             attempt, proposal = decided(run, ask, made)
-            failed = await self._commit(run, proposal)
+            failed = await self._commit(run, ask.key, proposal)
             if failed is None:
                 if isinstance(decision, Deny):
                     return refused(way.path, decision)
@@ -155,7 +155,7 @@ class Relayer:
             next_move="Ask again.",
         )
 
-    async def _commit(self, run: RelayRun, proposal: Proposal) -> GuardFailed | None:
+    async def _commit(self, run: RelayRun, key: ApiKey, proposal: Proposal) -> GuardFailed | None:
         """Room 4; None when it is recorded."""
         services = run.ctx.services
         match await services.writer.commit(proposal):
@@ -169,6 +169,7 @@ class Relayer:
                 )
             case GuardFailed(guard="AuthorityIs") as failed:
                 await services.authority.reload()
+                services.authority.check_live(key)
                 return failed
             case GuardFailed() as failed:
                 return failed
