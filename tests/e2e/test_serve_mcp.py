@@ -29,7 +29,7 @@ def written(folder: Path, **more: object) -> Path:
     lookup = {"from": {"mcp": "shop", "name": "lookup_order"}, "effect": "read", "input": OBJECT}
     pay = {"from": {"mcp": "shop", "name": "echo"}, "effect": "irreversible", "input": OBJECT}
     where = {"from": {"mcp": "shop", "name": "environment"}, "effect": "read", "input": OBJECT}
-    approval = {"hold_wait_s": 0.2, "required_for": [{"tool": "shop.pay"}]}
+    approval = more.pop("approval", {"hold_wait_s": 0.2, "required_for": [{"tool": "shop.pay"}]})
     write_gate(
         folder, {"shop": shop}, {"shop.lookup": lookup, "shop.pay": pay, "shop.where": where}, approval=approval, **more
     )

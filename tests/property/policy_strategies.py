@@ -295,4 +295,5 @@ def questions(draw: st.DrawFn, policy: CompiledPolicy) -> Question:
         denied_before=draw(st.one_of(st.none(), st.none(), st.none(), DENIALS)),
         asker=draw(often(Asker.AGENT, Asker.REENTRY, Asker.DOOR)),
         killed=draw(often(None, None, None, KILL)),
+        is_suspicious=draw(st.booleans()),
     )

@@ -26,6 +26,8 @@ def slow_labels(question: Question, spec: ToolSpec, says: ProvenanceRules, of_to
     if question.union is None:
         return {}
     every = [*_untraced(question, spec, says, of_tool), *_outward(question, question.union, spec, says)]
+    if question.is_suspicious and (spec.effect.value != "read" or _sends(question, spec)):
+        every.append(("suspicious-text", says.written[Provenance.SUSPICIOUS].then if _asks(says) else None))
     return {rule: then for rule, then in every if then is not None}
 
 
@@ -46,8 +48,7 @@ def _outward(
     question: Question, union: Label, spec: ToolSpec, says: ProvenanceRules
 ) -> Iterator[tuple[str, Then | None]]:
     given = [name for name in spec.args if not _is_empty(question.args.get(name))]
-    sends = any(_role(spec.args[name]) == "recipient" for name in given)
-    if union.integrity.word != "third-party" or not sends:
+    if union.integrity.word != "third-party" or not _sends(question, spec):
         return
     texts = [name for name in given if _role(spec.args[name]) == "free_text" and _level(question, name) == 0]
     for name in texts:
@@ -57,6 +58,14 @@ def _outward(
             yield "third-party-link", says.of(Provenance.FREE_TEXT).then
     if union.confidentiality.word == "secret":
         yield "rule-of-two", says.of(Provenance.RULE_OF_TWO).then
+
+
+def _sends(question: Question, spec: ToolSpec) -> bool:
+    return any(_role(arg) == "recipient" and not _is_empty(question.args.get(name)) for name, arg in spec.args.items())
+
+
+def _asks(says: ProvenanceRules) -> bool:
+    return Provenance.SUSPICIOUS in says.written
 
 
 def _role(arg: ArgSpec) -> str:

@@ -1,5 +1,6 @@
 """The default rules on origins against their slow reading, where every draw is about them."""
 
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import event, given, settings
@@ -41,6 +42,7 @@ BOUNDS: st.SearchStrategy[tuple[Rule, ...]] = st.sampled_from(
     says=st.dictionaries(st.sampled_from(Provenance), SAYS, max_size=2),
     effect=st.sampled_from(EffectClass),
     bounds=BOUNDS,
+    is_suspicious=st.booleans(),
 )
 @settings(max_examples=settings().max_examples * 8)
 def test_the_rules_find_what_their_page_says(
@@ -53,13 +55,15 @@ def test_the_rules_find_what_their_page_says(
     says: dict[Provenance, ProvenanceRule],
     effect: EffectClass,
     bounds: tuple[Rule, ...],
+    is_suspicious: bool,
 ) -> None:
     spec = tool(SEND, effect, args=specs)
     written = ProvenanceRules(written=says)
     plan = compile_policy(bounds, [SEND], {SEND: spec}, provenance=written).plans[SEND].labels
     question = Question(tool=SEND, spec=spec, args=args, run=RUN, arg_labels=labels, union=union)
+    question = replace(question, is_suspicious=is_suspicious)
 
-    found = () if plan is None else by_labels(plan, args, labels, union)
+    found = () if plan is None else by_labels(plan, args, labels, union, is_suspicious=is_suspicious)
 
     event(" ".join(sorted({reason.rule for reason in found})) or "nothing")
     of_tool = [each for each in bounds if SEND in each.tools]

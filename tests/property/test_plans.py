@@ -14,7 +14,7 @@ from leverframe.domain.json import JsonObject
 from leverframe.domain.labels import Integrity
 from leverframe.domain.plans import DECLARE_PLAN, PlanState
 from leverframe.domain.policy import Allow, Decision, SourceRef
-from leverframe.domain.tools import BuiltInOrigin, EffectClass
+from leverframe.domain.tools import BuiltIn, BuiltInOrigin, EffectClass
 from tests.policy_samples import RUN, tool
 
 NAMES = [ToolName(name) for name in ("read", "send", "drop")]
@@ -31,7 +31,7 @@ MOVES = st.lists(
 
 def planned_policy() -> CompiledPolicy:
     tools = {name: tool(name, EffectClass.IRREVERSIBLE) for name in NAMES}
-    tools[DECLARE_PLAN] = tool(DECLARE_PLAN, origin=BuiltInOrigin())
+    tools[DECLARE_PLAN] = tool(DECLARE_PLAN, origin=BuiltInOrigin(name=BuiltIn.PLAN))
     return replace(compile_policy((), (*NAMES, DECLARE_PLAN), tools), plan=SourceRef(file="workflows/w.yaml", line=9))
 
 

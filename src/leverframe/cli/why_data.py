@@ -36,6 +36,10 @@ def document(told: Why) -> JsonObject:
         },
         "calls": [_call(call) for call in told.calls],
         "plan": _plan(told.plan) if told.plan is not None else None,
+        "removed": [
+            {"of": one.of, "step": one.step, "counts": list(one.counts), "suspicious": one.is_suspicious}
+            for one in told.removed
+        ],
         "tool_calls": {"used": told.tool_calls.used, "limit": told.tool_calls.limit},
         "models": [
             {

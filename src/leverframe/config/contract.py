@@ -8,8 +8,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 
-from leverframe.config.built_in_tools import RESERVED, with_built_in
+from leverframe.config.built_in_tools import built_in_names, with_built_in
 from leverframe.config.conditions import ConditionReader
+from leverframe.config.contract_context import read_context
 from leverframe.config.contract_facts import Facts, read_facts
 from leverframe.config.contract_limits import read_admitted, read_budget, read_fallback, read_logging
 from leverframe.config.contract_steps import StepReader
@@ -24,6 +25,7 @@ from leverframe.core.conditions import ANY, type_of_schema
 from leverframe.core.conditions.schema_types import members
 from leverframe.domain.budgets import BudgetLimits
 from leverframe.domain.conditions import MapType
+from leverframe.domain.context_rules import ContextRules
 from leverframe.domain.contracts import ChainStep, Contract, Enforce, LoggingRules, WorkflowKind
 from leverframe.domain.ids import EnvironmentName, Sha256, ToolName, WorkflowName
 from leverframe.domain.labels import INTEGRITY_WORDS
@@ -50,6 +52,7 @@ class ContractDraft:
     tier: str
     tools: Mapping[ToolName, LoadedTool]
     reader: ConditionReader
+    context: ContextRules
     files: tuple[str, ...]  # what it was made of, its own file first
 
 
@@ -76,6 +79,7 @@ def _draft(name: str, section: Section, around: Surroundings) -> ContractDraft:
     environments = tuple(EnvironmentName(each) for each in section.texts("environments"))
     tools = {} if around.tools is None else _visible(policy.tools(), facts, steps.tools, around.tools)
     prompt, prompt_files = _prompt(section, around)
+    context = read_context(section, around)
     draft = ContractDraft(
         section=section,
         at=section.place("workflow"),
@@ -91,7 +95,8 @@ def _draft(name: str, section: Section, around: Surroundings) -> ContractDraft:
         tier=_tier(section, around),
         tools=tools,
         reader=reader,
-        files=(name, *prompt_files, *facts.files, *steps.files, *_files_of(tools.values())),
+        context=context.rules,
+        files=(name, *prompt_files, *context.files, *facts.files, *steps.files, *_files_of(tools.values())),
     )
     _check_kind(draft, around)
     _check_input(section, around)
@@ -151,6 +156,7 @@ def contract_of(
         logging=logging,
         provenance=policy.provenance,
         hold_wait_s=float(section.section("approval").decimal("hold_wait_s") or _HOLD_WAIT_S),
+        context=draft.context,
         plan=plan,
         steps=draft.steps,
         artifacts=artifacts,
@@ -249,7 +255,7 @@ def _check_kind(draft: ContractDraft, around: Surroundings) -> None:
             "The steps of a chain are its plan: it calls nothing else.",
             "Delete `plan`.",
         )
-    for name in RESERVED.intersection(draft.tools):
+    for name in built_in_names(draft.context).intersection(draft.tools):
         around.findings.error(
             draft.tools[name].at,
             "reserved-name",

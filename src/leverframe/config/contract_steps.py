@@ -5,15 +5,13 @@ from dataclasses import dataclass, field
 
 from leverframe.config.contract_facts import check_arguments
 from leverframe.config.findings import Mark, did_you_mean
-from leverframe.config.json_schema_rules import schema_problem
 from leverframe.config.patterns import pattern_problem
 from leverframe.config.project_files import python_origin
+from leverframe.config.schema_files import read_schema
 from leverframe.config.sections import Section
 from leverframe.config.surroundings import Surroundings
 from leverframe.config.yaml_nodes import Scalar
-from leverframe.core import canonical
 from leverframe.domain.contracts import ChainStep, CheckStep, ModelStep, ParseStep, ToolStep
-from leverframe.domain.errors import JsonInvalid
 from leverframe.domain.ids import ToolName
 from leverframe.domain.json import JsonObject
 
@@ -88,24 +86,9 @@ class StepReader:
 
     def _output(self, section: Section) -> JsonObject | None:
         path, at = section.text("output"), section.place("output")
-        content = self.around.files.read(path, at, self.around.findings)
-        if content is None:
-            return None
-        self.files[path] = None
-        try:
-            schema = canonical.decode(content)
-        except JsonInvalid as err:
-            self.around.findings.error(Mark(path), "bad-json", err.message, err.next_move)
-            return None
-        if not isinstance(schema, dict):
-            self.around.findings.error(Mark(path), "bad-schema", "The file is no JSON Schema: not an object.")
-            return None
-        problem = schema_problem(schema)
-        if problem is not None:
-            place = "/".join(str(part) for part in problem[1])
-            self.around.findings.error(
-                Mark(path), "bad-schema", f"The file is no JSON Schema: {problem[0]} (at /{place})."
-            )
+        schema = read_schema(path, at, self.around)
+        if schema is not None:
+            self.files[path] = None
         return schema
 
     def _check(self, section: Section, at: Mark) -> CheckStep | None:

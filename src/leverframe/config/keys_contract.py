@@ -136,6 +136,7 @@ _POLICY = (
     _key("policy.provenance.amounts", _PROVENANCE, "An amount of a write that no trusted value equals and that no threshold or rule bounds.", "deny", "core.policy.label_rules", default="hold"),
     _key("policy.provenance.free_text", _PROVENANCE, "Text to a recipient, written after third-party text was read that the recipient may not read, or that links somewhere.", "deny", "core.policy.label_rules", default="hold"),
     _key("policy.provenance.rule_of_two", _PROVENANCE, "A call to a recipient in a run that has read third-party text and a secret.", "deny", "core.policy.label_rules", default="hold"),
+    _key("policy.provenance.suspicious", Words(known=("deny", "hold")), "A write, or a call with a recipient, in a run that has read text in which something was hidden from its readers. It catches no plainly worded text.", "hold", "core.policy.label_rules", default="not asked"),
     _key("policy.provenance.because", registry.SENTENCE, "Why some of them are off; shown with the policy.", "the desk sends to its own queue only", "config.contract_provenance"),
 )  # fmt: skip
 
@@ -160,6 +161,20 @@ _PLAN = (
     _key("plan.declare", Words(known=("true", "false")), "With `true` a run declares its tools and how often each is called at most, by the tool `declare_plan`, before any other call. The plan can shrink; a call beyond it, or a wider plan, is held and says what it adds.", "true", "core.policy.plan_rules", default="false"),
 )  # fmt: skip
 
+_HOST = Text(
+    form="a host name, such as example.com",
+    pattern=r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*",
+    max_chars=253,
+)
+_CONTEXT = (
+    _key("context", Group(), "What an agent is shown of untrusted text, and what a run's output may link to.", "{untrusted: quote}", "core.agent_view"),
+    _key("context.untrusted", Words(known=("plain", "quote", "hide")), "How third-party text is shown to a model or agent: as it is, with its words marked (`quote`), or not at all, as handles that stand for its values (`hide`).", "quote", "core.agent_view", default="plain"),
+    _key("context.hygiene", Words(known=("clean", "off")), "Whether what no reader sees (hidden characters and elements, comments, data URIs) is taken out of third-party text before an agent sees it, and out of a run's output. Each removal is counted in the evidence, which keeps the text as it came. `off` needs `because`.", "clean", "core.hygiene", default="clean"),
+    _key("context.because", registry.SENTENCE, "Why hygiene is off; shown with the contract.", "the agent compares files byte by byte", "config.contract_context"),
+    _key("context.link_hosts", ListOf(item=_HOST), "Hosts that links and images in a run's output may lead to, subdomains included; others lose their target and keep their words.", "[example.com]", "core.hygiene", default="[]"),
+    _key("context.extract", MapOf(item=registry.PROJECT_FILE, key=registry.NAME), "Schemas, by name, under which a model without tools may read hidden text for the agent, by a tool `extract_NAME`; goes with `untrusted: hide`.", "{invoice: schemas/invoice.json}", "runtime.door.extracting"),
+)  # fmt: skip
+
 _LOGGING = (
     _key("logging", Group(), "What the record keeps and shows.", "{retain_days: 400}", "core.redaction", tier="first day"),
     _key("logging.retain_days", Whole(minimum=1, maximum=36_500), "After this time the disclosures of a run are deleted; every proof still holds.", "90", "runtime.retention", default="400", unit="days", tier="first day"),
@@ -171,7 +186,10 @@ _LATER = (
     _later("models.escalate", "When a stronger tier takes over.", "{to: strong, on: [invalid_output]}"),
     _later("models.residency", "Regions outside which a provider is refused.", "[eu]"),
     _later("models.cache", "Which answers may be reused.", "{exact: 10m}"),
-    _later("context", "What the model is shown, and how untrusted text is marked.", "{max_tokens: 2000}"),
+    _later("context.sources", "Which documents are retrieved for the model.", "[{tool: lookup_order}]"),
+    _later("context.max_tokens", "How much the model is shown.", "2000"),
+    _later("context.pinned", "What is never left out.", "[task, constraints, approvals]"),
+    _later("context.compact", "What becomes shorter first.", "{tool_results: handles}"),
     _later("route", "The branches of a router.", "{by: {model: prompts/risk.md}}"),
     _later("code", "The durable function of a `code` workflow.", "flows/backfill.py:main"),
     _later(f"{_ROW}.then_ask", "Whom to ask next when nobody answers.", "[{after: 10m, to: group:oncall}]"),
@@ -179,4 +197,4 @@ _LATER = (
     _later("release", "Gate and canary of a release.", "{gate: {suites: [golden]}}"),
 )
 
-CONTRACT_KEYS: tuple[Key, ...] = (*_TOP, *_BUDGET, *_WORK, *_POLICY, *_APPROVAL, *_PLAN, *_LOGGING, *_LATER)
+CONTRACT_KEYS: tuple[Key, ...] = (*_TOP, *_BUDGET, *_WORK, *_POLICY, *_APPROVAL, *_PLAN, *_CONTEXT, *_LOGGING, *_LATER)

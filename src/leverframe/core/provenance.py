@@ -46,11 +46,16 @@ def index_input(
         trust: the contract's `input_trust`, by property name or JSON pointer.
         types: the project's typed tokens; they are lifted from strings with the label user and from no other.
     """
-    pointers = {key if key.startswith("/") else f"/{_escape(key)}": level for key, level in trust.items()}
-    labels = {
+    labels = label_input(opener=opener, trust=trust)
+    return _with_values(ValueIndex(types=types), values, labels, origin="input", lifts_tokens=True)
+
+
+def label_input(*, opener: Integrity, trust: Mapping[str, Integrity]) -> Mapping[str, Label]:
+    """The labels of a run's input by JSON pointer; "" is all of it."""
+    pointers = {key if key.startswith("/") else f"/{escaped(key)}": level for key, level in trust.items()}
+    return {
         pointer: Label(integrity=level, origin=f"input{pointer}") for pointer, level in {"": opener, **pointers}.items()
     }
-    return _with_values(ValueIndex(types=types), values, labels, origin="input", lifts_tokens=True)
 
 
 def index_result(
@@ -77,7 +82,7 @@ def label_output(result: Json, spec: ToolSpec, *, step: str = "", types: TokenTy
     }
     starred = {pointer: level for pointer, level in rules.items() if _is_starred(pointer)}
     for place, _, _ in _walk(result, "", inner=True) if starred else ():
-        levels = [level for pointer, level in starred.items() if _stands_for(pointer, place)]
+        levels = [level for pointer, level in starred.items() if stands_for(pointer, place)]
         if levels and place not in found:
             found[place] = Label(
                 integrity=min(levels), confidentiality=spec.output_confidentiality, origin=f"{step}{place}"
@@ -104,7 +109,7 @@ def endorsed_places(result: Json, spec: ToolSpec, types: TokenTypes) -> Mapping[
         place: type_name
         for place, _, leaf in _walk(result, "")
         for pointer, type_name in spec.endorse.items()
-        if isinstance(leaf, str) and _stands_for(pointer, place) and type_name in types.whole(leaf)
+        if isinstance(leaf, str) and stands_for(pointer, place) and type_name in types.whole(leaf)
     }
 
 
@@ -232,7 +237,7 @@ def _with_values(
         if lifts_tokens and isinstance(leaf, str) and _is_user(label):
             said.append((f"{origin}{place}", f" {_words(leaf)} "))
         traced = replace(label, origin=f"{origin}{place}")
-        name = next((name for pointer, name in declared.items() if _stands_for(pointer, place)), key)
+        name = next((name for pointer, name in declared.items() if stands_for(pointer, place)), key)
         for pair in _typed_forms(leaf, name, index.types, lifts=lifts_tokens and _is_user(label)):
             old = known.get(pair)
             known[pair] = traced if old is None else _met(old, traced)
@@ -271,7 +276,7 @@ def _walk(value: Json, key: str, *, inner: bool = False) -> Iterator[tuple[str, 
     while waiting:
         place, name, node = waiting.pop()
         if isinstance(node, Mapping):
-            waiting.extend((f"{place}/{_escape(child)}", child, item) for child, item in node.items())
+            waiting.extend((f"{place}/{escaped(child)}", child, item) for child, item in node.items())
         elif isinstance(node, list | tuple):
             waiting.extend((f"{place}/{position}", name, item) for position, item in enumerate(node))
         else:
@@ -281,7 +286,7 @@ def _walk(value: Json, key: str, *, inner: bool = False) -> Iterator[tuple[str, 
             yield place, name, node
 
 
-def _escape(key: str) -> str:
+def escaped(key: str) -> str:
     """One reference token of a JSON pointer (RFC 6901, section 3)."""
     return key.replace("~", "~0").replace("/", "~1")
 
@@ -290,7 +295,8 @@ def _is_starred(pointer: str) -> bool:
     return "*" in pointer.split("/")
 
 
-def _stands_for(pattern: str, place: str) -> bool:
+def stands_for(pattern: str, place: str) -> bool:
+    """Whether a pointer in which `*` stands for any index or key is of this place."""
     wanted, there = pattern.split("/"), place.split("/")
     return len(wanted) == len(there) and all(a in ("*", b) for a, b in zip(wanted, there, strict=True))
 

@@ -11,6 +11,7 @@ from typing import Final
 
 from leverframe.domain.access import TokenAccess
 from leverframe.domain.budgets import BudgetLimits, SharedBudget
+from leverframe.domain.context_rules import ContextRules
 from leverframe.domain.ids import EnvironmentName, PrincipalId, Sha256, TenantId, ToolName, WorkflowName
 from leverframe.domain.json import JsonObject
 from leverframe.domain.labels import Integrity
@@ -80,6 +81,7 @@ class Provenance(StrEnum):
     AMOUNTS = "amounts"
     FREE_TEXT = "free_text"
     RULE_OF_TWO = "rule_of_two"
+    SUSPICIOUS = "suspicious"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +93,7 @@ class ProvenanceRule:
 
 
 _HELD = ProvenanceRule()
+_NOT_ASKED = ProvenanceRule(then=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,8 +104,8 @@ class ProvenanceRules:
     because: str = ""  # why some are off
 
     def of(self, name: Provenance) -> ProvenanceRule:
-        """What is written, else the default: hold."""
-        return self.written.get(name, _HELD)
+        """What is written, else the default: hold; hidden text alone holds nothing unless the contract says so."""
+        return self.written.get(name, _NOT_ASKED if name is Provenance.SUSPICIOUS else _HELD)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,6 +183,7 @@ class Contract:
     logging: LoggingRules = LoggingRules()
     provenance: ProvenanceRules = ProvenanceRules()
     hold_wait_s: float = 20.0  # how long a surface waits for an answer before it says `held`
+    context: ContextRules = ContextRules()
     plan: SourceRef | None = None  # `plan: {declare: true}`, where it stands; None: runs need no plan
     steps: tuple[ChainStep, ...] = ()
     # every file the contract was built from: name in the project -> bytes; a run pins their digest

@@ -80,9 +80,18 @@ class McpOrigin:
     part: McpPart = McpPart.TOOL
 
 
+class BuiltIn(StrEnum):
+    """What the runtime itself does when it is called like a tool."""
+
+    PLAN = "plan"  # what was declared is the answer
+    EXTRACT = "extract"  # a model without tools reads hidden text
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuiltInOrigin:
-    """A tool of the runtime itself; its answer is made of its own arguments, and nothing leaves the process."""
+    """A tool of the runtime itself.  No rule of a contract is about it, and it counts as a step alone."""
+
+    name: BuiltIn
 
 
 ToolOrigin = PythonOrigin | McpOrigin | BuiltInOrigin

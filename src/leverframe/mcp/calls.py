@@ -17,7 +17,7 @@ from leverframe.domain.ids import ToolName
 from leverframe.domain.json import Json, JsonObject
 from leverframe.domain.tools import McpOrigin, ToolSpec
 from leverframe.mcp.guests import ApprovalUrl
-from leverframe.mcp.rendering import refusal, result_of
+from leverframe.mcp.rendering import ShownAs, refusal, result_of
 from leverframe.mcp.talk import Context, Talk
 from leverframe.mcp.values import PlainJson, exact_object, plain
 from leverframe.ports.conversation import Exchange, InputNeeded, exchange
@@ -47,6 +47,12 @@ class Asking:
         """Whether questions go out with the result, since there is no way back while the call is under way."""
         return not self.context.session.can_send_request
 
+    @property
+    def shown_as(self) -> ShownAs:
+        """How the run shows untrusted text."""
+        ctx = self.run.ctx
+        return ShownAs(untrusted=ctx.contract.context.untrusted, marker=ctx.marker)
+
     def spec(self, tool: str) -> ToolSpec | None:
         """The tool, where the contract has it."""
         return self.run.ctx.contract.tools.get(ToolName(tool))
@@ -61,7 +67,7 @@ async def called(asking: Asking, tool: str, arguments: JsonObject) -> dict[str, 
         page = asking.approval_url(outcome.approval_id)
         if page and asking.is_modern and not asking.state.startswith(_HELD) and _can_open_pages(asking.context):
             return _sent_to_page(outcome, page)
-    return result_of(outcome, asking.spec(tool), asking.approval_url)
+    return result_of(outcome, asking.spec(tool), asking.approval_url, asking.shown_as)
 
 
 async def done(asking: Asking, tool: str, arguments: JsonObject) -> tuple[ToolOutcome, InputNeeded | None]:

@@ -1,12 +1,28 @@
 """Tools as a client lists them, and outcomes as a client reads them."""
 
+from dataclasses import dataclass
 from typing import Final, assert_never
 
+from leverframe.domain.context_rules import Untrusted
 from leverframe.domain.contracts import Contract
 from leverframe.domain.tools import EffectClass, McpOrigin, McpPart, ToolSpec
 from leverframe.mcp.guests import ApprovalUrl
 from leverframe.mcp.values import PlainJson, content_of, plain
 from leverframe.runtime.outcomes import Answered, Exhausted, Failed, HeldBack, Lost, Refused, Stopped, ToolOutcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownAs:
+    """How a run shows untrusted text, for whoever reads a result of it."""
+
+    untrusted: Untrusted
+    marker: str
+
+    def meta(self) -> dict[str, PlainJson]:
+        """What a client must know to tell others' text from ours."""
+        said = {f"{META}untrusted": self.untrusted.value}
+        return {**said, f"{META}mark": self.marker} if self.untrusted is Untrusted.QUOTE else said
+
 
 META: Final = "leverframe.dev/"
 # What tells a result of the 2026-07-28 protocol from a question; the older ones have no such key, and drop it.
@@ -24,8 +40,11 @@ def part_of(spec: ToolSpec) -> McpPart:
     return spec.origin.part if isinstance(spec.origin, McpOrigin) else McpPart.TOOL
 
 
-def tool_of(spec: ToolSpec) -> dict[str, PlainJson]:
-    """A tool in `tools/list`.  Its hints are what its effect class says, not what its server says."""
+def tool_of(spec: ToolSpec, untrusted: Untrusted = Untrusted.PLAIN) -> dict[str, PlainJson]:
+    """A tool in `tools/list`.  Its hints are what its effect class says, not what its server says.
+
+    Where untrusted text is quoted or hidden an answer is not of its server's schema, and no schema is promised.
+    """
     tool: dict[str, PlainJson] = {
         "name": spec.name,
         "description": spec.description,
@@ -36,21 +55,26 @@ def tool_of(spec: ToolSpec) -> dict[str, PlainJson]:
             "idempotentHint": spec.effect in {EffectClass.READ, EffectClass.IDEMPOTENT, EffectClass.KEYED},
         },
     }
-    if spec.output_schema is not None and spec.output_schema.get("type") == "object":
+    is_promised = untrusted is Untrusted.PLAIN and spec.output_schema is not None
+    if is_promised and spec.output_schema is not None and spec.output_schema.get("type") == "object":
         tool["outputSchema"] = plain(spec.output_schema)
     return tool
 
 
-def result_of(outcome: ToolOutcome, spec: ToolSpec | None, approval_url: ApprovalUrl) -> dict[str, PlainJson]:
+def result_of(
+    outcome: ToolOutcome, spec: ToolSpec | None, approval_url: ApprovalUrl, shown_as: ShownAs
+) -> dict[str, PlainJson]:
     """A `CallToolResult`.  Everything but an answer is an error to the client, so that nothing is taken for done."""
     match outcome:
-        case Answered(value=value, path=path, is_repeat=is_repeat):
-            result: dict[str, PlainJson] = {**COMPLETE, "content": content_of(value), "isError": False}
-            if spec is not None and spec.output_schema is not None and isinstance(value, dict):
-                result["structuredContent"] = plain(value)
-            if is_repeat:
-                result["_meta"] = {f"{META}repeat_of": path}
-            return result
+        case Answered(shown=shown, path=path, is_repeat=is_repeat):
+            result: dict[str, PlainJson] = {**COMPLETE, "content": content_of(shown), "isError": False}
+            is_plain = shown_as.untrusted is Untrusted.PLAIN
+            if is_plain and spec is not None and spec.output_schema is not None and isinstance(shown, dict):
+                result["structuredContent"] = plain(shown)
+            meta: dict[str, PlainJson] = {f"{META}repeat_of": path} if is_repeat else {}
+            if shown != outcome.value and not is_plain:
+                meta |= shown_as.meta()
+            return {**result, "_meta": meta} if meta else result
         case HeldBack(approval_id=approval_id, message=message):
             said = {"status": "held", "approval": approval_id, "message": message}
             url = approval_url(approval_id)

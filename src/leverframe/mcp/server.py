@@ -11,6 +11,8 @@ from mcp.shared.inbound import validate_mcp_param_headers
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from leverframe import __version__
+from leverframe.core.canonical import encode
+from leverframe.domain.context_rules import Untrusted
 from leverframe.domain.errors import LeverframeError
 from leverframe.domain.json import JsonObject
 from leverframe.domain.tools import McpPart, ToolSpec
@@ -82,7 +84,9 @@ class AgentServer:
     async def _list_tools(self, context: Context, params: types.PaginatedRequestParams | None) -> PlainJson:
         del params
         run = await _run(context)
-        return {**COMPLETE, "tools": [tool_of(spec) for spec in listed_specs(run.ctx.contract)]}
+        contract = run.ctx.contract
+        tools = [tool_of(spec, contract.context.untrusted) for spec in listed_specs(contract)]
+        return {**COMPLETE, "tools": tools}
 
     async def _call_tool(self, context: Context, params: types.CallToolRequestParams) -> PlainJson:
         run = await _run(context)
@@ -161,8 +165,13 @@ class AgentServer:
             raise MCPError(types.INVALID_REQUEST, str(err)) from err
         if needed is not None:
             return required(needed)
-        if isinstance(outcome, Answered) and isinstance(outcome.value, dict):
-            return {**COMPLETE, **plain(outcome.value)}
+        if isinstance(outcome, Answered) and run.ctx.contract.context.untrusted is Untrusted.HIDE:
+            if not isinstance(params, types.ReadResourceRequestParams):
+                raise MCPError(code, "It is others' text, which this contract hides, and no handle fits in its form")
+            block = {"uri": str(params.uri), "mimeType": "application/json", "text": encode(outcome.shown).decode()}
+            return {**COMPLETE, "contents": [block]}
+        if isinstance(outcome, Answered) and isinstance(outcome.shown, dict):
+            return {**COMPLETE, **plain(outcome.shown)}
         message = "its answer is none" if isinstance(outcome, Answered) else outcome.message
         raise MCPError(code, message)
 

@@ -31,13 +31,14 @@ class ToolLists:
 
     def __init__(self, *, has_sessions: bool) -> None:
         self._has_sessions = has_sessions
-        self._said: dict[tuple[str, str], tuple[Mapping[str, PlainJson], bytes]] = {}  # by policy and version
+        # By policy, release and version: two releases of one policy may show untrusted text in two ways.
+        self._said: dict[tuple[str, str, str], tuple[Mapping[str, PlainJson], bytes]] = {}
 
     async def answer(
         self, context: Context, contract: Contract, missing: Mapping[str, str], call_next: CallNext
     ) -> PlainJson:
         """The list, with the servers that are missing now beside it."""
-        key = contract.policy_digest, context.protocol_version
+        key = contract.policy_digest, contract.release_digest, context.protocol_version
         known = self._said.get(key)
         if known is None or not self._may_answer(context):
             found = await call_next(context)

@@ -6,6 +6,7 @@ Knows: the row, the totals and the entries of an end, and what becomes of approv
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
+from leverframe.core.hygiene import Removed
 from leverframe.domain.approvals import ApprovalState
 from leverframe.domain.budgets import RUN_UNITS, BudgetUnit
 from leverframe.domain.errors import Contended
@@ -16,7 +17,7 @@ from leverframe.domain.proposals import Change, Committed, GuardFailed, MoveAppr
 from leverframe.domain.runs import Run, RunOutcome, RunState, StepState
 from leverframe.ports.crash_points import crash_point
 from leverframe.runtime.context import RunContext
-from leverframe.runtime.entries import approval_entry, run_entry
+from leverframe.runtime.entries import approval_entry, run_entry, taken_out
 from leverframe.runtime.run_limits import UNLIMITED
 
 _TRIES = 3
@@ -35,6 +36,7 @@ class RunEnd:
     output: Json
     stop_reason: str = ""
     handoff_queue: str = ""
+    removed: tuple[Removed, ...] = ()  # what hygiene took out of the output
 
 
 async def park(ctx: RunContext, reason: str) -> None:
@@ -84,6 +86,7 @@ async def end_run(ctx: RunContext, end: RunEnd) -> Run:
         **{f"total_{unit.value}": totals.get(unit, 0) for unit in RUN_UNITS if unit is not BudgetUnit.WALL_US},
         **{f"limit_{window.unit.value}": window.limit for window in windows if window.limit < UNLIMITED},
         "steps": len(ctx.steps),
+        **taken_out(end.removed),
     }
     if end.stop_reason:
         detail["stop_reason"] = end.stop_reason.replace(" ", "=")

@@ -4,11 +4,12 @@ Which fields each type carries is written in docs/evidence-record.md; free text 
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from functools import lru_cache
 from types import MappingProxyType
 
+from leverframe.core.hygiene import Removed, counts, is_suspicious
 from leverframe.domain.approvals import Answer, Approval
 from leverframe.domain.evidence import DetailValue, Disclosure, EntryDraft, EventType
 from leverframe.domain.ids import ApprovalId, EntryId, PrincipalId, ReservationId, RuleId, Sha256, StepPath
@@ -332,6 +333,14 @@ def model_entry(
         detail=detail,
         disclosures=disclosures,
     )
+
+
+def taken_out(removed: Iterable[Removed]) -> dict[str, DetailValue]:
+    """What hygiene took out of a text, as an entry says it; nothing where it took nothing."""
+    every = tuple(removed)
+    if not every:
+        return {}
+    return {"removed": counts(every), **({"suspicious": True} if is_suspicious(every) else {})}
 
 
 # A project has few rules, and every decision names one.

@@ -17,6 +17,7 @@ class Answered:
     path: StepPath
     value: Json
     is_repeat: bool = False
+    shown: Json = None  # the same as an agent may see it: cleaned, and quoted or hidden where the contract says so
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +46,7 @@ class Failed:
     path: StepPath
     error: str  # a slug: tool-refused | tool-unavailable | tool-drifted | output-invalid
     message: str
+    words: str = ""  # what of the message the receiver wrote
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +55,7 @@ class Lost:
 
     path: StepPath
     message: str
+    words: str = ""  # what of the message the receiver wrote
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

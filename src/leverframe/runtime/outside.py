@@ -19,6 +19,7 @@ from leverframe.runtime.door import Door
 from leverframe.runtime.door.arguments import parsed
 from leverframe.runtime.door.envelopes import request_digest
 from leverframe.runtime.leftovers import finish_run
+from leverframe.runtime.meaning import meant_of
 from leverframe.runtime.outcomes import HeldBack, ToolOutcome
 from leverframe.runtime.sessions import UNFINISHED
 
@@ -59,7 +60,7 @@ class OutsideRun:
                 f"Run {self.run_id} has ended ({self.ctx.run.outcome}); nothing more is called in it.",
                 next_move="Open a new run.",
             )
-        path = self.ctx.step_name(step) if step else self._path(tool, arguments)
+        path = self.ctx.step_name(step) if step else self._path(tool, await meant_of(self.ctx, arguments))
         self.ctx.go_on()
         self._on_their_way += 1
         try:

@@ -9,6 +9,7 @@ from datetime import datetime
 
 from leverframe.core.policy import HistoryAnswers
 from leverframe.core.policy.plan_rules import calls_of, planned_tools
+from leverframe.domain.context_rules import Untrusted
 from leverframe.domain.ids import ToolName
 from leverframe.domain.json import Json, JsonObject
 from leverframe.domain.labels import Integrity
@@ -57,7 +58,12 @@ def plan_state(ctx: RunContext, history: HistoryAnswers, planner: Integrity | No
 
 def seen_by_planner(ctx: RunContext) -> Integrity:
     """The lowest integrity of what the run's agent has seen; of a run that nobody opened for it nothing is known."""
-    return min(ctx.opener, ctx.values.union.integrity)
+    seen = ctx.values.union.integrity
+    if ctx.contract.context.untrusted is Untrusted.HIDE:
+        # Untrusted answers are shown to it as handles; an outside agent may have its input from elsewhere.
+        seen = max(seen, Integrity.TENANT_RECORD)
+        seen = min(seen, ctx.input_integrity) if ctx.is_outside else seen
+    return min(ctx.opener, seen)
 
 
 def _is_declaration(step: Step) -> bool:

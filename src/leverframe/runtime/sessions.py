@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from leverframe.core.canonical import encode
 from leverframe.core.disclosures import places_in, redaction_from
 from leverframe.core.policy import CompiledPolicy, compile_contract
-from leverframe.core.provenance import index_input, index_result, label_output
+from leverframe.core.provenance import index_input
 from leverframe.core.redaction import learn, redaction_of
 from leverframe.domain.contracts import Contract
 from leverframe.domain.errors import AuthorityForged, Contended, InputInvalid, NotFound
@@ -38,7 +38,8 @@ from leverframe.domain.runs import Run, RunState, Step, StepKind, StepState
 from leverframe.ports.crash_points import crash_point
 from leverframe.runtime.closing import put_run
 from leverframe.runtime.context import RunContext, input_value
-from leverframe.runtime.entries import run_entry
+from leverframe.runtime.entering import enter_input, enter_result
+from leverframe.runtime.entries import run_entry, taken_out
 from leverframe.runtime.run_limits import fresh_windows, is_of_a_key
 from leverframe.runtime.schemas import schema_error
 from leverframe.runtime.services import Services
@@ -109,7 +110,7 @@ async def open_run(services: Services, contract: Contract, opening: Opening) -> 
         entry_id=services.mint.entry_id(),
         at=now,
         event=EventType.RUN_STARTED,
-        detail={"workflow": run.workflow, "kind": run.kind, "launcher": run.launcher},
+        detail={"workflow": run.workflow, "kind": run.kind, "launcher": run.launcher, **taken_out(ctx.input_removed)},
         disclosures=sealed,
     )
     changes: tuple[Change, ...] = (
@@ -253,7 +254,7 @@ def _context(
     opener: Integrity,
 ) -> RunContext:
     redaction = redaction_of(contract.logging.redact_fields)
-    return RunContext(
+    ctx = RunContext(
         services=services,
         run=run,
         contract=contract,
@@ -266,6 +267,9 @@ def _context(
         opener=opener,
         active_since=services.clock.monotonic(),
     )
+    ctx.input_integrity = ctx.values.union.integrity
+    enter_input(ctx)
+    return ctx
 
 
 def _relearn(ctx: RunContext, step: Step) -> None:
@@ -277,8 +281,7 @@ def _relearn(ctx: RunContext, step: Step) -> None:
         return
     value = ctx.payload(step.result_ref)
     if step.error != "output-invalid":
-        labels = label_output(value, spec, step=step.path, types=ctx.values.types)
-        ctx.values = index_result(ctx.values, value, labels, step=step.path, spec=spec)
+        enter_result(ctx, spec, step.path, value)
 
 
 async def _reopen(ctx: RunContext) -> None:

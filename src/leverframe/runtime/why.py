@@ -32,7 +32,7 @@ from leverframe.runtime.why_answers import (
     Spent,
     Why,
 )
-from leverframe.runtime.why_plan import plan_seen
+from leverframe.runtime.why_plan import plan_seen, removed_seen
 
 
 async def why(services: Services, wanted: str) -> Why:
@@ -81,6 +81,7 @@ async def why(services: Services, wanted: str) -> Why:
         inclusion=await check_inclusion(services, run.tenant, leaves),
         focus=focus,
         plan=plan_seen(steps, told.values),
+        removed=removed_seen(entry for _, entry in told.entries if focus in (None, entry.get("step"))),
     )
 
 

@@ -120,6 +120,16 @@ class CallSeen:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RemovedSeen:
+    """What hygiene took out of one text: the input, an answer that the agent was shown, or the output."""
+
+    of: str  # "input", a tool's name, "output"
+    step: StepPath
+    counts: tuple[str, ...]  # "zero-width=3"
+    is_suspicious: bool  # something was hidden there
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PlanSeen:
     """The plan that stands: of each tool the calls that were made and the most that it has.
 
@@ -152,3 +162,4 @@ class Why:
     inclusion: Inclusion
     focus: StepPath | None = None
     plan: PlanSeen | None = None
+    removed: tuple[RemovedSeen, ...] = ()

@@ -1,14 +1,15 @@
-"""What the record says of a run's plan: what stands, what its planner had seen, and who let it grow."""
+"""What the record says of a run's plan, and of what was taken out of the texts that it read and wrote."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from leverframe.core.policy.plan_rules import planned_tools
-from leverframe.domain.json import Json
+from leverframe.domain.ids import StepPath
+from leverframe.domain.json import Json, JsonObject
 from leverframe.domain.plans import DECLARE_PLAN
 from leverframe.domain.runs import Step, StepKind, StepState
 from leverframe.runtime.plans import place_of
 from leverframe.runtime.showing import RunValues
-from leverframe.runtime.why_answers import PlanSeen
+from leverframe.runtime.why_answers import PlanSeen, RemovedSeen
 
 _MADE = frozenset({StepState.STARTED, StepState.INTENDED, StepState.OK, StepState.UNKNOWN})
 
@@ -31,6 +32,26 @@ def plan_seen(steps: Sequence[Step], values: RunValues) -> PlanSeen | None:
         declared=len(declared),
         granted=tuple(step.approval_id for step in declared if step.approval_id),
     )
+
+
+def removed_seen(entries: Iterable[JsonObject]) -> tuple[RemovedSeen, ...]:
+    """What hygiene took out of the texts of a run, by the entries that say so."""
+    found = []
+    for entry in entries:
+        detail = entry.get("detail")
+        removed = detail.get("removed") if isinstance(detail, Mapping) else None
+        if not isinstance(removed, list) or not isinstance(detail, Mapping):
+            continue
+        whole = {"run.started": "input", "run.ended": "output"}
+        found.append(
+            RemovedSeen(
+                of=whole.get(str(entry.get("type")), str(entry.get("tool"))),
+                step=StepPath(str(entry.get("step", ""))),
+                counts=tuple(str(one) for one in removed),
+                is_suspicious=detail.get("suspicious") is True,
+            )
+        )
+    return tuple(found)
 
 
 def _word(recorded: Json) -> str:

@@ -6,6 +6,7 @@ Knows: how answers become at most 100 columns and about two dozen lines.  Never:
 import asyncio
 import os
 from argparse import Namespace
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from textwrap import wrap
@@ -35,6 +36,7 @@ from leverframe.runtime.why_answers import (
     DecisionSeen,
     FactSeen,
     PlanSeen,
+    RemovedSeen,
     Why,
 )
 from leverframe.wiring.assembly import open_assembly
@@ -173,9 +175,24 @@ def _called(told: Why) -> Iterator[str]:
         *(f"{count} {state.value}" for state in (*_NEVER_DONE, StepState.UNKNOWN) if (count := _in(told, state))),
     ]
     yield f"{_tools(reads, 'read')}, {_tools(writes, 'write')}; {', '.join(rest)}"
+    yield from _removed(told.removed)
     for model in told.models:
         answered = "from a recording: no model was asked" if model.is_recorded else f"{model.failed} failed"
         yield f"{model.model} {_count(model.calls, 'time')}, {answered}"
+
+
+def _removed(removed: Sequence[RemovedSeen]) -> Iterator[str]:
+    """What the agent, or whoever got the output, was not shown."""
+    if not removed:
+        return
+    counts: Counter[str] = Counter()
+    for one in removed:
+        for each in one.counts:
+            kind, _, number = each.partition("=")
+            counts[kind] += int(number) if number.isdecimal() else 0
+    places = ", ".join(dict.fromkeys(one.of for one in removed))
+    hidden = "; something was hidden there" if any(one.is_suspicious for one in removed) else ""
+    yield f"taken out of {places}: {', '.join(f'{number} {kind}' for kind, number in sorted(counts.items()))}{hidden}"
 
 
 def _data(told: Why, calls: list[CallSeen]) -> Iterator[str]:

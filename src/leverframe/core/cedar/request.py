@@ -112,7 +112,11 @@ def _beside_policy(question: Question, policy: CompiledPolicy) -> list[str]:
     plan = policy.plans.get(question.tool)
     found = {"kill-switch": question.killed is not None, "tools.lock": question.closed is not None}
     if plan is not None and plan.labels is not None and question.union is not None:
-        found["provenance"] = bool(by_labels(plan.labels, question.args, question.arg_labels, question.union))
+        found["provenance"] = bool(
+            by_labels(
+                plan.labels, question.args, question.arg_labels, question.union, is_suspicious=question.is_suspicious
+            )
+        )
     if policy.plan is not None:
         found["plan"] = plan_reason(question, policy.plan) is not None
     return [name for name, stands in found.items() if stands]

@@ -6,6 +6,6 @@ Properties: `tests/property/test_hygiene.py`; the table of cases: `tests/unit/te
 """
 
 from leverframe.core.hygiene.cleaning import clean_entry, clean_output
-from leverframe.core.hygiene.removals import Cleaned, Removed, RemovedKind
+from leverframe.core.hygiene.removals import Cleaned, Removed, RemovedKind, counts, is_suspicious
 
-__all__ = ["Cleaned", "Removed", "RemovedKind", "clean_entry", "clean_output"]
+__all__ = ["Cleaned", "Removed", "RemovedKind", "clean_entry", "clean_output", "counts", "is_suspicious"]

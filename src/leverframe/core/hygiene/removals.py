@@ -1,5 +1,7 @@
 """What hygiene took out of a text."""
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -18,6 +20,7 @@ class RemovedKind(StrEnum):
     LINK_TARGET = "link-target"  # the text of the link stays
     IMAGE = "image"  # its alternative text stays
     DATA_URI = "data-uri"
+    MARKER = "marker"  # the mark of quoted text, which nobody but us writes
 
 
 # Rewritten for comparison's sake, or met in honest text; the others have little use but to hide.
@@ -44,7 +47,20 @@ class Cleaned:
     @property
     def is_suspicious(self) -> bool:
         """Whether something was hidden.  It may only raise caution: plainly worded instructions hide nothing."""
-        return any(one.kind not in HONEST_KINDS for one in self.removed)
+        return is_suspicious(self.removed)
+
+
+def counts(removals: Iterable[Removed]) -> tuple[str, ...]:
+    """How many characters of each kind were taken out, as a record says it: `zero-width=3`."""
+    found = Counter[RemovedKind]()
+    for one in removals:
+        found[one.kind] += one.count
+    return tuple(f"{kind.value}={count}" for kind, count in sorted(found.items()))
+
+
+def is_suspicious(removals: Iterable[Removed]) -> bool:
+    """Whether something was hidden.  It may only raise caution: plainly worded instructions hide nothing."""
+    return any(one.kind not in HONEST_KINDS for one in removals)
 
 
 def removed(kind: RemovedKind, text: str, kept: str = "") -> Removed:

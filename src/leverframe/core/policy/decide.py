@@ -136,7 +136,9 @@ def _by_labels(question: Question, tool: ToolPlan) -> tuple[Reason, ...]:
     """The default rules on where values come from; a record from before them is not asked."""
     if tool.labels is None or question.union is None:
         return ()
-    return by_labels(tool.labels, question.args, question.arg_labels, question.union)
+    return by_labels(
+        tool.labels, question.args, question.arg_labels, question.union, is_suspicious=question.is_suspicious
+    )
 
 
 def _matching(rules: RuleIndex, roots: Roots, question: Question, tool: ToolPlan) -> tuple[Reason, ...]:

@@ -24,8 +24,17 @@ UNTRACED_AMOUNT: Final = RuleId("untraced-amount")
 THIRD_PARTY_TEXT: Final = RuleId("third-party-text")
 THIRD_PARTY_LINK: Final = RuleId("third-party-link")
 RULE_OF_TWO: Final = RuleId("rule-of-two")
+SUSPICIOUS_TEXT: Final = RuleId("suspicious-text")
 LABEL_RULES: Final = frozenset(
-    (UNTRACED_RECIPIENT, UNTRACED_SELECTOR, UNTRACED_AMOUNT, THIRD_PARTY_TEXT, THIRD_PARTY_LINK, RULE_OF_TWO)
+    (
+        UNTRACED_RECIPIENT,
+        UNTRACED_SELECTOR,
+        UNTRACED_AMOUNT,
+        THIRD_PARTY_TEXT,
+        THIRD_PARTY_LINK,
+        RULE_OF_TWO,
+        SUSPICIOUS_TEXT,
+    )
 )
 
 # An address in a text that leads its reader somewhere: with a scheme, or as people write it.
@@ -54,6 +63,8 @@ class LabelPlan:
     texts: _Args
     free_text: ProvenanceRule
     rule_of_two: ProvenanceRule
+    suspicious: ProvenanceRule
+    is_write: bool
     source: SourceRef
     may_deny: bool
 
@@ -83,7 +94,8 @@ def label_plan(
         _Check("amount", UNTRACED_AMOUNT, rules.of(Provenance.AMOUNTS), tuple(amounts)),
     )
     checks = tuple(check for check in asked if check.args and check.rule.then is not None)
-    if not (checks or recipients):
+    suspicious = rules.of(Provenance.SUSPICIOUS)
+    if not (checks or recipients or (is_write and suspicious.then is not None)):
         return None
     return LabelPlan(
         checks=checks,
@@ -91,13 +103,20 @@ def label_plan(
         texts=tuple(by_role.get(ArgRole.FREE_TEXT, ())),
         free_text=rules.of(Provenance.FREE_TEXT),
         rule_of_two=rules.of(Provenance.RULE_OF_TWO),
+        suspicious=suspicious,
+        is_write=is_write,
         source=source,
         may_deny=any(one.then is Then.DENY for one in rules.written.values()),
     )
 
 
-def by_labels(plan: LabelPlan, args: JsonObject, labels: Mapping[str, Label], union: Label) -> tuple[Reason, ...]:
-    """The reasons of the default rules that a call matches; `union` joins all that the run has seen."""
+def by_labels(
+    plan: LabelPlan, args: JsonObject, labels: Mapping[str, Label], union: Label, *, is_suspicious: bool = False
+) -> tuple[Reason, ...]:
+    """The reasons of the default rules that a call matches.
+
+    `union` joins all that the run has seen; `is_suspicious`: something was hidden in a text of it.
+    """
     found: list[Reason] = []
     for check in plan.checks:
         for name, spec in check.args:
@@ -108,8 +127,12 @@ def by_labels(plan: LabelPlan, args: JsonObject, labels: Mapping[str, Label], un
                     f"{check.what} args.{name} is {label.integrity.word}{came}; it takes {spec.accepts.word} or better"
                 )
                 found.append(_reason(plan, check.rule, check.rule_id, text))
-    if union.integrity is Integrity.THIRD_PARTY and any(not _is_nothing(args.get(name)) for name, _ in plan.recipients):
+    has_recipient = any(not _is_nothing(args.get(name)) for name, _ in plan.recipients)
+    if union.integrity is Integrity.THIRD_PARTY and has_recipient:
         _outward(found, plan, args, labels, union)
+    if is_suspicious and plan.suspicious.then is not None and (plan.is_write or has_recipient):
+        text = "the run has read text in which something was hidden from its readers"
+        found.append(_reason(plan, plan.suspicious, SUSPICIOUS_TEXT, text))
     return tuple(found)
 
 

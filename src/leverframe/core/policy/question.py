@@ -88,6 +88,7 @@ class Question:
         union: the join of all that the run has seen, the label of what its model writes; None: recorded before the
             default rules on labels were there, which are then not asked.
         killed: the kill switch that stops the call; then nothing else was looked at.
+        is_suspicious: something was hidden in a text that the run has read; it can only raise caution.
         plan: where the run's plan stands; None where the contract asks for none.
     """
 
@@ -109,6 +110,7 @@ class Question:
     union: Label | None = None
     killed: KillSwitch | None = None
     plan: PlanState | None = None
+    is_suspicious: bool = False
 
 
 class ModelQuestion(msgspec.Struct, frozen=True, kw_only=True):

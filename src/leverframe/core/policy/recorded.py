@@ -56,6 +56,7 @@ def question_json(question: Question) -> dict[str, Json]:
         "labels": [{"argument": name, **_label_json(label)} for name, label in question.arg_labels.items()],
         "union": None if question.union is None else _label_json(question.union),
         "plan": None if question.plan is None else _plan_json(question.plan),
+        "suspicious": question.is_suspicious,
         "fact_labels": [
             {"fact": name, **_label_json(fact.label)}
             for name, fact in question.facts.items()
@@ -124,6 +125,7 @@ def recorded_question(recorded: JsonObject, run: RunFacts, spec: ToolSpec | None
             union=_union(recorded["union"]),
             killed=_killed(recorded["killed"]),
             plan=_plan(recorded["plan"]),
+            is_suspicious=_truth(recorded["suspicious"]),
         )
     except _UNFORMED as err:
         raise NotRecordedError(f"{type(err).__name__}: {err}") from err
@@ -333,6 +335,12 @@ def _killed(item: Json) -> KillSwitch | None:
 def _seen(item: Json) -> bool | None:
     if item is not None and not isinstance(item, bool):
         raise TypeError("once_per_seen is no truth value")
+    return item
+
+
+def _truth(item: Json) -> bool:
+    if not isinstance(item, bool):
+        raise TypeError(f"expected a truth value, got {type(item).__name__}")
     return item
 
 

@@ -4,7 +4,7 @@ Nothing here decides.  What is read is recorded with the decision, and the guard
 """
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from leverframe.core.budgets import at_work
@@ -121,6 +121,7 @@ async def load(ctx: RunContext, ask: Ask, read: ReadFact) -> Loaded:
         asker=ask.asker,
         union=ctx.values.union,
         killed=killed,
+        is_suspicious=ctx.is_suspicious,
         plan=plan_state(ctx, history, ask.planner) if lookups else None,
     )
     return Loaded(
@@ -261,7 +262,20 @@ async def _windows(ctx: RunContext, ask: Ask, now: datetime) -> tuple[Window, ..
 def _labels(ctx: RunContext, ask: Ask) -> Mapping[str, Label]:
     if ask.spec is None:
         return {}
-    return label_args(ask.args, ask.spec.args, ctx.values, ask.spec.input_schema)
+    labels = label_args(ask.args, ask.spec.args, ctx.values, ask.spec.input_schema)
+    if not ctx.hidden:
+        return labels
+    # A handle says where its value came from, also where another type or form of it matched nothing.
+    return {
+        name: label
+        if label.origin or label.integrity is not Integrity.THIRD_PARTY
+        else replace(label, origin=_hidden_origin(ctx, ask.args[name]))
+        for name, label in labels.items()
+    }
+
+
+def _hidden_origin(ctx: RunContext, value: Json) -> str:
+    return next((one.label.origin for one in ctx.hidden.values() if one.value == value and value is not None), "")
 
 
 def _granted(approval: Approval | None, envelope: Envelope | None, now: datetime) -> GrantedApproval | None:

@@ -20,7 +20,7 @@ from leverframe.domain.pins import Closed
 from leverframe.domain.policy import Allow, Deny, Fact, Hold, Known, Unreadable
 from leverframe.domain.proposals import Committed, GuardFailed
 from leverframe.domain.runs import Step, StepState
-from leverframe.domain.tools import ToolSpec
+from leverframe.domain.tools import BuiltIn, BuiltInOrigin, ToolSpec
 from leverframe.ports.acting import ModelCaller, ModelRelay, ToolExecutor
 from leverframe.ports.crash_points import crash_point
 from leverframe.runtime.bookings import booked
@@ -30,13 +30,15 @@ from leverframe.runtime.door.arguments import parsed
 from leverframe.runtime.door.asking import Ask, Loaded, ReadFact, load
 from leverframe.runtime.door.drifting import DriftBreaker
 from leverframe.runtime.door.envelopes import idempotency_key, request_digest
-from leverframe.runtime.door.executing import OUTPUT_INVALID, attempt, judge
+from leverframe.runtime.door.executing import OUTPUT_INVALID, Attempted, attempt, judge
+from leverframe.runtime.door.extracting import extracted
 from leverframe.runtime.door.ownership import in_hand
 from leverframe.runtime.door.recording import Decided, Outcome, decided, settled
 from leverframe.runtime.door.relay_run import RelayAsk, RelayRun
 from leverframe.runtime.door.relaying import Relayer, RelayOutcome
 from leverframe.runtime.door.rows import reservation_id
 from leverframe.runtime.door.telling import held_back, repeated, told
+from leverframe.runtime.meaning import as_seen, meant
 from leverframe.runtime.outcomes import (
     Answered,
     HeldBack,
@@ -91,16 +93,19 @@ class Door:
             Contended: others changed what the decision rests on, three times in a row, or have this step in hand.
         """
         args, complaint = parsed(arguments)
+        found = await meant(ctx, args)
+        args = found.args
         digest = request_digest(ctx, tool, str(arguments).encode("utf-8", "replace").hex() if complaint else args)
         async with in_hand(ctx, path, patience_s=_patience_s(ctx, tool)):
             recorded = await current(ctx, path)
             if recorded is None:
-                ask = self._ask(ctx, path, tool, args, complaint=complaint)
-                ask = replace(ask, request_digest=digest, planner=planner)
-                return await self._pass(ctx, ask, expect=None)
-            if recorded.request_digest != digest:
-                return await self._other_request(ctx, recorded, tool, args)
-            return await self._resumed(ctx, recorded, args)
+                ask = self._ask(ctx, path, tool, args, complaint=complaint or found.unknown)
+                outcome = await self._pass(ctx, replace(ask, request_digest=digest, planner=planner), expect=None)
+            elif recorded.request_digest != digest:
+                outcome = await self._other_request(ctx, recorded, tool, args)
+            else:
+                outcome = await self._resumed(ctx, recorded, args)
+        return as_seen(ctx, outcome, has_handles=bool(found.used))
 
     async def model_call(
         self,
@@ -216,7 +221,10 @@ class Door:
         self, ctx: RunContext, step: Step, spec: ToolSpec, args: JsonObject, *, wall_s: float
     ) -> ToolOutcome:
         """Rooms 5 and 6."""
-        attempted = await attempt(self._tools, ctx, spec, step, args, wall_s=wall_s)
+        if isinstance(spec.origin, BuiltInOrigin) and spec.origin.name is BuiltIn.EXTRACT:
+            attempted = Attempted(answer=await extracted(self._models, ctx, spec, step, args), attempts=1)
+        else:
+            attempted = await attempt(self._tools, ctx, spec, step, args, wall_s=wall_s)
         outcome = judge(ctx, spec, step, attempted)
         if isinstance(attempted.answer, ToolOk):
             now, is_broken = ctx.services.clock.monotonic(), outcome.error == OUTPUT_INVALID

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from leverframe.core.disclosures import Placeholders, redact_json
+from leverframe.core.hygiene import Removed
 from leverframe.core.policy import Asker, decide, history_still_allows
 from leverframe.core.policy.reasons import ONCE_PER
 from leverframe.core.policy.recorded import question_json, reason_json
@@ -62,6 +63,7 @@ from leverframe.runtime.entries import (
     intended_entry,
     requested_entry,
     settled_entry,
+    taken_out,
 )
 from leverframe.runtime.refusals import recorded_refusal
 
@@ -91,6 +93,7 @@ class Outcome:
     how: str = ""  # e.g. "reconciled", "repeated-key"
     is_free: bool = False  # nothing left the process: the fee is given back
     endorsed: tuple[str, ...] = ()  # the types whose patterns eased the label of a value
+    removed: tuple[Removed, ...] = ()  # what hygiene took out of what the agent is shown
 
 
 def decided(
@@ -186,7 +189,7 @@ def _settled_detail(done: Step, outcome: Outcome) -> dict[str, DetailValue]:
         detail["error"] = outcome.error
     if outcome.how:
         detail["how"] = outcome.how
-    return detail
+    return {**detail, **taken_out(outcome.removed)}
 
 
 def _frozen(ask: Ask, loaded: Loaded) -> tuple[ToolSpec, Envelope]:

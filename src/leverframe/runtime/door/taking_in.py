@@ -3,21 +3,28 @@
 Knows: which values a declared validator endorsed, which the evidence must say.  Never: shows a value to anyone.
 """
 
-from leverframe.core.provenance import endorsed_places, index_result, label_at, label_output
+from leverframe.core.provenance import endorsed_places, label_at, label_output
 from leverframe.domain.json import Json
 from leverframe.domain.runs import Step, StepKind, StepState
 from leverframe.domain.tools import ToolSpec
 from leverframe.runtime.context import RunContext
 from leverframe.runtime.door.recording import Outcome
+from leverframe.runtime.entering import enter_result
 
 
 def taken_in(ctx: RunContext, spec: ToolSpec, step: Step, value: Json, *, how: str = "", attempts: int = 0) -> Outcome:
     """The outcome of a call whose answer is good."""
-    labels = label_output(value, spec, step=step.path, types=ctx.values.types)
-    endorsed: tuple[str, ...] = ()
     # What the door reads for itself never reaches the agent, so no argument can derive from it.
-    if step.kind is StepKind.TOOL:
-        ctx.values = index_result(ctx.values, value, labels, step=step.path, spec=spec)
-        endorsed = tuple(sorted(set(endorsed_places(value, spec, ctx.values.types).values())))
-    label = label_at(labels, "")
-    return Outcome(state=StepState.OK, value=value, attempts=attempts, label=label, how=how, endorsed=endorsed)
+    if step.kind is not StepKind.TOOL:
+        labels = label_output(value, spec, step=step.path, types=ctx.values.types)
+        return Outcome(state=StepState.OK, value=value, attempts=attempts, label=label_at(labels, ""), how=how)
+    entered = enter_result(ctx, spec, step.path, value)
+    return Outcome(
+        state=StepState.OK,
+        value=value,
+        attempts=attempts,
+        label=label_at(entered.labels, ""),
+        how=how,
+        endorsed=tuple(sorted(set(endorsed_places(value, spec, ctx.values.types).values()))),
+        removed=entered.viewed.removed,
+    )

@@ -29,13 +29,13 @@ def told(step: Step, value: Json) -> ToolOutcome:
             text = "The tool's answer broke its output schema and was quarantined; the call itself was done."
             return Failed(path=step.path, error=step.error, message=text)
         case StepState.OK:
-            return Answered(path=step.path, value=value)
+            return Answered(path=step.path, value=value, shown=value)
         case StepState.UNKNOWN:
             text = f"Nobody can tell whether {step.name} happened ({message}). A person resolves it."
-            return Lost(path=step.path, message=text)
+            return Lost(path=step.path, message=text, words=str(message or ""))
         case _:
             text = str(message) if message else "The tool's answer broke its output schema and was quarantined."
-            return Failed(path=step.path, error=step.error, message=text)
+            return Failed(path=step.path, error=step.error, message=text, words=str(message or ""))
 
 
 def repeated(outcome: ToolOutcome) -> ToolOutcome:

@@ -13,6 +13,7 @@ from leverframe.domain.runs import StepState
 from leverframe.runtime.context import RunContext
 from leverframe.runtime.door import Door
 from leverframe.runtime.loops.ending import Advanced, fall_back, model_stopped, succeed, wait_for_person
+from leverframe.runtime.meaning import spoken
 from leverframe.runtime.outcomes import Answered, Exhausted, HeldBack, Lost, ModelSaid, Stopped, ToolOutcome
 from leverframe.runtime.prompts import system_prompt, user_message
 from leverframe.runtime.schemas import schema_error
@@ -86,12 +87,12 @@ def over_total_time(ctx: RunContext) -> str:
 async def _finish(ctx: RunContext, said: ModelSaid) -> Advanced:
     """The model asks for nothing more: its text is the output, typed where the contract says so."""
     if ctx.contract.output_schema is None:
-        return await succeed(ctx, said.text)
+        return await succeed(ctx, spoken(ctx, said.text))
     try:
-        output = decode(said.text.encode())
+        output = spoken(ctx, decode(said.text.encode()))
     except JsonInvalid as err:
         return await fall_back(ctx, "invalid_output", f"The model's answer is not JSON: {err.message}")
-    complaint = schema_error(ctx.contract.output_schema, output)
+    complaint = schema_error(ctx.contract.output_schema, output.value)
     if complaint:
         return await fall_back(ctx, "invalid_output", f"The model's answer breaks `output:`: {complaint}")
     return await succeed(ctx, output)
@@ -99,8 +100,8 @@ async def _finish(ctx: RunContext, said: ModelSaid) -> Advanced:
 
 def _answer_message(use: ToolUse, outcome: ToolOutcome) -> Message:
     match outcome:
-        case Answered(value=value):
-            said: Json = value
+        case Answered(shown=shown):
+            said: Json = shown
         case _:
             said = {"error": outcome.message}
     return Message(role=Role.TOOL, tool_use_id=use.id, text=encode(said).decode())

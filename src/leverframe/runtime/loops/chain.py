@@ -3,7 +3,7 @@
 Parse and check steps are pure, so they are done again on replay; model and tool steps are in the journal.
 """
 
-from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import assert_never
 
@@ -17,56 +17,69 @@ from leverframe.domain.ids import StepPath
 from leverframe.domain.json import Json, JsonObject
 from leverframe.runtime.context import RunContext
 from leverframe.runtime.door import Door
+from leverframe.runtime.entering import INPUT, token_shown
 from leverframe.runtime.loops.agent import over_total_time
 from leverframe.runtime.loops.ending import Advanced, fall_back, model_stopped, succeed, wait_for_person
+from leverframe.runtime.meaning import meant_by_model, spoken
 from leverframe.runtime.outcomes import Answered, Exhausted, Failed, HeldBack, Lost, ModelSaid, Refused, Stopped
 from leverframe.runtime.paths import MISSING, resolve
-from leverframe.runtime.prompts import chain_prompt
+from leverframe.runtime.prompts import chain_prompt, model_prompt
 from leverframe.runtime.schemas import schema_error
 
 
 async def run_chain(door: Door, ctx: RunContext) -> Advanced:
     """Advance the run step by step; step `i` of the list is step `i` of the run."""
     names: dict[str, Json] = {}
+    shown: dict[str, Json] = {"input": ctx.shown[INPUT]}
     last: Json = None
     for number, step in enumerate(ctx.contract.steps):
         path = StepPath(str(number))
         limit = over_total_time(ctx)
         if limit:
             return await fall_back(ctx, limit, "The run took longer than its contract allows.")
-        done = await _one(door, ctx, path, step, names)
-        if isinstance(done, _Value):
-            last = names[step.name] = done.value
-        else:
+        done = await _one(door, ctx, path, step, _Names(values={"input": ctx.input, **names}, shown=shown))
+        if not isinstance(done, _Value):
             return done
-    complaint = schema_error(ctx.contract.output_schema, last)
+        last = names[step.name] = done.value
+        shown[step.name] = done.shown
+    output = spoken(ctx, last)
+    complaint = schema_error(ctx.contract.output_schema, output.value)
     if complaint:
         return await fall_back(ctx, "invalid_output", f"The last step's answer breaks `output:`: {complaint}")
-    return await succeed(ctx, last)
+    return await succeed(ctx, output)
 
 
 class _Value:
-    """What a step gave to the names of the chain."""
+    """What a step gave to the names of the chain: to its code, and as its models are shown it."""
 
-    def __init__(self, value: Json) -> None:
+    def __init__(self, value: Json, shown: Json) -> None:
         self.value = value
+        self.shown = shown
 
 
-async def _one(
-    door: Door, ctx: RunContext, path: StepPath, step: ChainStep, names: Mapping[str, Json]
-) -> "_Value | Advanced":
-    roots: dict[str, Json] = {"input": ctx.input, **names}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Names:
+    """What the steps so far gave: to code as it is, to models as they may see it."""
+
+    values: JsonObject
+    shown: JsonObject
+
+
+async def _one(door: Door, ctx: RunContext, path: StepPath, step: ChainStep, names: _Names) -> "_Value | Advanced":
+    roots = names.values
     match step:
         case ParseStep():
-            return _Value(_parsed(step, roots))
+            token = _parsed(step, roots)
+            is_as_shown = resolve(step.in_, names.shown) == resolve(step.in_, roots)
+            return _Value(token, token if is_as_shown else token_shown(ctx, step.name, token))
         case CheckStep():
             values = [_present(resolve(place, roots)) for place in step.of]
             if ctx.services.functions.call(step.function, values) is True:
-                return _Value(True)
+                return _Value(True, True)
             message = f"The check {step.name!r} ({step.source}) said no."
             return await fall_back(ctx, f"invalid_output {step.name} {step.source}", message)
         case ModelStep():
-            return await _model(door, ctx, path, step, roots)
+            return await _model(door, ctx, path, step, names.shown)
         case ToolStep():
             return await _tool(door, ctx, path, step, roots)
         case _:
@@ -77,7 +90,7 @@ async def _model(
     door: Door, ctx: RunContext, path: StepPath, step: ModelStep, roots: JsonObject
 ) -> "_Value | Advanced":
     messages = (
-        Message(role=Role.SYSTEM, text=step.prompt),
+        Message(role=Role.SYSTEM, text=model_prompt(ctx, step.prompt)),
         Message(role=Role.USER, text=chain_prompt(ctx, roots)),
     )
     said = await door.model_call(ctx, path, messages, output_schema=step.output_schema)
@@ -88,7 +101,7 @@ async def _model(
 
 async def _typed(ctx: RunContext, step: ModelStep, said: ModelSaid) -> "_Value | Advanced":
     if step.output_schema is None:
-        return _Value(said.text)
+        return _Value(meant_by_model(ctx, said.text), said.text)
     reason = f"invalid_output {step.name} {step.source}"
     try:
         value = decode(said.text.encode())
@@ -97,15 +110,15 @@ async def _typed(ctx: RunContext, step: ModelStep, said: ModelSaid) -> "_Value |
     complaint = schema_error(step.output_schema, value)
     if complaint:
         return await fall_back(ctx, reason, f"The model's answer at {step.name!r} breaks its schema: {complaint}")
-    return _Value(value)
+    return _Value(meant_by_model(ctx, value), value)
 
 
 async def _tool(door: Door, ctx: RunContext, path: StepPath, step: ToolStep, roots: JsonObject) -> "_Value | Advanced":
     args = {name: value for name, place in step.args.items() if (value := resolve(place, roots)) is not MISSING}
     outcome = await door.tool_call(ctx, path, step.tool, args)  # type: ignore[arg-type]  # MISSING was left out above
     match outcome:
-        case Answered(value=value):
-            return _Value(value)
+        case Answered(value=value, shown=shown):
+            return _Value(value, shown)
         case HeldBack() | Lost():
             return await wait_for_person(ctx, outcome)
         case Stopped():

@@ -9,6 +9,7 @@ from leverframe.domain.runs import Run, RunOutcome, Step
 from leverframe.runtime.closing import RunEnd, park
 from leverframe.runtime.context import RunContext
 from leverframe.runtime.leftovers import finish_run
+from leverframe.runtime.meaning import Spoken, spoken
 from leverframe.runtime.outcomes import Exhausted, Failed, HeldBack, Lost, Refused, Stopped, ToolOutcome
 
 
@@ -47,10 +48,10 @@ class Collected:
 Advanced = Ended | Parked | Busy | Collected
 
 
-async def succeed(ctx: RunContext, output: Json) -> Ended:
+async def succeed(ctx: RunContext, output: Spoken) -> Ended:
     """The loop is done, and its output passed its schema."""
-    run = await finish_run(ctx, RunEnd(outcome=RunOutcome.SUCCESS, output=output))
-    return Ended(run=run, output=output)
+    run = await finish_run(ctx, RunEnd(outcome=RunOutcome.SUCCESS, output=output.value, removed=output.removed))
+    return Ended(run=run, output=output.value)
 
 
 async def fall_back(ctx: RunContext, reason: str, message: str) -> Ended:
@@ -62,13 +63,19 @@ async def fall_back(ctx: RunContext, reason: str, message: str) -> Ended:
         message: what happened, for the person who takes over.
     """
     fallback = ctx.contract.fallback
-    output: Json = {"stopped_by": reason, "message": message, "say": fallback.say if fallback else ""}
+    # It may hold a receiver's words, as an agent is shown them; people get them like any output.
+    said = spoken(ctx, message)
+    output: Json = {"stopped_by": reason, "message": said.value, "say": fallback.say if fallback else ""}
     if fallback is not None and fallback.handoff_queue:
         end = RunEnd(
-            outcome=RunOutcome.HANDOFF, output=output, stop_reason=reason, handoff_queue=fallback.handoff_queue
+            outcome=RunOutcome.HANDOFF,
+            output=output,
+            stop_reason=reason,
+            handoff_queue=fallback.handoff_queue,
+            removed=said.removed,
         )
     else:
-        end = RunEnd(outcome=RunOutcome.STOPPED, output=output, stop_reason=reason)
+        end = RunEnd(outcome=RunOutcome.STOPPED, output=output, stop_reason=reason, removed=said.removed)
     return Ended(run=await finish_run(ctx, end), output=output)
 
 
