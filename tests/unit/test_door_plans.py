@@ -1,7 +1,6 @@
 """Plans: declared before anything is read, smaller at will, wider by a person's word alone."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from leverframe.domain.ids import StepPath
 from leverframe.domain.json import JsonObject
 from leverframe.domain.labels import Integrity
 from leverframe.domain.proposals import Proposal, PutStep
+from leverframe.domain.records import replace
 from leverframe.domain.runs import StepKind, StepState
 from leverframe.runtime.loops.ending import Ended, Parked
 from leverframe.runtime.outcomes import Answered, HeldBack, Refused, ToolOutcome
