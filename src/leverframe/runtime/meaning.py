@@ -14,8 +14,8 @@ from leverframe.core.policy.plan_rules import PLAN_MISSING, PLAN_MOVED
 from leverframe.core.policy.reasons import BUDGET_EXHAUSTED, INVALID_ARGUMENTS, KILL_SWITCH, NOT_ALLOWED, UNKNOWN_TOOL
 from leverframe.domain.context_rules import Untrusted
 from leverframe.domain.json import Json, JsonObject
+from leverframe.runtime.arguments import parsed
 from leverframe.runtime.context import RunContext
-from leverframe.runtime.door.arguments import parsed
 from leverframe.runtime.outcomes import Answered, Failed, Lost, Refused, ToolOutcome
 from leverframe.runtime.sessions import catch_up
 

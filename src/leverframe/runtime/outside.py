@@ -13,10 +13,10 @@ from leverframe.domain.ids import RunId, StepPath, ToolName
 from leverframe.domain.json import Json, JsonObject
 from leverframe.domain.plans import DECLARE_PLAN
 from leverframe.domain.runs import Run, RunOutcome, RunState, Step, StepKind, StepState
+from leverframe.runtime.arguments import parsed
 from leverframe.runtime.closing import RunEnd
 from leverframe.runtime.context import RunContext
 from leverframe.runtime.door import Door
-from leverframe.runtime.door.arguments import parsed
 from leverframe.runtime.door.envelopes import request_digest
 from leverframe.runtime.leftovers import finish_run
 from leverframe.runtime.meaning import meant_of

@@ -23,10 +23,10 @@ from leverframe.domain.runs import Step, StepState
 from leverframe.domain.tools import BuiltIn, BuiltInOrigin, ToolSpec
 from leverframe.ports.acting import ModelCaller, ModelRelay, ToolExecutor
 from leverframe.ports.crash_points import crash_point
+from leverframe.runtime.arguments import parsed
 from leverframe.runtime.bookings import booked
 from leverframe.runtime.context import RunContext
 from leverframe.runtime.door import holding, modelling, recovering
-from leverframe.runtime.door.arguments import parsed
 from leverframe.runtime.door.asking import Ask, Loaded, ReadFact, load
 from leverframe.runtime.door.drifting import DriftBreaker
 from leverframe.runtime.door.envelopes import idempotency_key, request_digest
