@@ -39,8 +39,9 @@ async def call(desk: ServedDesk, tool: str, arguments: Mapping[str, Any]) -> Any
         return await agent.call_tool(tool, dict(arguments))
 
 
+# Any: the arguments of a tool.
 def sent(desk: ServedDesk, tool: str) -> list[Any]:
-    """What the server got.  Any: its arguments."""
+    """What the server got."""
     lines = (desk.folder / "effects.txt").read_text().splitlines()
     return [json.loads(line.partition(" ")[2]) for line in lines if line.startswith(f"{tool} ")]
 

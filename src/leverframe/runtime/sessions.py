@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from leverframe.core.agent_view import marker_of
 from leverframe.core.canonical import encode
 from leverframe.core.disclosures import places_in, redaction_from
 from leverframe.core.policy import CompiledPolicy, compile_contract
@@ -265,6 +266,7 @@ def _context(
         redaction=learn(redaction, given),
         token_key=services.fingerprints.fingerprint(run.tenant, "redaction-token", run.run_id.encode()),
         opener=opener,
+        marker=marker_of(services.fingerprints.fingerprint(run.tenant, "marker", run.run_id.encode())),
         active_since=services.clock.monotonic(),
     )
     ctx.input_integrity = ctx.values.union.integrity
