@@ -334,3 +334,11 @@ def test_a_deployment_is_priced_as_the_model_that_the_project_names() -> None:
     named, other = (priced.cost(ModelRef(provider="azure", model=name), million)[0] for name in ("prod-4o", "dev"))
 
     assert (named, other) == (2_500_000, 30_000_000)
+
+
+def test_what_a_vendor_adds_from_its_memory_is_bounded_by_what_the_model_takes() -> None:
+    body = b'{"model":"m","input":"hi","previous_response_id":"resp_1"}'
+    call = read_call(WireFormat.RESPONSES, body, Admitted(state=frozenset({"store", "previous_response_id"})))
+
+    assert call.sealed_ids == ("resp_1",)
+    assert relay().bound(call, OPENAI, max_output_tokens=1).input_tokens == 128_000

@@ -98,6 +98,7 @@ class RelayCall:
     vendor_tools: tuple[VendorTool, ...] = ()
     fields: frozenset[str] = NO_NAMES  # the names of its members
     keeps: frozenset[str] = NO_NAMES  # the state that the contract admitted and this call uses
+    sealed_ids: tuple[str, ...] = ()  # of what the vendor keeps, which an answer of the same run must have brought
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):

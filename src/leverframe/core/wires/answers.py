@@ -5,11 +5,15 @@ that comes twice changes nothing; an explicit zero is a count.
 Source: API references of OpenAI (chat, responses, embeddings) and Anthropic (messages, streaming), 2025-11.
 """
 
-from typing import Protocol
+from typing import Final, Protocol
 
 from leverframe.core.wires.said import Said, count, counted, error_text
 from leverframe.core.wires.strict import encoded
 from leverframe.domain.relays import Usage
+
+_NO_IDS: Final[tuple[str, ...]] = ()
+_MAX_IDS: Final = 100
+_MAX_ID_CHARS: Final = 200
 
 
 class Reading(Protocol):
@@ -19,6 +23,11 @@ class Reading(Protocol):
     error: str
     is_ended: bool  # by a word of the format, so that nothing more is to come
     said: Said
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """What it names that the vendor may keep."""
+        ...
 
     def whole(self, body: dict[str, object]) -> None:
         """A plain answer."""
@@ -33,6 +42,7 @@ class ChatReading:
     """Chat Completions, and Embeddings, which have the same usage without an answer."""
 
     __slots__ = ("error", "is_ended", "said", "usage")
+    ids = _NO_IDS
 
     def __init__(self) -> None:
         self.usage: Usage | None = None
@@ -106,7 +116,7 @@ class ChatReading:
 class ResponsesReading:
     """The Responses format; the last event holds the whole answer with its usage."""
 
-    __slots__ = ("error", "is_ended", "said", "usage")
+    __slots__ = ("error", "ids", "is_ended", "said", "usage")
     _ENDS = frozenset({"response.completed", "response.incomplete", "response.failed"})
     _STATES = frozenset({"completed", "incomplete", "failed", "cancelled"})
 
@@ -115,6 +125,7 @@ class ResponsesReading:
         self.error = ""
         self.is_ended = False
         self.said = Said()
+        self.ids = _NO_IDS
 
     def whole(self, body: dict[str, object]) -> None:
         """A plain answer."""
@@ -122,6 +133,8 @@ class ResponsesReading:
         self.usage = openai_usage(body.get("usage"), "input_tokens", "output_tokens")
         self.said = Said()
         output = body.get("output")
+        items = [one for one in output if isinstance(one, dict)] if isinstance(output, list) else []
+        self.ids = tuple(one for one in (_id(each) for each in (body, *items[:_MAX_IDS])) if one)
         for index, item in enumerate(output if isinstance(output, list) else ()):
             if isinstance(item, dict):
                 self._item(index, item)
@@ -165,6 +178,7 @@ class MessagesReading:
     """Anthropic Messages.  `message_delta` is the truth; it and `message_start` do not add up."""
 
     __slots__ = ("_counts", "error", "is_ended", "said", "usage")
+    ids = _NO_IDS
 
     def __init__(self) -> None:
         self.usage: Usage | None = None
@@ -282,6 +296,11 @@ def anthropic_usage(value: object) -> Usage | None:
 def _key(value: object) -> object:
     """Something that a dict takes as a key; what a vendor sends as an index may be anything."""
     return value if isinstance(value, int | str | None) else None
+
+
+def _id(value: dict[str, object]) -> str:
+    found = value.get("id")
+    return found if isinstance(found, str) and len(found) <= _MAX_ID_CHARS and found.isprintable() else ""
 
 
 def _compact(value: object) -> str:

@@ -35,6 +35,7 @@ class Tally:
         "documents",
         "images",
         "keeps",
+        "sealed_ids",
         "tokens",
         "tool_names",
         "vendor_tools",
@@ -49,6 +50,7 @@ class Tally:
         self.tool_names: list[str] = []
         self.vendor_tools: list[VendorTool] = []
         self.keeps: set[str] = set()
+        self.sealed_ids: list[str] = []
 
     def known(self, fields: Fields, names: AbstractSet[str], path: str) -> None:
         """Refuse, by name, a field that is neither known nor admitted."""

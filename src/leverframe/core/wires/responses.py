@@ -77,6 +77,8 @@ def read(body: bytes, top: Fields, admitted: Admitted) -> RelayCall:
     for name, word in _STATE.items():
         if top.get(name) is not None:
             tally.state(word, name)
+    if top.get("previous_response_id") is not None:
+        tally.sealed_ids.append(text_at(top, "previous_response_id"))
     if flag_at(top, "background"):
         tally.state("background", "background")
     if (flag_at(top, "store") or top.get("store") is None) and "store" in admitted.state:
@@ -105,6 +107,7 @@ def read(body: bytes, top: Fields, admitted: Admitted) -> RelayCall:
         vendor_tools=tuple(tally.vendor_tools),
         fields=frozenset(top),
         keeps=frozenset(tally.keeps),
+        sealed_ids=tuple(tally.sealed_ids),
     )
 
 
@@ -132,6 +135,7 @@ def _item(item: Fields, path: str, tally: Tally) -> None:
         return
     if kind == "item_reference":
         tally.state("previous_response_id", f"{path}.id")
+        tally.sealed_ids.append(text_at(item, "id", path))
         return
     if not isinstance(kind, str):
         wrong_type(f"{path}.type", "a text")

@@ -70,6 +70,11 @@ class UsageReader:
         return self._reading.said.answer()
 
     @property
+    def ids(self) -> tuple[str, ...]:
+        """What it names that the vendor may keep and look up again."""
+        return self._reading.ids
+
+    @property
     def said_bytes(self) -> int:
         """How much it said, from above."""
         return self._reading.said.size

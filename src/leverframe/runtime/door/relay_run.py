@@ -64,6 +64,7 @@ class RelayRun:
     books: dict[str, Books] = field(default_factory=dict)
     settled_at: float = -1.0  # when a call of it was settled last, on the monotonic clock
     waiting: int = 0  # calls that wait for room
+    vendor_ids: set[str] = field(default_factory=set)  # of what vendors keep of it, as far as was looked for
     _count: int = 0
 
     @property

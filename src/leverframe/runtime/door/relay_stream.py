@@ -17,6 +17,7 @@ from leverframe.domain.relays import RelayBroken, RelayRefusal, Usage
 from leverframe.domain.runs import StepState
 from leverframe.ports.acting import ModelRelay, RelayStream
 from leverframe.ports.crash_points import crash_point
+from leverframe.runtime.door import relay_ids
 from leverframe.runtime.door.relay_record import (
     NOTHING,
     Attempt,
@@ -152,6 +153,9 @@ class Relayed:
             used = attempt.bound
             self.cost_microusd = int(used.cost)
         detail: dict[str, DetailValue] = {**self._timing(), "price": price}
+        if self._ask.call.keeps and self._reader.ids:
+            self._run.vendor_ids.update(self._reader.ids)
+            detail[relay_ids.FIELD] = self._reader.ids
         if usage.cached_input_tokens:
             detail["cached_input_tokens"] = usage.cached_input_tokens
         if usage.is_estimated:

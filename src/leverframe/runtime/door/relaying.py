@@ -31,6 +31,7 @@ from leverframe.ports.crash_points import crash_point
 from leverframe.runtime.door.cooling import Cooldowns
 from leverframe.runtime.door.relay_books import Books, read_books
 from leverframe.runtime.door.relay_clamp import Clamped, clamp
+from leverframe.runtime.door.relay_ids import check_ids
 from leverframe.runtime.door.relay_record import Attempt, Decision, decided
 from leverframe.runtime.door.relay_run import RelayAsk, RelayRun
 from leverframe.runtime.door.relay_stream import Relayed, settle_lost
@@ -86,6 +87,8 @@ class Relayer:
             Contended: others changed what the decision rests on again and again.
             ProviderUnavailable: a candidate has no known price.
         """
+        if ask.call.sealed_ids:
+            await check_ids(run, ask.call)
         path = run.next_path(ask.step)
         outcome: Unanswered | None = None
         earlier: Step | None = None
