@@ -122,6 +122,8 @@ def test_steps_keep_the_order_in_which_they_were_first_written(bench: Bench) -> 
     bench.commit(PutStep(step=done, expect=frozenset({StepState.INTENDED})))
 
     assert [step.path for step in bench.do(bench.store.journal.steps(RUN))] == ["2", "10", "1"]
+    assert bench.do(bench.store.journal.tool_call_count(RUN)) == 3
+    assert bench.do(bench.store.journal.tool_call_count(RunId("run_other"))) == 0
 
 
 def test_a_step_that_is_there_is_not_written_as_new(bench: Bench) -> None:

@@ -260,10 +260,13 @@ def _typed_forms(value: Json, key: str, types: TokenTypes, *, lifts: bool) -> It
 
 
 def _met(one: Label, other: Label) -> Label:
-    """What two equal values give: user where the user's own text holds it, else the lowest."""
+    """What two equal values give: user where the user's own text holds it, else the lowest; the higher secrecy."""
     if _is_user(one) or _is_user(other):
-        return one if _is_user(one) else other
-    return min(one, other, key=lambda label: label.integrity)
+        found = one if _is_user(one) else other
+    else:
+        found = min(one, other, key=lambda label: label.integrity)
+    secrecy = max(one.confidentiality, other.confidentiality)
+    return found if found.confidentiality is secrecy else replace(found, confidentiality=secrecy)
 
 
 def _is_user(label: Label) -> bool:

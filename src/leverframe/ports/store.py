@@ -99,6 +99,10 @@ class Journal(Protocol):
         """One step."""
         ...
 
+    async def tool_call_count(self, run_id: RunId) -> int:
+        """How many tool calls of a run are recorded, whatever became of them; cheap, for the door asks with each."""
+        ...
+
     async def step_of_call(self, call_id: CallId) -> Step | None:
         """The step that a call is; for a person who asks, not for the door: it may read every step."""
         ...

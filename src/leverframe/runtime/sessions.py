@@ -220,6 +220,21 @@ async def current(ctx: RunContext, path: StepPath) -> Step | None:
     return ctx.steps.get(path)
 
 
+async def learn_others(ctx: RunContext) -> None:
+    """Learn what other processes did in this run, where there is anything to learn.
+
+    A call that an agent asks for after it saw an answer is decided on the labels of that answer, whichever worker it
+    came through: an answer is recorded before it is given.
+    """
+    journal, run_id = ctx.services.journal, ctx.run.run_id
+    ours = [one for one in ctx.steps.values() if one.kind is StepKind.TOOL]
+    is_behind = await journal.tool_call_count(run_id) != len(ours)
+    for one in () if is_behind else [each for each in ours if each.state in UNFINISHED]:
+        is_behind = is_behind or await journal.step(run_id, one.path) != one
+    if is_behind:
+        await catch_up(ctx)
+
+
 async def catch_up(ctx: RunContext) -> None:
     """Learn what other processes did in this run since it was read."""
     moved = [one for one in await ctx.services.journal.steps(ctx.run.run_id) if ctx.steps.get(one.path) != one]

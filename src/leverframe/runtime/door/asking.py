@@ -33,7 +33,7 @@ from leverframe.runtime.context import RunContext
 from leverframe.runtime.door.envelopes import Envelope, freeze, once_digest, sticky_digest, value_digest
 from leverframe.runtime.paths import MISSING, resolve
 from leverframe.runtime.plans import plan_state
-from leverframe.runtime.sessions import catch_up
+from leverframe.runtime.sessions import learn_others
 
 _STICKY_FOR = timedelta(hours=24)
 
@@ -100,9 +100,9 @@ async def load(ctx: RunContext, ask: Ask, read: ReadFact) -> Loaded:
     once = _once(ctx, ask, facts, now)
     windows = await _windows(ctx, ask, now)
     history = await ctx.services.journal.history(lookups) if lookups else {}
-    if ctx.policy.plan is not None and ctx.is_outside:
-        # Read after the history, so that a plan is at least as new as what was counted.
-        await catch_up(ctx)
+    if ctx.is_outside:
+        # What another worker's call brought in labels this one; and a plan is at least as new as what was counted.
+        await learn_others(ctx)
     question = Question(
         tool=ask.tool,
         spec=ask.spec,

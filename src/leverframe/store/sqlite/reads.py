@@ -91,6 +91,11 @@ class SqliteJournal:
         with self._readers.snapshot() as tx:
             return steps.one(tx, run_id, path)
 
+    async def tool_call_count(self, run_id: RunId) -> int:
+        """How many tool calls of a run are recorded."""
+        with self._readers.snapshot() as tx:
+            return steps.tool_call_count(tx, run_id)
+
     async def step_of_call(self, call_id: CallId) -> Step | None:
         """The step that a call is."""
         with self._readers.snapshot() as tx:

@@ -82,6 +82,9 @@ SELECT run_id, path, kind, name, request_digest, state, started_us, call_id, att
 
 _LAST_AT = "SELECT max(started_us) FROM steps WHERE run_id = :run_id"
 
+# Answered from the index `steps_by_run` alone.
+_TOOL_CALLS = "SELECT count(*) FROM steps WHERE run_id = :run_id AND kind = 'tool'"
+
 _OF_CALL = """
 SELECT run_id, path, kind, name, request_digest, state, started_us, call_id, attempts, finished_us, action_digest,
        decision, rule, rule_source, args_ref, result_ref, detail_ref, approval_id, idempotency_key, cost_microusd,
@@ -187,6 +190,12 @@ def last_at(tx: sqlite3.Connection, run_id: RunId) -> datetime | None:
     """When the newest step of a run began."""
     (at_us,) = tx.execute(_LAST_AT, {"run_id": run_id}).fetchone()
     return None if at_us is None else from_us(at_us)
+
+
+def tool_call_count(tx: sqlite3.Connection, run_id: RunId) -> int:
+    """How many tool calls of a run there are."""
+    (found,) = tx.execute(_TOOL_CALLS, {"run_id": run_id}).fetchone()
+    return int(found)
 
 
 def of_call(tx: sqlite3.Connection, call_id: CallId) -> Step | None:
