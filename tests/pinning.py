@@ -24,9 +24,9 @@ def mcp_tools(
     return McpTools(servers, root, PinBook(root, servers), secrets or ProjectSecrets(root), tenants=tenants)
 
 
-async def pin_everything(servers: Mapping[str, McpServer], root: Path) -> None:
+async def pin_everything(servers: Mapping[str, McpServer], root: Path, tenants: Sequence[TenantId] = ()) -> None:
     """Pin all tools of all servers as they are offered now, by servers that are stopped again."""
-    tools = mcp_tools(servers, root)
+    tools = mcp_tools(servers, root, tenants=tenants)
     try:
         for name, server in servers.items():
             pin_offering(root, server, await tools.offering(name))

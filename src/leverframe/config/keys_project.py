@@ -3,7 +3,7 @@
 # ruff: noqa: E501 - a table: one key a row reads better than one over eight lines
 from leverframe.config import registry
 from leverframe.config.registry import Key, Tier
-from leverframe.config.value_types import AnyValue, Group, ListOf, MapOf, Money, Text, ValueType, Whole, Words
+from leverframe.config.value_types import AnyValue, Group, ListOf, MapOf, Money, Seconds, Text, ValueType, Whole, Words
 
 
 def _key(
@@ -88,6 +88,13 @@ PROJECT_KEYS: tuple[Key, ...] = (
     _key("servers.*.may_ask", ListOf(item=Words(known=("elicitation", "sampling", "roots"))), "What the server may ask of the agent's side in the middle of a call. Each becomes a tool (`shop.elicitation`), which a contract must allow; an answer is never an approval.", "[elicitation]", "tools.mcp_upstream", default="[]"),
     _key("servers.*.resources", ListOf(item=_PATTERN), "URIs of resources that may be read, `*` for any text. They become the tool `shop.resource`, which a contract must allow.", '["shop://policies/*"]', "config.server_tools", default="[]"),
     _key("servers.*.prompts", ListOf(item=_PATTERN), "Prompts that may be fetched, `*` for any text. They become the tool `shop.prompt`, which a contract must allow.", "[refund_letter]", "config.server_tools", default="[]"),
+    _key("tool_limits", Group(), "What keeps a tool in trouble small, for each tenant in each process, where the tool's own file does not say.", "{max_parallel: 16}", "runtime.door.tool_gates"),
+    _key("tool_limits.max_parallel", Whole(minimum=1, maximum=10_000), "Requests of one tool at once; more wait their turn for as long as its `timeout_s`.", "16", "runtime.door.tool_gates", default="32", unit="calls"),
+    _key("tool_limits.breaker", Group(), "When a tool is left alone for a while.", "{failures: 5, rest_s: 30}", "runtime.door.tool_gates"),
+    _key("tool_limits.breaker.failures", Whole(minimum=1, maximum=1000), "Failures in a row after which it rests: no answer, 429 or 5xx.", "5", "runtime.door.tool_gates", default="5"),
+    _key("tool_limits.breaker.rest_s", Seconds(maximum=3600), "How long, the first time; twice as long each time after, up to five minutes.", "30", "runtime.door.tool_gates", default="30", unit="seconds"),
+    _key("tool_limits.retries", Group(), "How many retries a tool may take.", "{percent: 20}", "runtime.door.tool_gates"),
+    _key("tool_limits.retries.percent", Whole(maximum=100), "Retries in a hundred requests of one tool, beside the first ten.", "20", "runtime.door.tool_gates", default="20"),
     _key("access_tokens", Group(needs=("issuer", "audience")), "The issuer whose access tokens `/mcp` takes beside API keys (OAuth 2.1, OpenID Connect).", "{issuer: https://login.example.com, audience: https://gate.example.com/mcp, workflows: [desk]}", "identity.tokens"),
     _key("access_tokens.issuer", _URL, "The issuer, exactly as its tokens and its metadata name it. Its keys are found by discovery.", "https://login.example.com", "identity.issuer_keys"),
     _key("access_tokens.audience", _URL, "The resource indicator of `/mcp` (RFC 8707): a token that is not for it is refused.", "https://gate.example.com/mcp", "core.access_tokens"),

@@ -19,10 +19,11 @@ from leverframe.config.project_files import ProjectFiles
 from leverframe.config.python_source import PythonSources
 from leverframe.config.surroundings import Surroundings
 from leverframe.config.tool_files import ToolFiles
-from leverframe.config.tool_specs import LoadedTool
+from leverframe.config.tool_specs import LoadedTool, limits_of
 from leverframe.domain.contracts import Contract, Project
 from leverframe.domain.errors import ConfigInvalid, NotFound, Problem
 from leverframe.domain.ids import EnvironmentName, ToolName, WorkflowName
+from leverframe.domain.tools import ToolLimits
 
 
 def load_project(root: Path) -> Project:
@@ -87,6 +88,7 @@ def _loaded(
         findings=findings,
         lock=lock,
         has_tenants=len(project.tenants) > 1,
+        limits=limits_of(project.section.section("tool_limits"), ToolLimits()),
     ).read()
     around = Surroundings(files=files, sources=sources, tools=tools, project=project, findings=findings)
     contracts = _contracts(around)

@@ -3,7 +3,7 @@
 import ast
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from leverframe.config.findings import Findings, Mark, did_you_mean
@@ -12,14 +12,14 @@ from leverframe.config.python_source import PythonSources
 from leverframe.config.sections import Section, check_file
 from leverframe.config.server_tools import server_tools
 from leverframe.config.signatures import SignatureProblem, input_schema, output_schema
-from leverframe.config.tool_specs import LoadedTool, Shape, origin_function, tool_of
+from leverframe.config.tool_specs import LoadedTool, Shape, limits_of, origin_function, tool_of
 from leverframe.config.yaml_nodes import Entry, Items, Node, Scalar, Table
 from leverframe.core.pins import known_closed, reached_by
 from leverframe.domain.contracts import McpServer
 from leverframe.domain.ids import ToolName
 from leverframe.domain.json import JsonObject
 from leverframe.domain.pins import QUARANTINED, ToolsLock
-from leverframe.domain.tools import McpOrigin, PythonOrigin
+from leverframe.domain.tools import McpOrigin, PythonOrigin, ToolLimits
 from leverframe.sdk.tool import TOOL_ATTRIBUTE, ToolDeclaration
 
 _CREDENTIAL_PARAMETER = "credential"
@@ -35,6 +35,7 @@ class ToolFiles:
     findings: Findings
     lock: ToolsLock = ToolsLock()
     has_tenants: bool = False  # more than one
+    limits: ToolLimits = ToolLimits()  # the project's, for what a tool does not say
 
     def read(self) -> Mapping[ToolName, LoadedTool]:
         """Every tool by name; of two with one name the first is kept and the second reported."""
@@ -54,6 +55,7 @@ class ToolFiles:
     def _keep(self, tool: LoadedTool | None, tools: dict[ToolName, LoadedTool]) -> None:
         if tool is None:
             return
+        tool = replace(tool, spec=replace(tool.spec, limits=limits_of(tool.section, self.limits)))
         first = tools.setdefault(tool.spec.name, tool)
         if first is not tool:
             self.findings.error(
@@ -90,6 +92,7 @@ class ToolFiles:
                 did_you_mean(server, self.servers),
             )
         self._check_credential(section, server)
+        self._check_cache(section, server)
         schema = section.schema("input")
         if schema is None:
             self.findings.error(
@@ -101,6 +104,16 @@ class ToolFiles:
             return None
         origin = McpOrigin(server=server, name=section.section("from").text("name") or section.text("tool"))
         return Shape(origin=origin, input_schema=schema, output_schema=section.schema("output"))
+
+    def _check_cache(self, section: Section, name: str) -> None:
+        server = self.servers.get(name)
+        if "cache_s" in section and server is not None and server.may_ask:
+            self.findings.error(
+                section.place("cache_s"),
+                "cache-of-asking",
+                f"The server {name!r} may ask in the middle of a call, so its answer is of whoever was asked.",
+                "Delete `cache_s`, or `may_ask` of the server.",
+            )
 
     def _check_credential(self, section: Section, name: str) -> None:
         """A tool's own credential, sent in place of its server's: to the same host, for the tenant of the call."""

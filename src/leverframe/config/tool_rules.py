@@ -69,6 +69,13 @@ def _check_effect(spec: ToolSpec, section: Section, at: Mark, findings: Findings
                 f"{spec.name!r} must say what tells that the write happened: either `match` or `done`.",
                 "For example: match: {amount: args.amount_usd}",
             )
+    if spec.cache_s and spec.effect.is_write:
+        findings.error(
+            section.place("cache_s"),
+            "key-without-effect",
+            f"{spec.name!r} is `effect: {spec.effect.value}`, and only the answer of a read is given again.",
+            "Delete it, or write effect: read if the tool changes nothing.",
+        )
     if spec.retries.max and spec.effect is EffectClass.IRREVERSIBLE:
         findings.warning(
             section.place("retries"),

@@ -28,6 +28,7 @@ from leverframe.domain.tools import (
     PythonOrigin,
     Reconcile,
     Retries,
+    ToolLimits,
     ToolOrigin,
     ToolSpec,
 )
@@ -80,6 +81,7 @@ def tool_of(section: Section, at: Mark, shape: Shape, lock: ToolsLock, findings:
         cost=_cost(section),
         timeout_s=float(section.decimal("timeout_s") or _DEFAULT_TIMEOUT_S),
         retries=_retries(section.section("retries")),
+        cache_s=float(section.decimal("cache_s") or 0),
         output_trust=_output_trust(section),
         output_confidentiality=_confidentiality(section),
         output_types={place: each.text for place, each in section.named_scalars("output_types").items()},
@@ -180,6 +182,18 @@ def _cost(section: Section) -> MicroUsd:
 
 def _retries(section: Section) -> Retries:
     return Retries(max=section.whole("max") or 0, on=frozenset(section.texts("on")))
+
+
+def limits_of(section: Section, standard: ToolLimits) -> ToolLimits:
+    """The limits of a tool; what it does not say is the project's."""
+    breaker = section.section("breaker")
+    percent = section.section("retries").whole("percent")
+    return ToolLimits(
+        max_parallel=section.whole("max_parallel") or standard.max_parallel,
+        breaker_failures=breaker.whole("failures") or standard.breaker_failures,
+        breaker_rest_s=float(breaker.decimal("rest_s") or standard.breaker_rest_s),
+        retry_percent=standard.retry_percent if percent is None else percent,
+    )
 
 
 def _output_trust(section: Section) -> Mapping[str, Integrity]:

@@ -29,6 +29,8 @@
     │   │   └── ModelUnpriced           nobody knows what a call of it can cost
     │   ├── IssuerUnavailable           who makes access tokens cannot be asked for their keys
     │   ├── ToolUnavailable             a tool's server cannot be started or reached
+    │   │   ├── ToolBusy                as many calls of it are at work as may be
+    │   │   └── ToolResting             it failed again and again, and is left alone for a while
     │   ├── SecretUnavailable           a secret:// reference does not resolve
     │   └── Contended                   others won three times in a row
     └── IntegrityError                  what is stored cannot be right; nothing was changed
@@ -300,6 +302,18 @@ class ToolUnavailable(UnavailableError):
     """A tool's server cannot be started or reached; the call did not leave the process."""
 
     slug = "tool-unavailable"
+
+
+class ToolBusy(ToolUnavailable):
+    """As many calls of a tool are at work for a tenant as may be, and none ended in time; the call did not leave."""
+
+    slug = "tool-busy"
+
+
+class ToolResting(ToolUnavailable):
+    """A tool failed again and again, so that it is left alone for a while; the call did not leave."""
+
+    slug = "tool-resting"
 
 
 class SecretUnavailable(UnavailableError):

@@ -129,6 +129,16 @@ class Retries:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ToolLimits:
+    """What keeps a tool in trouble small, for each tenant in each process."""
+
+    max_parallel: int = 32  # requests at once; more wait
+    breaker_failures: int = 5  # in a row, then it rests
+    breaker_rest_s: float = 30.0  # the first time; longer each time after
+    retry_percent: int = 20  # retries in a hundred requests, beside the first ten
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ToolSpec:
     """One tool as the project declares it.  `schema_sha256` is over the canonical input and output schemas."""
 
@@ -155,6 +165,9 @@ class ToolSpec:
     endorse: Mapping[str, str] = field(default_factory=dict)  # pointer -> the type whose pattern makes it tenant-record
     environments: frozenset[EnvironmentName] = frozenset()  # empty: all
     credential: str = ""  # a secret:// reference
+    scopes: tuple[str, ...] = ()  # what the credential needs
+    cache_s: float = 0.0  # how long a read's answer may be used again
+    limits: ToolLimits = ToolLimits()
     summary: str = ""
     amount_fact: str = ""  # "facts.refund_value": dollars that a threshold reads, beside any argument of role amount
     broad_because: str = ""

@@ -32,6 +32,10 @@ class ToolExecutor(Protocol):
         """Why a review must come first (`tools.lock`), as far as is known at once; `execute` looks again by itself."""
         ...
 
+    def pin(self, spec: ToolSpec) -> str:
+        """What a person reviewed of it, as a digest; empty where nothing of it is pinned."""
+        ...
+
     async def close(self) -> None:
         """Stop what was started.  Safe to call twice."""
         ...

@@ -70,6 +70,10 @@ class Mint:
         """A new API key, its id and its secret."""
         return spell(self.entropy.token(ID_BYTES), self.entropy.token(SECRET_BYTES))
 
+    def chance(self) -> float:
+        """Anything from 0 to 1, for waits that are not to fall together."""
+        return int.from_bytes(self.entropy.token(4), "big") / 0x1_0000_0000
+
     def nonce(self) -> str:
         """128 random bits in hexadecimal, for the envelope."""
         return self.entropy.token(_SALT_BYTES).hex()

@@ -52,6 +52,9 @@ class ToolKeys(TypedDict, total=False):
     cost_usd: Decimal | int  # the vendor's fee for a call
     timeout_s: Decimal | int  # how long one attempt may take, in seconds; unsaid, 10
     retries: Mapping[str, object]  # {"max": 3, "on": ["timeout", "5xx"]}
+    max_parallel: int  # requests at once for a tenant in a process; unsaid, 32
+    breaker: Mapping[str, object]  # {"failures": 5, "rest_s": 30}: when it is left alone for a while
+    cache_s: Decimal | int  # how long a read's answer may be given again, in seconds
     output_trust: Mapping[str, TrustWord]  # the integrity of the answer, by JSON pointer; `default` is all of it
     output_confidentiality: Literal["public", "tenant", "secret"]  # who may read the answer; unsaid, `tenant`
     output_types: Mapping[str, str]  # the semantic type of a field that goes by another name: {"/id": "order_id"}

@@ -23,5 +23,10 @@ class BuiltInTools(ToolExecutor):
         del spec
         return None
 
+    def pin(self, spec: ToolSpec) -> str:
+        """Nothing: it is of this very process."""
+        del spec
+        return ""
+
     async def close(self) -> None:
         """Nothing was started."""

@@ -128,6 +128,10 @@ class McpTools(ToolExecutor, Upstreams):
         """Why no call of this tool may be sent, as far as is known without starting or asking its server."""
         return self._pins.known(spec.origin) if isinstance(spec.origin, McpOrigin) else None
 
+    def pin(self, spec: ToolSpec) -> str:
+        """The digest of its definition in `tools.lock`."""
+        return self._pins.digest(spec.origin) if isinstance(spec.origin, McpOrigin) else ""
+
     async def offering(self, server: str) -> Offering:
         """What a server says of itself now; starts it.
 

@@ -12,7 +12,7 @@ from leverframe.config.lock_file import LOCK_FILE, load_lock
 from leverframe.core.pins import closed, known_closed, reached_by, server_closed
 from leverframe.domain.contracts import McpServer
 from leverframe.domain.errors import ConfigInvalid
-from leverframe.domain.pins import DRIFTED, Closed, Offering, ToolsLock
+from leverframe.domain.pins import DRIFTED, Closed, Offering, ToolsLock, pin_key
 from leverframe.domain.tools import McpOrigin, McpPart
 
 _Signature = tuple[int, int, int] | None
@@ -56,6 +56,12 @@ class PinBook:
         if judged is None or judged.offering is not offering:
             judged = self._judged[origin.server] = _Judged(offering)
         return self._judge(origin, judged)
+
+    def digest(self, origin: McpOrigin) -> str:
+        """What a person reviewed of it; empty where nobody did."""
+        self._refresh()
+        pin = self._lock.tools.get(pin_key(origin.server, origin.name)) if self._lock is not None else None
+        return pin.sha256 if pin is not None else ""
 
     def _judge(self, origin: McpOrigin, judged: _Judged) -> Closed | None:
         if origin not in judged.found:

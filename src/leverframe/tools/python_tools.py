@@ -84,6 +84,11 @@ class PythonTools(ToolExecutor):
             return None
         return Closed(slug=QUARANTINED, message=f"Tool {spec.name!r} is no function of the project.")
 
+    def pin(self, spec: ToolSpec) -> str:
+        """Nothing: it is of this very process."""
+        del spec
+        return ""
+
     async def close(self) -> None:
         """Nothing to stop: threads are daemons."""
 

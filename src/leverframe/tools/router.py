@@ -48,6 +48,10 @@ class ToolRouter(ToolExecutor):
         """Why no call of this tool may be sent, as far as is known without asking its server."""
         return self._executors[type(spec.origin)].closed(spec)
 
+    def pin(self, spec: ToolSpec) -> str:
+        """What a person reviewed of it."""
+        return self._executors[type(spec.origin)].pin(spec)
+
     async def close(self) -> None:
         """Stop what was started."""
         for executor in self._executors.values():

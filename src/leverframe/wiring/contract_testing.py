@@ -150,6 +150,10 @@ class _SendsTwice:
         """As the tools themselves."""
         return self._tools.closed(spec)
 
+    def pin(self, spec: ToolSpec) -> str:
+        """As the tools themselves."""
+        return self._tools.pin(spec)
+
     async def close(self) -> None:
         """The assembly closes them."""
 

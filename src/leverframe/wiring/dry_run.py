@@ -176,6 +176,11 @@ class _NoTools:
         """Never: nothing is sent, so nothing needs to be what was reviewed."""
         return None if spec.name else Closed(slug=QUARANTINED, message="it has no name")
 
+    def pin(self, spec: ToolSpec) -> str:
+        """Nothing: nothing is sent."""
+        del spec
+        return ""
+
     async def close(self) -> None:
         """Nothing was started."""
 

@@ -5,6 +5,7 @@ Everything that calls a model or a tool holds a `Door`; nothing else holds the p
 
 import math
 from dataclasses import replace
+from functools import partial
 
 from leverframe.core.policy import Asker, decide
 from leverframe.core.provenance import label_at, label_output
@@ -30,14 +31,16 @@ from leverframe.runtime.door import holding, modelling, recovering
 from leverframe.runtime.door.asking import Ask, Loaded, ReadFact, load
 from leverframe.runtime.door.drifting import DriftBreaker
 from leverframe.runtime.door.envelopes import idempotency_key, request_digest
-from leverframe.runtime.door.executing import OUTPUT_INVALID, Attempted, attempt, judge
+from leverframe.runtime.door.executing import OUTPUT_INVALID, Attempted, ToolRoom, attempt
 from leverframe.runtime.door.extracting import extracted
 from leverframe.runtime.door.ownership import in_hand
+from leverframe.runtime.door.reading import Reads
 from leverframe.runtime.door.recording import Decided, Outcome, decided, settled
 from leverframe.runtime.door.relay_run import RelayAsk, RelayRun
 from leverframe.runtime.door.relaying import Relayer, RelayOutcome
 from leverframe.runtime.door.rows import reservation_id
 from leverframe.runtime.door.telling import held_back, repeated, told
+from leverframe.runtime.door.tool_gates import ToolGates
 from leverframe.runtime.meaning import as_seen, meant
 from leverframe.runtime.outcomes import (
     Answered,
@@ -64,7 +67,8 @@ class Door:
     """
 
     def __init__(self, tools: ToolExecutor, models: ModelCaller, relays: ModelRelay | None = None) -> None:
-        self._tools = tools
+        self._room = ToolRoom(tools=tools, gates=ToolGates())
+        self._reads = Reads()
         self._breaker = DriftBreaker()
         self._models = models
         self._relayer = None if relays is None else Relayer(relays)
@@ -135,7 +139,7 @@ class Door:
         """Stop servers and let go of connections."""
         if self._relayer is not None:
             await self._relayer.close()
-        await self._tools.close()
+        await self._room.tools.close()
         await self._models.close()
 
     def _ask(self, ctx: RunContext, path: StepPath, tool: str, args: JsonObject, *, complaint: str = "") -> Ask:
@@ -157,7 +161,7 @@ class Door:
 
     def _closed(self, ctx: RunContext, spec: ToolSpec) -> Closed | None:
         now = ctx.services.clock.monotonic()
-        return self._tools.closed(spec) or self._breaker.closed(ctx.run.tenant, spec.name, now)
+        return self._room.tools.closed(spec) or self._breaker.closed(ctx.run.tenant, spec.name, now)
 
     async def _pass(self, ctx: RunContext, ask: Ask, expect: frozenset[StepState] | None) -> ToolOutcome:
         """Rooms 2 to 6 for one call."""
@@ -221,17 +225,27 @@ class Door:
         self, ctx: RunContext, step: Step, spec: ToolSpec, args: JsonObject, *, wall_s: float
     ) -> ToolOutcome:
         """Rooms 5 and 6."""
-        if isinstance(spec.origin, BuiltInOrigin) and spec.origin.name is BuiltIn.EXTRACT:
-            attempted = Attempted(answer=await extracted(self._models, ctx, spec, step, args), attempts=1)
-        else:
-            attempted = await attempt(self._tools, ctx, spec, step, args, wall_s=wall_s)
-        outcome = judge(ctx, spec, step, attempted)
-        if isinstance(attempted.answer, ToolOk):
+        outcome, attempted = await self._reads.outcome(
+            ctx,
+            spec,
+            step,
+            args,
+            pin=self._room.tools.pin(spec) if spec.cache_s else "",
+            attempt=partial(self._attempted, ctx, step, spec, args, wall_s=wall_s),
+        )
+        if attempted is not None and isinstance(attempted.answer, ToolOk):
             now, is_broken = ctx.services.clock.monotonic(), outcome.error == OUTPUT_INVALID
             self._breaker.note(ctx.run.tenant, spec.name, now, is_broken=is_broken)
         if outcome.state is StepState.UNKNOWN and spec.reconcile is not None:
             outcome = await recovering.reconciled(self._read_tool, ctx, spec, step, args) or outcome
         return await self.settle(ctx, step, spec, outcome)
+
+    async def _attempted(
+        self, ctx: RunContext, step: Step, spec: ToolSpec, args: JsonObject, *, wall_s: float
+    ) -> Attempted:
+        if isinstance(spec.origin, BuiltInOrigin) and spec.origin.name is BuiltIn.EXTRACT:
+            return Attempted(answer=await extracted(self._models, ctx, spec, step, args), attempts=1)
+        return await attempt(self._room, ctx, spec, step, args, wall_s=wall_s)
 
     async def settle(self, ctx: RunContext, step: Step, spec: ToolSpec, outcome: Outcome) -> ToolOutcome:
         """Room 6: record an outcome and tell the caller."""

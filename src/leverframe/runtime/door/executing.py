@@ -4,10 +4,12 @@ Knows: what each effect class permits after a lost answer (docs/effects.md).  Ne
 may run; it is handed a call that was decided and, for a write, durably announced.
 """
 
+import asyncio
 from dataclasses import dataclass
 from typing import assert_never
 
 from leverframe.domain.calls import ToolAnswer, ToolFailed, ToolLost, ToolOk, ToolRequest
+from leverframe.domain.errors import ToolBusy, ToolResting
 from leverframe.domain.json import JsonObject
 from leverframe.domain.pins import DRIFTED, QUARANTINED
 from leverframe.domain.runs import Step, StepState
@@ -17,13 +19,24 @@ from leverframe.ports.crash_points import crash_point
 from leverframe.runtime.context import RunContext
 from leverframe.runtime.door.recording import Outcome
 from leverframe.runtime.door.taking_in import taken_in
+from leverframe.runtime.door.tool_gates import ToolGates, lost_of, pause_s
 from leverframe.runtime.schemas import schema_error
 
 # A write of these classes may be sent again after an answer was lost: the receiver makes the second one harmless.
 _HARMLESS_AGAIN = frozenset({EffectClass.READ, EffectClass.IDEMPOTENT, EffectClass.KEYED})
 
+_NAMED = frozenset({QUARANTINED, DRIFTED, ToolBusy.slug, ToolResting.slug})
+
 OUTPUT_INVALID = "output-invalid"
 _SHORTEST_S = 0.05  # a call that was decided gets this much, also at the very end of the wall clock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolRoom:
+    """Room 5 of one door: who executes, and what each tool may take of this process."""
+
+    tools: ToolExecutor
+    gates: ToolGates
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +48,7 @@ class Attempted:
 
 
 async def attempt(
-    tools: ToolExecutor, ctx: RunContext, spec: ToolSpec, step: Step, args: JsonObject, *, wall_s: float
+    room: ToolRoom, ctx: RunContext, spec: ToolSpec, step: Step, args: JsonObject, *, wall_s: float
 ) -> Attempted:
     """Send until there is an answer, the retries or the wall clock are used up, or sending again could do harm.
 
@@ -43,25 +56,38 @@ async def attempt(
     """
     clock, attempts = ctx.services.clock, 0
     until = clock.monotonic() + wall_s
+    answer: ToolAnswer | None = None
     while True:
-        attempts += 1
-        crash_point("before_send")
-        answer = await tools.execute(
-            ToolRequest(
-                call_id=step.call_id,
-                tenant=ctx.run.tenant,
-                spec=spec,
-                args=args,
-                idempotency_key=step.idempotency_key,
-                deadline_s=max(_SHORTEST_S, min(spec.timeout_s, until - clock.monotonic())),
-                attempt=step.attempts + attempts,
-            )
-        )
+        left_s = max(_SHORTEST_S, min(spec.timeout_s, until - clock.monotonic()))
+        try:
+            async with room.gates.entered(
+                ctx.run.tenant, spec, clock, within_s=left_s, chance=ctx.services.mint.chance
+            ) as entry:
+                attempts += 1
+                crash_point("before_send")
+                entry.answer = answer = await room.tools.execute(
+                    ToolRequest(
+                        call_id=step.call_id,
+                        tenant=ctx.run.tenant,
+                        spec=spec,
+                        args=args,
+                        idempotency_key=step.idempotency_key,
+                        deadline_s=left_s,
+                        attempt=step.attempts + attempts,
+                    )
+                )
+        except (ToolBusy, ToolResting) as err:
+            # What an earlier attempt may have done is not undone by a later one that did not leave.
+            return Attempted(answer=answer or lost_of(err), attempts=attempts)
         crash_point("after_answer")
         is_spent = attempts > spec.retries.max or clock.monotonic() >= until
         # A switch that was thrown meanwhile stops the next request, never the one that has left.
         if is_spent or not may_send_again(spec, answer) or not ctx.may_send_again(spec.name):
             return Attempted(answer=answer, attempts=attempts)
+        if not room.gates.takes_retry(ctx.run.tenant, spec):
+            return Attempted(answer=answer, attempts=attempts)
+        pause = pause_s(attempts, ctx.services.mint.chance())
+        await asyncio.sleep(min(pause, max(0.0, until - clock.monotonic())))
 
 
 def may_send_again(spec: ToolSpec, answer: ToolAnswer) -> bool:
@@ -106,7 +132,7 @@ def judge(ctx: RunContext, spec: ToolSpec, step: Step, attempted: Attempted) -> 
             return Outcome(
                 state=StepState.ERROR,
                 value={"message": message},
-                error=kind if kind in {QUARANTINED, DRIFTED} else "tool-unavailable",
+                error=kind if kind in _NAMED else "tool-unavailable",
                 attempts=attempted.attempts,
                 is_free=not has_left,
             )

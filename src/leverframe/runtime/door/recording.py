@@ -15,7 +15,7 @@ from leverframe.core.policy.recorded import question_json, reason_json
 from leverframe.domain.approvals import Approval, ApprovalState
 from leverframe.domain.budgets import BudgetUnit
 from leverframe.domain.evidence import DetailValue, Disclosure, EntryDraft, EventType
-from leverframe.domain.ids import ApprovalId, Sha256
+from leverframe.domain.ids import ApprovalId, CallId, Sha256
 from leverframe.domain.json import Json
 from leverframe.domain.labels import Label
 from leverframe.domain.money import MicroUsd
@@ -92,6 +92,7 @@ class Outcome:
     label: Label | None = None
     how: str = ""  # e.g. "reconciled", "repeated-key"
     is_free: bool = False  # nothing left the process: the fee is given back
+    given_to: CallId = CallId("")  # the call whose answer this is, where it was used again
     endorsed: tuple[str, ...] = ()  # the types whose patterns eased the label of a value
     removed: tuple[Removed, ...] = ()  # what hygiene took out of what the agent is shown
 
@@ -150,7 +151,11 @@ def settled(ctx: RunContext, step: Step, spec: ToolSpec, outcome: Outcome, *, at
         error=outcome.error,
     )
     rid = reservation_id(step.call_id)
-    actual = taken(ctx, rid, {BudgetUnit.USD: int(cost)})
+    used = {BudgetUnit.USD: int(cost)}
+    if outcome.given_to:
+        # Nobody was asked: it counts in no limit of calls.
+        used[BudgetUnit.TOOL_CALLS] = 0
+    actual = taken(ctx, rid, used)
     word = {StepState.OK: "ok", StepState.ERROR: "error"}.get(outcome.state, "unknown")
     entry = settled_entry(
         ctx,
@@ -189,6 +194,8 @@ def _settled_detail(done: Step, outcome: Outcome) -> dict[str, DetailValue]:
         detail["error"] = outcome.error
     if outcome.how:
         detail["how"] = outcome.how
+    if outcome.given_to:
+        detail["answer_of"] = outcome.given_to
     return {**detail, **taken_out(outcome.removed)}
 
 
