@@ -191,6 +191,8 @@ TOOL_CASES = [
     ("an unknown failure", TOOL + "retries: {max: 2, on: [500]}\n", "4:24 bad-value", "5xx"),
     ("too many retries", TOOL + "retries: {max: 99}\n", "4:16 bad-value", "to 10"),
     ("a pointer without slash", TOOL + "output_trust: {note: third-party}\n", "4:16 bad-value", "JSON pointer"),
+    ("a cache of a write", "tool: t\nfrom: {mcp: s}\neffect: idempotent\ninput: {type: object}\ncache_s: 5\n", "5:1 key-without-effect", "only the answer of a read"),
+    ("no place at all", TOOL + "max_parallel: 0\n", "4:15 bad-value", "1 to 10,000"),
     ("the header", TOOL + "idempotency: {header: Idempotency-Key}\n", "4:15 not-in-this-version", "idempotency.header"),
     ("an array for input", "tool: t\nfrom: {mcp: s}\ninput: {type: array}\n", "3:1 bad-schema", "not an object"),
 ]  # fmt: skip

@@ -204,7 +204,7 @@ class StreamClient:
     async def close(self) -> None:
         """Close every connection, those in use too.  Safe to call twice."""
         for connections in self._idle.values():
-            for connection in connections:
+            for connection in tuple(connections):  # each takes itself out
                 connection.abort()
         self._idle.clear()
         for connection in tuple(self._busy):
