@@ -179,3 +179,14 @@ def test_check_exits_1_with_place_and_nearest_key(shell: Shell) -> None:
     assert told.code == 1
     assert "workflows/refund_request.yaml:9:10: ERROR unknown-key" in told.out
     assert "max_tool_calls" in told.out
+
+
+def test_a_workflow_that_is_only_observed_is_not_ready_and_says_so(shell: Shell) -> None:
+    shell.write("workflows/refund_request.yaml", READY + "enforce: observe\n")
+
+    told, shown = shell.type("check", "--ready"), shell.type("show", "refund_request")
+
+    assert told.code == 1, told.out
+    assert "it is only observed" in told.out
+    assert "only observed: model calls and reads go on" in shown.out
+    assert shell.type("show", "refund_request", "--json").json["enforce"] == "observe"

@@ -7,6 +7,7 @@ from textwrap import wrap
 from leverframe.cli.accounts import who_may
 from leverframe.cli.pasting import pasteable
 from leverframe.cli.screen import Part, Screen, Word
+from leverframe.domain.contracts import Enforce
 from leverframe.domain.json import Json
 from leverframe.domain.policy import Then
 from leverframe.runtime.readiness import AllowedTool, Card, Condition, Gap
@@ -31,6 +32,8 @@ def tell_card(screen: Screen, args: Namespace, card: Card) -> None:
         screen.line(f"   the door itself reads {', '.join(card.own_reads)}")
     screen.line()
     screen.line("2  Where it stops")
+    if contract.enforce is Enforce.OBSERVE:
+        screen.line("   only observed: model calls and reads go on beyond all of these; writes do not")
     screen.pairs(((stop.what, str(stop.source)) for stop in card.stops), indent=3)
     screen.line(f"   then: {card.follows}")
     screen.line()
@@ -63,6 +66,7 @@ def card_document(card: Card) -> Json:
         "source": str(contract.source),
         "owner": contract.owner,
         "kind": contract.kind.value,
+        "enforce": contract.enforce.value,
         "models": list(card.models),
         "actions": [_action_document(action) for action in card.actions],
         "own_reads": list(card.own_reads),

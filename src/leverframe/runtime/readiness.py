@@ -18,7 +18,7 @@ from leverframe.core.policy.requirements import joined
 from leverframe.core.shared_budgets import SHARED_KEYS, budget_id
 from leverframe.domain.approvals import Approval
 from leverframe.domain.budgets import BudgetUnit
-from leverframe.domain.contracts import Contract, Fallback, ModelStep, Person, Project, WorkflowKind
+from leverframe.domain.contracts import Contract, Enforce, Fallback, ModelStep, Person, Project, WorkflowKind
 from leverframe.domain.ids import ApprovalId, PrincipalId, RunId, Sha256, StepPath, TenantId, ToolName, WindowId
 from leverframe.domain.money import usd_text
 from leverframe.domain.policy import ApprovalRequirement, SourceRef, Then
@@ -326,6 +326,13 @@ def _stop_gaps(contract: Contract, policy: CompiledPolicy) -> Iterator[Gap]:
             code="no-fallback",
             text="a run that is stopped is handed to nobody",
             next_move='Add `fallback: {handoff: "queue:NAME", say: …}`.',
+        )
+    if contract.enforce is Enforce.OBSERVE:
+        yield Gap(
+            part=2,
+            code="observed",
+            text="it is only observed: of model calls and reads nothing is refused, and no limit stops them",
+            next_move="Draft what was seen (leverframe policy draft --from-runs 7d), then take out `enforce: observe`.",
         )
     limits, has_model = contract.budget.limits, bool(policy.models) and contract.kind is WorkflowKind.AGENT
     wanted: list[tuple[bool, str, str]] = [
