@@ -277,3 +277,24 @@ def test_a_worker_that_is_killed_in_mid_stream_leaves_nothing_free_and_nothing_h
         assert isinstance(settled, int)
         assert settled >= 100 * 60
         desk.verified()
+
+
+def test_a_run_that_met_its_own_limit_is_over_and_the_key_goes_on_in_another(tmp_path: Path) -> None:
+    with served_desk(tmp_path, CONTRACT + "budget: {max_model_calls: 2}\n") as desk:
+        first, second, stopped = desk.chat(), desk.chat(), desk.chat()
+
+        assert [one.status for one in (first, second, stopped)] == [200, 200, 429]
+        error = stopped.json["error"]
+        assert (error["limit"], "resets_at" in error) == ("max_model_calls 2", False)
+        assert "does not reset" in error["message"]
+        assert desk.rows("SELECT state, outcome, stop_reason FROM runs") == [("ended", "stopped", "max_model_calls 2")]
+        again = desk.chat()
+        assert again.status == 200
+        assert again.headers["leverframe-run"] != first.headers["leverframe-run"]
+        desk.verified()
+
+
+def test_a_run_that_can_afford_nothing_is_not_opened_again_and_again(tmp_path: Path) -> None:
+    with served_desk(tmp_path, CONTRACT + "budget: {max_usd: 0.000001}\n") as desk:
+        assert [desk.chat(max_tokens=100).status for _ in range(3)] == [429] * 3
+        assert desk.rows("SELECT count(*) FROM runs") == [(1,)]

@@ -70,7 +70,7 @@ def of_outcome(wire: WireFormat, outcome: Refused | Stopped | Exhausted | Unansw
             words = _Words(
                 status=429,
                 slug=BudgetExhausted.slug,
-                message=outcome.message,
+                message=f"{outcome.message.rstrip('.')}. A limit of a run does not reset; go on in a new run.",
                 code="insufficient_quota",
                 more={"limit": outcome.limit},
                 headers=(_NO_RETRY,),

@@ -11,7 +11,7 @@ from typing import Final
 
 from leverframe.core.wires import error_frame, passed_headers, read_call
 from leverframe.domain.contracts import Contract, Enforce, ModelRef, Project, Wire
-from leverframe.domain.errors import CallDenied, LeverframeError, NotFound, WireRefused
+from leverframe.domain.errors import LeverframeError, NotFound, WireRefused
 from leverframe.domain.relays import Admitted, RelayBroken, RelayCall, WireFormat
 from leverframe.gateway import refusing
 from leverframe.gateway.asgi_types import Receive, Scope, Send
@@ -21,6 +21,7 @@ from leverframe.runtime.door import Door
 from leverframe.runtime.door.relay_run import RelayAsk, RelayRun
 from leverframe.runtime.door.relay_stream import Relayed
 from leverframe.runtime.live_runs import LiveRuns, selection
+from leverframe.runtime.relayed_calls import RelayedCalls
 
 _DRAIN_S: Final = 120.0
 _MOST_LACKS: Final = 30
@@ -40,7 +41,7 @@ class Relays:
     """Serves every relayed format."""
 
     def __init__(self, door: Door, live: LiveRuns, metrics: Metrics) -> None:
-        self._door = door
+        self._calls = RelayedCalls(door, live)
         self._live = live
         self._metrics = metrics
         self._clock = live.services.clock
@@ -64,7 +65,8 @@ class Relays:
     async def _serve(self, exchange: _Exchange, headers: Mapping[str, str]) -> None:
         caller = await self._live.recognise(headers)
         body = await read_body(exchange.receive, headers)
-        run = await self._live.run_for(caller, selection(headers))
+        selected = selection(headers)
+        run = await self._live.run_for(caller, selected)
         call, refused_as, lacks = _read(exchange.wire, body, run)
         candidates = candidates_of(self._live.services.project, run.ctx.contract, call.model, exchange.wire)
         if candidates[0] not in self._live.services.project.tiers.get(run.ctx.contract.tier, ()):
@@ -79,14 +81,7 @@ class Relays:
             lacks=lacks,
             headers=passed_headers(exchange.wire, headers, _admitted(run)),
         )
-        try:
-            outcome = await self._door.relay(run, ask)
-        except CallDenied:
-            if caller.run_id is not None or not run.is_over:
-                raise
-            # The key's run ended while this call was on its way into it: it is of the next one, like any call.
-            run = await self._live.run_for(caller, selection(headers))
-            outcome = await self._door.relay(run, ask)
+        run, outcome = await self._calls.ask(caller, selected, run, ask)
         if not isinstance(outcome, Relayed):
             await self._refuse(exchange, refusing.of_outcome(exchange.wire, outcome, self._live.services.mint.now()))
             return
@@ -99,8 +94,7 @@ class Relays:
             raise
         if outcome.first_byte_s is not None:
             self._metrics.first_byte(exchange.wire.value, outcome.first_byte_s)
-        if run.is_overrun:
-            await self._live.stop_overrun(run)
+        await self._calls.settled(run)
         if outcome.usage is not None:
             self._metrics.used(
                 outcome.model,

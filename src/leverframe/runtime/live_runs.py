@@ -199,13 +199,6 @@ class LiveRuns:
         self._drop(run.run_id)
         return ended
 
-    async def stop_overrun(self, run: RelayRun) -> None:
-        """Stop a run in which a vendor took more than it declared; calls of it that are on their way end first."""
-        run.is_overrun, run.is_over = False, True
-        end = RunEnd(outcome=RunOutcome.STOPPED, output=None, stop_reason="budget-overrun")
-        with suppress(Contended):
-            await self.end(run.ctx.run, end)
-
     def in_hand(self) -> Iterable[RelayRun]:
         """Every run that was asked for in this worker lately."""
         return tuple(self._by_id.values())

@@ -1,0 +1,66 @@
+"""Relayed calls in the runs that they are of: into the next one where theirs ended, and the end of a run at its limits.
+
+Knows: that a run of a key goes on as another where it ended, one with a token of its own does not; and that a limit
+of a run never resets, so a run that met one is over, by the same words as one of our own loops.
+"""
+
+from contextlib import suppress
+from typing import Final
+
+from leverframe.domain.budgets import BudgetUnit
+from leverframe.domain.errors import CallDenied, Contended
+from leverframe.domain.runs import RunOutcome
+from leverframe.runtime.closing import RunEnd
+from leverframe.runtime.door import Door
+from leverframe.runtime.door.relay_run import RelayAsk, RelayRun
+from leverframe.runtime.door.relaying import RelayOutcome
+from leverframe.runtime.live_runs import Caller, LiveRuns, Selection
+from leverframe.runtime.outcomes import Stopped
+
+_WORK: Final = frozenset({BudgetUnit.MODEL_CALLS, BudgetUnit.TOOL_CALLS})
+
+
+class RelayedCalls:
+    """Every relayed call of one worker."""
+
+    def __init__(self, door: Door, live: LiveRuns) -> None:
+        self._door = door
+        self._live = live
+
+    async def ask(
+        self, caller: Caller, selected: Selection, run: RelayRun, ask: RelayAsk
+    ) -> tuple[RelayRun, RelayOutcome]:
+        """Ask in the run, or in the next one of the key where that one ended while the call was on its way into it.
+
+        Raises:
+            CallDenied: the run of a token is over.
+            LeverframeError: as `Door.relay`.
+        """
+        try:
+            outcome = await self._door.relay(run, ask)
+        except CallDenied:
+            if caller.run_id is not None or not run.is_over:
+                raise
+            run = await self._live.run_for(caller, selected)
+            outcome = await self._door.relay(run, ask)
+        if isinstance(outcome, Stopped):
+            await self._stopped(run, outcome)
+        return run, outcome
+
+    async def settled(self, run: RelayRun) -> None:
+        """An answer in it is settled: stop a run in which a vendor took more than it declared."""
+        if run.is_overrun:
+            # Calls of it that are on their way end first.
+            run.is_overrun, run.is_over = False, True
+            await self._end(run, "budget-overrun")
+
+    async def _stopped(self, run: RelayRun, stopped: Stopped) -> None:
+        """End a run that met a limit of its own, unless nothing was done in it: then the next would meet it, too."""
+        windows = await run.ctx.services.journal.windows(run.ctx.run.run_id)
+        if any(one.settled for one in windows if one.unit in _WORK):
+            await self._end(run, stopped.limit)
+
+    async def _end(self, run: RelayRun, why: str) -> None:
+        # Where a call of it is still on its way, the run ends when the next one meets the limit.
+        with suppress(Contended):
+            await self._live.end(run.ctx.run, RunEnd(outcome=RunOutcome.STOPPED, output=None, stop_reason=why))
