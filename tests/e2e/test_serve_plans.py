@@ -1,4 +1,4 @@
-"""Plans over the wire: declared by whoever opens a run, kept by `/mcp` in every worker, widened by a person."""
+"""Plans over the wire, kept by `/mcp` in every worker and widened by a person; and a run's output on its way out."""
 
 import asyncio
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from tests.served import ServedDesk, free_port
 
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedDesk]:
-    folder = written(tmp_path_factory.mktemp("planned"), plan={"declare": True})
+    folder = written(tmp_path_factory.mktemp("planned"), plan={"declare": True}, audience="public")
     with FakeVendor() as vendor:
         found = ServedDesk(folder=folder, vendor=vendor, port=free_port())
         found.key = found.create_key("backend", "--open-runs")
@@ -80,3 +80,24 @@ def test_a_plan_that_the_contract_does_not_take_opens_no_run(desk: ServedDesk, p
 
     assert answer.status == 422, answer.body
     assert "plan" in answer.json["detail"]
+
+
+def test_a_run_whose_output_is_wider_than_what_it_read_ends_once_a_person_granted_it(desk: ServedDesk) -> None:
+    run_id, token = opened(desk, plan={"shop.lookup": 1})
+
+    async def look() -> None:
+        async with client(desk, "2026-07-28", token) as agent:
+            assert not (await agent.call_tool("shop.lookup", {"order_id": "W1"})).is_error
+
+    asyncio.run(look())
+    body = {"outcome": "success", "output": "It costs 49.90."}
+    held = desk.ask(f"/api/v1/runs/{run_id}/end", body, key=token)
+    assert (held.status, held.json["state"]) == (202, "held"), held.body
+    assert desk.ask(f"/api/v1/runs/{run_id}", None, method="GET").json["state"] == "open"
+
+    granted = desk.cli("approvals", "grant", held.json["approval"])
+    assert granted.returncode == 0, granted.stdout + granted.stderr
+    ended = desk.ask(f"/api/v1/runs/{run_id}/end", body, key=token)
+
+    assert (ended.status, ended.json["state"]) == (200, "ended"), ended.body
+    desk.verified()

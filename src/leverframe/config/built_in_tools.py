@@ -8,6 +8,7 @@ from dataclasses import replace
 from hashlib import sha256
 
 from leverframe.core import canonical
+from leverframe.domain.audiences import GIVE_OUTPUT, Audience
 from leverframe.domain.context_rules import ContextRules
 from leverframe.domain.contracts import Contract
 from leverframe.domain.ids import Sha256, ToolName
@@ -30,6 +31,10 @@ def with_built_in(contract: Contract) -> Contract:
     """The contract with the tools of the runtime that it asks for; they are called like its own."""
     for name, schema in contract.context.extract.items():
         contract = _with(contract, _extracting(name, schema, contract.source))
+    if contract.audience is not None:
+        # No agent asks for it, so it is in no list.
+        giving = _giving(contract.audience, contract.audience_source or contract.source)
+        contract = replace(contract, tools={**contract.tools, giving.name: giving})
     if contract.plan is not None:
         contract = _with(contract, _planning(contract.callable_tools(), contract.plan))
     return contract
@@ -37,7 +42,7 @@ def with_built_in(contract: Contract) -> Contract:
 
 def built_in_names(context: ContextRules) -> frozenset[ToolName]:
     """The names that a project's tools may not have under such a contract."""
-    return frozenset({DECLARE_PLAN, *(_name(each) for each in context.extract)})
+    return frozenset({DECLARE_PLAN, GIVE_OUTPUT, *(_name(each) for each in context.extract)})
 
 
 def _with(contract: Contract, spec: ToolSpec) -> Contract:
@@ -57,6 +62,14 @@ def _planning(tools: Iterable[ToolName], source: SourceRef) -> ToolSpec:
     spec = _spec(DECLARE_PLAN, BuiltIn.PLAN, _PLAN, takes={"tools": counts}, gives=None, source=source)
     # What comes back is what was declared: it brings nothing new into the run.
     return replace(spec, output_trust={"": Integrity.SYSTEM}, output_confidentiality=Confidentiality.PUBLIC)
+
+
+def _giving(audience: Audience, source: SourceRef) -> ToolSpec:
+    """Give a run's output to whoever reads it."""
+    about = f"Give the output of the run to its audience: {audience.value}."
+    spec = _spec(GIVE_OUTPUT, BuiltIn.OUTPUT, about, takes={"output": {}}, gives=None, source=source)
+    spec = replace(spec, output_trust={"": Integrity.SYSTEM}, output_confidentiality=Confidentiality.PUBLIC)
+    return replace(spec, summary=f"Give to {audience.value}: {{output}}")
 
 
 def _extracting(name: str, schema: JsonObject, source: SourceRef) -> ToolSpec:

@@ -12,6 +12,7 @@ from leverframe.config.built_in_tools import built_in_names, with_built_in
 from leverframe.config.conditions import ConditionReader
 from leverframe.config.contract_context import read_context
 from leverframe.config.contract_facts import Facts, read_facts
+from leverframe.config.contract_flow import read_flow
 from leverframe.config.contract_limits import read_admitted, read_budget, read_fallback, read_logging
 from leverframe.config.contract_steps import StepReader
 from leverframe.config.digests import policy_text, release_digest
@@ -119,15 +120,10 @@ def contract_of(
     section = draft.section
     rules = policy.compiled()
     allow, deny = tuple(policy.allow), tuple(policy.deny)
-    artifacts = {
-        name: content
-        for name in dict.fromkeys((*draft.files, *overlay_files))
-        if (content := around.files.read(name, Mark(name), around.findings)) is not None
-    }
+    artifacts = _artifacts((*draft.files, *overlay_files), around)
     enforce = Enforce(section.text("enforce", "full"))
-    asked = section.section("plan")
-    plan = asked.place("declare").ref if asked.text("declare") == "true" else None
-    text = policy_text(rules, allow, deny, budget, policy.provenance, enforce=enforce, is_planned=plan is not None)
+    flow = read_flow(section)
+    text = policy_text(rules, allow, deny, budget, policy.provenance, enforce=enforce, flow=flow)
     contract = Contract(
         workflow=draft.workflow,
         source=draft.at.ref,
@@ -157,7 +153,10 @@ def contract_of(
         provenance=policy.provenance,
         hold_wait_s=float(section.section("approval").decimal("hold_wait_s") or _HOLD_WAIT_S),
         context=draft.context,
-        plan=plan,
+        plan=flow.plan,
+        audience=flow.audience,
+        audience_source=flow.audience_source,
+        input_confidentiality=flow.input_confidentiality,
         steps=draft.steps,
         artifacts=artifacts,
         policy_text=text,
@@ -165,6 +164,15 @@ def contract_of(
         release_digest=release_digest(artifacts),
     )
     return with_built_in(contract)
+
+
+def _artifacts(names: Iterable[str], around: Surroundings) -> dict[str, bytes]:
+    """Every file that the contract was made of, once."""
+    return {
+        name: content
+        for name in dict.fromkeys(names)
+        if (content := around.files.read(name, Mark(name), around.findings)) is not None
+    }
 
 
 def _named_tools(section: Section) -> tuple[str, ...]:

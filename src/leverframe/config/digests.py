@@ -9,6 +9,7 @@ from decimal import Decimal
 from enum import Enum
 from hashlib import sha256
 
+from leverframe.config.contract_flow import Flow
 from leverframe.core import canonical
 from leverframe.domain.budgets import BudgetLimits
 from leverframe.domain.contracts import Enforce, ProvenanceRules
@@ -29,7 +30,7 @@ def policy_text(
     provenance: ProvenanceRules,
     *,
     enforce: Enforce = Enforce.FULL,
-    is_planned: bool = False,
+    flow: Flow | None = None,
 ) -> bytes:
     """What is allowed, held and denied, and the budget: the canonical JSON that the policy digest is over."""
     value: JsonObject = {
@@ -42,8 +43,10 @@ def policy_text(
     if enforce is not Enforce.FULL:
         # Left out where all is enforced, so that the digests of earlier versions stay what they were.
         value = {**value, "enforce": enforce.value}
-    if is_planned:
+    if flow is not None and flow.plan is not None:
         value = {**value, "plan": "declared"}
+    if flow is not None and flow.audience is not None:
+        value = {**value, "audience": flow.audience.value}
     return canonical.encode(value)
 
 

@@ -66,6 +66,8 @@ _TOP = (
     _key("enforce", Words(known=("full", "observe")), "Whether the contract is kept, or only watched: under `observe` a model call or a read that it would refuse is done and told as such, nothing is clamped, and no budget holds. Writes are always enforced.", "observe", "core.policy.observing", default="full"),
     _key("input", SchemaObject(), "The schema of a run's input; an input that breaks it opens no run.", "{type: object, required: [message]}", "runtime.schemas"),
     _key("input_trust", MapOf(item=INTEGRITY, key=Text(form="a field of the input")), "The integrity of input fields that hold pasted, ticket or e-mail text; others have that of who opened the run.", "{attachment: third-party}", "core.provenance"),
+    _key("input_confidentiality", Words(known=("public", "tenant", "secret")), "Who may read a run's input.", "public", "core.provenance", default="tenant"),
+    _key("audience", Words(known=("subject", "tenant", "public")), "Who reads a run's output. An output of a run that has seen what they may not read is held: `public` reads public values, `tenant` those of the tenant, and so does the `subject` of a run that has one.", "subject", "core.policy.output_rules", default="not asked"),
     _key("output", SchemaObject(), "The schema of the run's output; one that breaks it is `invalid_output`.", "{type: object, required: [outcome]}", "runtime.schemas"),
     _key("subject", registry.INPUT_FIELD, "The input field that says whose data the run is about; conditions read it as `run.subject`.", "input.customer_id", "runtime.paths"),
     _key("intent", registry.TOP_INPUT_FIELD, "The input field that holds what the person asked, verbatim; first in every packet.", "input.message", "runtime.paths"),
@@ -182,7 +184,6 @@ _LOGGING = (
 )  # fmt: skip
 
 _LATER = (
-    _later("audience", "Who reads the output.", "subject"),
     _later("models.escalate", "When a stronger tier takes over.", "{to: strong, on: [invalid_output]}"),
     _later("models.residency", "Regions outside which a provider is refused.", "[eu]"),
     _later("models.cache", "Which answers may be reused.", "{exact: 10m}"),

@@ -13,7 +13,7 @@ from decimal import Decimal
 
 from leverframe.core.token_types import MAX_TEXT_CHARS, NO_TYPES, TokenTypes, exact_form, money_form, normal_form
 from leverframe.domain.json import Json, JsonObject
-from leverframe.domain.labels import UNTRACED, Integrity, Label, join
+from leverframe.domain.labels import UNTRACED, Confidentiality, Integrity, Label, join
 from leverframe.domain.tools import ArgRole, ArgSpec, ToolSpec
 
 _NOT_DECLARED = ArgSpec()
@@ -36,7 +36,12 @@ class ValueIndex:
 
 
 def index_input(
-    values: JsonObject, *, opener: Integrity, trust: Mapping[str, Integrity], types: TokenTypes = NO_TYPES
+    values: JsonObject,
+    *,
+    opener: Integrity,
+    trust: Mapping[str, Integrity],
+    types: TokenTypes = NO_TYPES,
+    confidentiality: Confidentiality = Confidentiality.TENANT,
 ) -> ValueIndex:
     """Start an index with a run's input.
 
@@ -45,16 +50,23 @@ def index_input(
         opener: the integrity of who opened the run: the default label of every field.
         trust: the contract's `input_trust`, by property name or JSON pointer.
         types: the project's typed tokens; they are lifted from strings with the label user and from no other.
+        confidentiality: who may read the input.
     """
-    labels = label_input(opener=opener, trust=trust)
+    labels = label_input(opener=opener, trust=trust, confidentiality=confidentiality)
     return _with_values(ValueIndex(types=types), values, labels, origin="input", lifts_tokens=True)
 
 
-def label_input(*, opener: Integrity, trust: Mapping[str, Integrity]) -> Mapping[str, Label]:
+def label_input(
+    *,
+    opener: Integrity,
+    trust: Mapping[str, Integrity],
+    confidentiality: Confidentiality = Confidentiality.TENANT,
+) -> Mapping[str, Label]:
     """The labels of a run's input by JSON pointer; "" is all of it."""
     pointers = {key if key.startswith("/") else f"/{escaped(key)}": level for key, level in trust.items()}
     return {
-        pointer: Label(integrity=level, origin=f"input{pointer}") for pointer, level in {"": opener, **pointers}.items()
+        pointer: Label(integrity=level, confidentiality=confidentiality, origin=f"input{pointer}")
+        for pointer, level in {"": opener, **pointers}.items()
     }
 
 

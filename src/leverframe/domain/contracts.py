@@ -10,11 +10,12 @@ from enum import StrEnum
 from typing import Final
 
 from leverframe.domain.access import TokenAccess
+from leverframe.domain.audiences import Audience
 from leverframe.domain.budgets import BudgetLimits, SharedBudget
 from leverframe.domain.context_rules import ContextRules
 from leverframe.domain.ids import EnvironmentName, PrincipalId, Sha256, TenantId, ToolName, WorkflowName
 from leverframe.domain.json import JsonObject
-from leverframe.domain.labels import Integrity
+from leverframe.domain.labels import Confidentiality, Integrity
 from leverframe.domain.policy import Rule, SourceRef, Then
 from leverframe.domain.relays import NOTHING_ADMITTED, Admitted
 from leverframe.domain.tools import PythonOrigin, ToolSpec
@@ -183,6 +184,9 @@ class Contract:
     logging: LoggingRules = LoggingRules()
     provenance: ProvenanceRules = ProvenanceRules()
     hold_wait_s: float = 20.0  # how long a surface waits for an answer before it says `held`
+    input_confidentiality: Confidentiality = Confidentiality.TENANT
+    audience: Audience | None = None  # who reads the output; None: it is not asked
+    audience_source: SourceRef | None = None
     context: ContextRules = ContextRules()
     plan: SourceRef | None = None  # `plan: {declare: true}`, where it stands; None: runs need no plan
     steps: tuple[ChainStep, ...] = ()

@@ -85,6 +85,7 @@ class BuiltIn(StrEnum):
 
     PLAN = "plan"  # what was declared is the answer
     EXTRACT = "extract"  # a model without tools reads hidden text
+    OUTPUT = "output"  # the run's output is given to its audience; no agent calls it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

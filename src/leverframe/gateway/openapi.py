@@ -97,7 +97,14 @@ _PLANNED = _object(
     approval=_TEXT,
 )
 _END = _object(["outcome"], outcome={"enum": [one.value for one in RunOutcome]}, output={})
-_ENDED = _object(["run_id", "state", "outcome"], run_id=_TEXT, state=_TEXT, outcome=_TEXT)
+_ENDED = _object(
+    ["run_id", "state", "outcome"],
+    run_id=_TEXT,
+    state={"enum": ["ended", "held"], "description": "Held, with status 202: a person answers for the output first."},
+    outcome=_TEXT,
+    message=_TEXT,
+    approval=_TEXT,
+)
 _AMEND = _object(["amendment", "reason"], amendment={"enum": [one.value for one in Amendment]}, reason=_TEXT)
 _AMENDED = _object(["run_id", "amendment"], run_id=_TEXT, amendment=_TEXT)
 _PARAMETER: dict[str, Json] = {"name": "run_id", "in": "path", "required": True, "schema": {"type": "string"}}

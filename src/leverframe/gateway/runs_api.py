@@ -126,6 +126,10 @@ class RunsApi:
         _refuse_unknown(asked, {"outcome", "output"})
         outcome = _word(asked, "outcome", {one.value for one in RunOutcome})
         ended = await end_for_agent(self._live, caller, run_id, RunOutcome(outcome), asked.get("output"))
+        if isinstance(ended, HeldBack):
+            held: dict[str, Json] = {"run_id": run_id, "state": "held", "outcome": outcome}
+            await answer(send, 202, encode({**held, "message": ended.message, "approval": ended.approval_id}))
+            return
         told: dict[str, Json] = {"run_id": ended.run_id, "state": ended.state.value, "outcome": outcome}
         await answer(send, 200, encode(told))
 

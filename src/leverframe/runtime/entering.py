@@ -41,7 +41,9 @@ def enter_result(ctx: RunContext, spec: ToolSpec, path: StepPath, value: Json) -
 
 def enter_input(ctx: RunContext) -> Entered:
     """The run's input, which is indexed already as it came."""
-    labels = label_input(opener=ctx.opener, trust=ctx.contract.input_trust)
+    labels = label_input(
+        opener=ctx.opener, trust=ctx.contract.input_trust, confidentiality=ctx.contract.input_confidentiality
+    )
     viewed = _viewed(ctx, INPUT, ctx.input, labels, Source(name=INPUT, schema=ctx.contract.input_schema))
     if viewed.cleaned is not ctx.input:
         ctx.values = index_result(ctx.values, viewed.cleaned, labels, step=INPUT)

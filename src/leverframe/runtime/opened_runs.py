@@ -25,7 +25,7 @@ from leverframe.runtime import run_tokens
 from leverframe.runtime.closing import RunEnd
 from leverframe.runtime.entries import run_entry
 from leverframe.runtime.live_runs import Caller, LiveRuns
-from leverframe.runtime.outcomes import ToolOutcome
+from leverframe.runtime.outcomes import Answered, HeldBack, ToolOutcome
 from leverframe.runtime.run_tokens import RunToken
 from leverframe.runtime.schemas import schema_error
 from leverframe.runtime.sessions import Opening, open_run
@@ -148,16 +148,28 @@ async def plan_for_agent(live: LiveRuns, caller: Caller, run_id: RunId, tools: J
     return await outside.call_tool(DECLARE_PLAN, {"tools": tools})
 
 
-async def end_for_agent(live: LiveRuns, caller: Caller, run_id: RunId, outcome: RunOutcome, output: Json) -> Run:
-    """End a run with its outcome.
+async def end_for_agent(
+    live: LiveRuns, caller: Caller, run_id: RunId, outcome: RunOutcome, output: Json
+) -> Run | HeldBack:
+    """End a run with its outcome.  It goes on where its output is held for a person: end it again once they answered.
 
     Raises:
         NotFound: as `see`.
+        CallDenied: it has ended, or its output is refused.
         Contended: it has ended before, or a call of it is being done just now.
     """
     run = await _visible(live, caller, run_id)
     if run.state is RunState.ENDED:
         raise CallDenied(f"Run {run_id} has ended already.", next_move="Amend its outcome instead.")
+    taken = await live.taken_up(run, caller.key)
+    if taken.ctx.contract.audience is not None and output is not None:
+        given = await (await live.outside(taken)).give_output(output)
+        if isinstance(given, HeldBack):
+            return given
+        if not isinstance(given, Answered):
+            raise CallDenied(
+                f"The output of {run_id} was not given: {given.message}", next_move="End the run without an output."
+            )
     return await live.end(run, RunEnd(outcome=outcome, output=output))
 
 

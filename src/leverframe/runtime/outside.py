@@ -8,6 +8,7 @@ Source: docs/journal.md, "Outside agents".
 
 from itertools import islice
 
+from leverframe.domain.audiences import GIVE_OUTPUT
 from leverframe.domain.errors import CallDenied
 from leverframe.domain.ids import RunId, StepPath, ToolName
 from leverframe.domain.json import Json, JsonObject
@@ -76,6 +77,11 @@ class OutsideRun:
         """Declare the run's plan on the word of whoever opened it, who has seen what they gave and nothing else."""
         path = self.ctx.step_name(DECLARE_PLAN)
         return await self.door.tool_call(self.ctx, path, DECLARE_PLAN, {"tools": tools}, planner=self.ctx.opener)
+
+    async def give_output(self, output: Json) -> ToolOutcome:
+        """Give the run's output to its audience; the same output again collects what became of it."""
+        digest = request_digest(self.ctx, GIVE_OUTPUT, {"output": output})
+        return await self.door.give_output(self.ctx, self.ctx.step_name(f"output-{digest.hex()[:32]}"), output)
 
     async def collect(self, path: StepPath, tool: str, arguments: str | JsonObject) -> ToolOutcome:
         """What became of a call that was held: it joins the step at its own place, a read's too."""

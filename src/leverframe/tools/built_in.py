@@ -1,17 +1,21 @@
-"""The tools of the runtime itself: what was asked is what is answered, and nothing leaves the process."""
+"""The tools of the runtime itself that need nothing else: a plan that is declared, an output that is given."""
 
 from leverframe.domain.calls import ToolAnswer, ToolOk, ToolRequest
 from leverframe.domain.pins import Closed
-from leverframe.domain.tools import ToolSpec
+from leverframe.domain.tools import BuiltIn, BuiltInOrigin, ToolSpec
 from leverframe.ports.acting import ToolExecutor
 
 
 class BuiltInTools(ToolExecutor):
-    """Gives a decided call its own arguments back: that it was decided, and recorded, is all that it is for."""
+    """Answers a call of which all that matters is that it was decided and recorded; nothing leaves the process."""
 
     async def execute(self, request: ToolRequest) -> ToolAnswer:
         """Do one attempt."""
-        return ToolOk(value=request.args)
+        origin = request.spec.origin
+        if isinstance(origin, BuiltInOrigin) and origin.name is BuiltIn.PLAN:
+            return ToolOk(value=request.args)
+        # The values of an output are not the run's to call with: none of them comes back.
+        return ToolOk(value={"given": True})
 
     async def ready(self, spec: ToolSpec) -> str:
         """Say why this tool cannot be called now; it always can."""

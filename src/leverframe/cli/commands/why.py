@@ -19,6 +19,7 @@ from leverframe.cli.screen import Part, Screen, Word
 from leverframe.cli.why_data import document
 from leverframe.config.project import load_project
 from leverframe.domain.approvals import ApprovalState
+from leverframe.domain.audiences import GIVE_OUTPUT
 from leverframe.domain.errors import NotFound
 from leverframe.domain.money import usd_text
 from leverframe.domain.plans import DECLARE_PLAN
@@ -47,6 +48,8 @@ _MAX_LINES, _MAX_DATA_LINES = 24, 2
 _PROOFS = {"os-user": "OS user of this machine, not a passkey"}
 # The flags of `policy explain`, which a call in a file does without.
 _NOT_GIVEN = dict.fromkeys(("workflow", "args", "facts", "subject", "input", "tenant", "environment"))
+# What was declared and what was given stand in lines of their own.
+_OURS = (DECLARE_PLAN, GIVE_OUTPUT)
 _NEVER_DONE = (StepState.DENIED, StepState.HELD)
 
 
@@ -164,7 +167,7 @@ def _called(told: Why) -> Iterator[str]:
         done = f"{call.state.value}{f' ({call.error})' if call.error else ''}"
         yield f"{call.tool} at step {call.path}: {call.sentence} -> {done}, {_count(call.attempts, 'attempt')}"
         return
-    made = [call for call in told.calls if call.state not in _NEVER_DONE and call.tool != DECLARE_PLAN]
+    made = [call for call in told.calls if call.state not in _NEVER_DONE and call.tool not in _OURS]
     reads = [call.tool for call in made if not call.is_write]
     writes = [call.tool for call in made if call.is_write]
     failed = sum(call.state is StepState.ERROR for call in made)

@@ -28,6 +28,7 @@ from leverframe.core.conditions.values import is_number
 from leverframe.core.policy import Asker, CompiledPolicy, Question
 from leverframe.core.policy.environment import environment
 from leverframe.core.policy.label_rules import by_labels
+from leverframe.core.policy.output_rules import is_output
 from leverframe.core.policy.plan_rules import plan_reason
 from leverframe.domain.conditions import Compare, Has, Null, Path, Size
 from leverframe.domain.errors import CedarUnsupported
@@ -119,6 +120,7 @@ def _beside_policy(question: Question, policy: CompiledPolicy) -> list[str]:
         )
     if policy.plan is not None:
         found["plan"] = plan_reason(question, policy.plan) is not None
+    found["audience"] = is_output(question)
     return [name for name, stands in found.items() if stands]
 
 

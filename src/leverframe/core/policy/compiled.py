@@ -17,6 +17,7 @@ from leverframe.core.policy.matching import RuleIndex, RuleTest, index_rules
 from leverframe.core.policy.once import once_per_facts
 from leverframe.core.policy.plan_rules import PLAN_RULES
 from leverframe.core.policy.requirements import joined
+from leverframe.domain.audiences import Audience
 from leverframe.domain.conditions import Truth
 from leverframe.domain.contracts import Contract, Enforce, FactSpec, ProvenanceRules
 from leverframe.domain.ids import RuleId, ToolName
@@ -68,6 +69,8 @@ class CompiledPolicy:
     facts: Mapping[str, FactSpec] = field(default_factory=dict)
     is_observing: bool = False  # model calls and reads are told of and not refused
     plan: SourceRef | None = None  # the line that asks for a plan; None: no plan is asked for
+    audience: Audience | None = None  # who reads a run's output
+    audience_source: SourceRef = BUILT_IN
 
 
 def compile_contract(contract: Contract) -> CompiledPolicy:
@@ -84,7 +87,13 @@ def compile_contract(contract: Contract) -> CompiledPolicy:
         allow_sources=contract.allow_sources,
         provenance=contract.provenance,
     )
-    return replace(compiled, is_observing=contract.enforce is Enforce.OBSERVE, plan=contract.plan)
+    return replace(
+        compiled,
+        is_observing=contract.enforce is Enforce.OBSERVE,
+        plan=contract.plan,
+        audience=contract.audience,
+        audience_source=contract.audience_source or contract.source,
+    )
 
 
 def compile_policy(

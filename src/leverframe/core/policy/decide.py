@@ -16,6 +16,7 @@ from leverframe.core.policy.environment import environment, known_facts
 from leverframe.core.policy.label_rules import by_labels
 from leverframe.core.policy.matching import Roots, RuleIndex
 from leverframe.core.policy.observing import observed
+from leverframe.core.policy.output_rules import is_output, output_reason
 from leverframe.core.policy.plan_rules import plan_queries, plan_reason
 from leverframe.core.policy.question import Asker, HistoryAnswers, ModelQuestion, Question
 from leverframe.core.policy.requirements import joined
@@ -49,7 +50,8 @@ def _enforced(question: Question | ModelQuestion, policy: CompiledPolicy) -> Dec
     stopped = None if question.killed is None else Deny(reasons=(reasons.killed(question.killed),))
     if isinstance(question, ModelQuestion):
         return stopped or _decide_model(question, policy)
-    decision = stopped or _decide_call(question, policy)
+    answer = _decide_output if is_output(question) else _decide_call
+    decision = stopped or answer(question, policy)
     if isinstance(decision, Deny) and question.asker is Asker.AGENT:
         return _counting_a_step(decision, question)
     return decision
@@ -248,6 +250,19 @@ def _decide_own_read(question: Question, policy: CompiledPolicy, tool: ToolPlan)
     if tool.spec.effect.is_write or question.tool not in policy.own_reads:
         return Deny(reasons=(reasons.not_an_own_read(tool, policy),))
     return _within_budget(question.windows, without_counts(question.cost), (reasons.own_read(policy),))
+
+
+def _decide_output(question: Question, policy: CompiledPolicy) -> Decision:
+    """The output of a run: rules are about calls, so that its audience alone decides; an agent does not ask for it."""
+    if policy.audience is None or question.asker not in {Asker.RUN, Asker.REENTRY}:
+        return Deny(reasons=(reasons.not_allowed(policy),))
+    reason = output_reason(question, policy.audience, policy.audience_source)
+    granted = question.granted
+    if reason.then is Then.ALLOW and granted is None:
+        return Allow(reasons=(reason,))
+    if granted is not None and (reason.then is Then.ALLOW or reason.rule in granted.rules):
+        return Allow(reasons=(reasons.granted_by(reason, granted.approval_id),), consumes=granted.approval_id)
+    return Hold(reasons=(reason,), requirement=joined((), default_source=reason.source))
 
 
 def _decide_model(question: ModelQuestion, policy: CompiledPolicy) -> Decision:

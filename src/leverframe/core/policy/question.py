@@ -32,11 +32,13 @@ class Asker(StrEnum):
 
     AGENT: the agent's own call, asked for the first time; it counts in `max_tool_calls` and `max_steps`.
     REENTRY: the same call after its hold was granted; it was counted when it was held, and now reserves its money.
+    RUN: the run's own output, on its way to its audience; it counts nowhere.
     DOOR: the door's own read for a fact or a reconcile; it counts nowhere, and its cost counts in `max_usd`.
     """
 
     AGENT = "agent"
     REENTRY = "reentry"
+    RUN = "run"
     DOOR = "door"
 
 

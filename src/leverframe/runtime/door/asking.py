@@ -245,7 +245,7 @@ def _cost(ask: Ask, windows: tuple[Window, ...]) -> Mapping[BudgetUnit, int]:
     match ask.asker:
         case Asker.AGENT:
             return {BudgetUnit.TOOL_CALLS: 1, BudgetUnit.STEPS: 1, BudgetUnit.USD: fee, **at_work(windows)}
-        case Asker.REENTRY:
+        case Asker.REENTRY | Asker.RUN:
             return {BudgetUnit.USD: fee, **at_work(windows)}
         case Asker.DOOR:
             return {BudgetUnit.USD: fee}

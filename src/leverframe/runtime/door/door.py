@@ -10,6 +10,7 @@ from functools import partial
 from leverframe.core.policy import Asker, decide
 from leverframe.core.provenance import label_at, label_output
 from leverframe.domain.approvals import Approval
+from leverframe.domain.audiences import GIVE_OUTPUT
 from leverframe.domain.budgets import BudgetUnit, Window
 from leverframe.domain.calls import Message, OfferedTool, ToolOk
 from leverframe.domain.contracts import ToolFact
@@ -110,6 +111,23 @@ class Door:
             else:
                 outcome = await self._resumed(ctx, recorded, args)
         return as_seen(ctx, outcome, has_handles=bool(found.used))
+
+    async def give_output(self, ctx: RunContext, path: StepPath, output: Json) -> ToolOutcome:
+        """Give a run's output to its audience: allowed, or held as any call is.  The contract must have an audience.
+
+        Raises: as `tool_call`.
+        """
+        args: JsonObject = {"output": output}
+        digest = request_digest(ctx, GIVE_OUTPUT, args)
+        async with in_hand(ctx, path, patience_s=_PATIENCE_S):
+            recorded = await current(ctx, path)
+            if recorded is None:
+                return await self._pass(
+                    ctx, replace(self._ask(ctx, path, GIVE_OUTPUT, args), asker=Asker.RUN), expect=None
+                )
+            if recorded.request_digest != digest:
+                return await self._other_request(ctx, recorded, GIVE_OUTPUT, args)
+            return await self._resumed(ctx, recorded, args)
 
     async def model_call(
         self,

@@ -233,7 +233,7 @@ def _step(ctx: RunContext, ask: Ask, loaded: Loaded, decision: Decision, *, args
         args_ref=args_ref,
         idempotency_key=ask.idempotency_key if is_write else "",
         approval_id=ask.approval.approval_id if ask.approval is not None else ApprovalId(""),
-        is_counted=ask.asker is not Asker.DOOR,
+        is_counted=ask.asker not in {Asker.DOOR, Asker.RUN},
         finished_at=loaded.now if state is StepState.DENIED else None,
     )
 

@@ -37,7 +37,7 @@ async def run_agent(door: Door, ctx: RunContext) -> Advanced:
         if not isinstance(said, ModelSaid):
             return await model_stopped(ctx, said)
         if not said.tool_uses:
-            return await _finish(ctx, said)
+            return await _finish(door, ctx, said)
         messages.append(Message(role=Role.ASSISTANT, text=said.text, tool_uses=said.tool_uses))
         for position, use in enumerate(said.tool_uses):
             outcome = await door.tool_call(ctx, child_path(path, position), use.name, use.arguments)
@@ -84,10 +84,10 @@ def over_total_time(ctx: RunContext) -> str:
     return f"max_total_s {limit_s}"
 
 
-async def _finish(ctx: RunContext, said: ModelSaid) -> Advanced:
+async def _finish(door: Door, ctx: RunContext, said: ModelSaid) -> Advanced:
     """The model asks for nothing more: its text is the output, typed where the contract says so."""
     if ctx.contract.output_schema is None:
-        return await succeed(ctx, spoken(ctx, said.text))
+        return await succeed(door, ctx, spoken(ctx, said.text))
     try:
         output = spoken(ctx, decode(said.text.encode()))
     except JsonInvalid as err:
@@ -95,7 +95,7 @@ async def _finish(ctx: RunContext, said: ModelSaid) -> Advanced:
     complaint = schema_error(ctx.contract.output_schema, output.value)
     if complaint:
         return await fall_back(ctx, "invalid_output", f"The model's answer breaks `output:`: {complaint}")
-    return await succeed(ctx, output)
+    return await succeed(door, ctx, output)
 
 
 def _answer_message(use: ToolUse, outcome: ToolOutcome) -> Message:

@@ -46,7 +46,7 @@ async def run_chain(door: Door, ctx: RunContext) -> Advanced:
     complaint = schema_error(ctx.contract.output_schema, output.value)
     if complaint:
         return await fall_back(ctx, "invalid_output", f"The last step's answer breaks `output:`: {complaint}")
-    return await succeed(ctx, output)
+    return await succeed(door, ctx, output)
 
 
 class _Value:

@@ -3,14 +3,17 @@
 from dataclasses import dataclass
 
 from leverframe.domain.errors import LeverframeError
-from leverframe.domain.ids import ApprovalId
+from leverframe.domain.ids import ApprovalId, StepPath
 from leverframe.domain.json import Json
 from leverframe.domain.runs import Run, RunOutcome, Step
 from leverframe.runtime.closing import RunEnd, park
 from leverframe.runtime.context import RunContext
+from leverframe.runtime.door import Door
 from leverframe.runtime.leftovers import finish_run
 from leverframe.runtime.meaning import Spoken, spoken
-from leverframe.runtime.outcomes import Exhausted, Failed, HeldBack, Lost, Refused, Stopped, ToolOutcome
+from leverframe.runtime.outcomes import Answered, Exhausted, Failed, HeldBack, Lost, Refused, Stopped, ToolOutcome
+
+_OUTPUT = StepPath("output")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,8 +51,14 @@ class Collected:
 Advanced = Ended | Parked | Busy | Collected
 
 
-async def succeed(ctx: RunContext, output: Spoken) -> Ended:
-    """The loop is done, and its output passed its schema."""
+async def succeed(door: Door, ctx: RunContext, output: Spoken) -> Ended | Parked:
+    """The loop is done, and its output passed its schema; it goes to its audience where the contract names one."""
+    if ctx.contract.audience is not None:
+        given = await door.give_output(ctx, _OUTPUT, output.value)
+        if isinstance(given, HeldBack | Lost):
+            return await wait_for_person(ctx, given)
+        if not isinstance(given, Answered):
+            return await fall_back(ctx, "audience", f"The output was not given: {given.message}")
     run = await finish_run(ctx, RunEnd(outcome=RunOutcome.SUCCESS, output=output.value, removed=output.removed))
     return Ended(run=run, output=output.value)
 
