@@ -11,7 +11,6 @@ from leverframe.core.policy import Asker, decide
 from leverframe.core.provenance import label_at, label_output
 from leverframe.domain.approvals import Approval
 from leverframe.domain.audiences import GIVE_OUTPUT
-from leverframe.domain.budgets import BudgetUnit, Window
 from leverframe.domain.calls import Message, OfferedTool, ToolOk
 from leverframe.domain.contracts import ToolFact
 from leverframe.domain.errors import CallDenied, Contended, NondeterministicRun, ProviderUnavailable
@@ -41,6 +40,7 @@ from leverframe.runtime.door.relay_run import RelayAsk, RelayRun
 from leverframe.runtime.door.relaying import Relayer, RelayOutcome
 from leverframe.runtime.door.rows import reservation_id
 from leverframe.runtime.door.telling import held_back, repeated, told
+from leverframe.runtime.door.timing import patience_s, wall_s
 from leverframe.runtime.door.tool_gates import ToolGates
 from leverframe.runtime.meaning import as_seen, meant
 from leverframe.runtime.outcomes import (
@@ -55,7 +55,6 @@ from leverframe.runtime.schemas import schema_error
 from leverframe.runtime.sessions import catch_up, current
 
 _TRIES = 3
-_PATIENCE_S = 30.0  # beyond the tool's own time: facts, commits, a busy machine
 
 
 class Door:
@@ -101,7 +100,7 @@ class Door:
         found = await meant(ctx, args)
         args = found.args
         digest = request_digest(ctx, tool, str(arguments).encode("utf-8", "replace").hex() if complaint else args)
-        async with in_hand(ctx, path, patience_s=_patience_s(ctx, tool)):
+        async with in_hand(ctx, path, patience_s=patience_s(ctx, tool)):
             recorded = await current(ctx, path)
             if recorded is None:
                 ask = self._ask(ctx, path, tool, args, complaint=complaint or found.unknown)
@@ -119,7 +118,7 @@ class Door:
         """
         args: JsonObject = {"output": output}
         digest = request_digest(ctx, GIVE_OUTPUT, args)
-        async with in_hand(ctx, path, patience_s=_PATIENCE_S):
+        async with in_hand(ctx, path, patience_s=patience_s(ctx, GIVE_OUTPUT)):
             recorded = await current(ctx, path)
             if recorded is None:
                 return await self._pass(
@@ -198,7 +197,7 @@ class Door:
                     return await self._settle_own_read(ctx, made.step, ask.spec, loaded.own_read)
                 if made.step.state is StepState.INTENDED:
                     crash_point("after_intended")
-                return await self._act(ctx, made.step, ask.spec, ask.args, wall_s=_wall_s(loaded.question.windows))
+                return await self._act(ctx, made.step, ask.spec, ask.args, wall_s=wall_s(loaded.question.windows))
 
     async def _decide(self, ctx: RunContext, ask: Ask, expect: frozenset[StepState] | None) -> tuple[Decided, Loaded]:
         """Rooms 2 to 4, again as long as a guard fails, three times at most."""
@@ -392,17 +391,6 @@ class Door:
             return await self._read_tool(ctx, child_path(ask.path, fact.name), fact.tool, args)
 
         return read
-
-
-def _wall_s(windows: tuple[Window, ...]) -> float:
-    """What the run's wall clock has left for a call; the door's own reads have no such window."""
-    return min((one.left / 1_000_000 for one in windows if one.unit is BudgetUnit.WALL_US), default=math.inf)
-
-
-def _patience_s(ctx: RunContext, tool: str) -> float:
-    """How long to wait for someone who has the same step in hand: as long as all its attempts may take."""
-    spec = ctx.contract.tools.get(ToolName(tool))
-    return _PATIENCE_S + (spec.timeout_s * (1 + spec.retries.max) if spec is not None else 0.0)
 
 
 def _known(spec: ToolSpec, step: Step, value: Json) -> Known:
