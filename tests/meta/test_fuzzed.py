@@ -38,6 +38,7 @@ NEEDS_NONE = {
     "core/bundles.py": "leaves that the store gave to be exported",
     "models/relay.py": "asks only whether a vendor's error is JSON, and declares all that the decoder raises",
     "gateway/shared_metrics.py": "what workers of our own wrote into a folder that is theirs alone",
+    "identity/issuers.py": "the project's own credential; declares all that its decoders raise",
     "identity/secret_sources.py": "what the project's own vault keeps; declares all that the decoder raises",
     "testing/troubled_vendor.py": "a vendor for tests, called by our own gateway alone",
     "testing/conversing_vendor.py": "a vendor for tests, called by our own gateway alone",

@@ -96,6 +96,7 @@ TOOL_KEYS: tuple[Key, ...] = (
     _key("endorse", MapOf(item=registry.NAME, key=_POINTER), "Values of the answer that count as tenant-record where they wholly match a type of `types`; recorded as `label.endorsed`.", "{/channels/*: channel_name}", "core.provenance"),
     _key("environments", ListOf(item=registry.NAME, at_least=1), "Where the tool may be called.", "[sandbox, prod]", "runtime.door", default="everywhere"),
     _key("credential", registry.SECRET, "A secret by reference: a Python tool is given it in its parameter `credential`; for a tool of an MCP server with a `url` it is sent in place of the server's own.", "secret://env/SHOP_API_KEY", "tools"),
+    _key("scopes", ListOf(item=Text(form="a scope", pattern=r"[\x21\x23-\x5b\x5d-\x7e]+", max_chars=200), at_least=1), "What the tool needs its credential to be allowed; `leverframe doctor` names a credential that may do more.", "[refunds:write]", "core.scopes"),
     _key("summary", Text(form="a sentence with {argument} in it", max_chars=300), "The approver's sentence, filled in from the frozen arguments.", "Refund {amount_usd} on order {order_id}", "runtime.showing"),
     _key("amount", Group(needs=("usd",)), "The dollars that a threshold reads where no argument holds them.", "{usd: facts.refund_value}", "core.policy"),
     _key("amount.usd", Text(form="a fact, such as facts.refund_value", pattern=r"facts(?:\.[A-Za-z_][A-Za-z0-9_-]*)+", max_chars=200), "The fact of the contract that holds them.", "facts.refund_value", "core.policy"),

@@ -10,6 +10,7 @@ from pathlib import Path
 from leverframe.config.access import check_access
 from leverframe.config.budgets import check_workflows
 from leverframe.config.contract import ContractDraft, read_contract
+from leverframe.config.credentials import check_credentials
 from leverframe.config.findings import Findings, Mark
 from leverframe.config.lints import lint_contract
 from leverframe.config.lock_file import LOCK_FILE, read_lock
@@ -97,6 +98,7 @@ def _loaded(
         check_workflows(project.budgets, contracts, findings)
         check_access(project.section, contracts, findings)
     _check_endorsements(tools, project.types, findings)
+    check_credentials(project.section, tools.values(), project.servers, findings)
     if findings.has_errors:
         return None
     specs = {name: loaded.spec for name, loaded in tools.items()}
@@ -195,6 +197,7 @@ def _project(
         durability=project.durability,
         signer=project.signer,
         access=project.access,
+        credential_issuers=project.credential_issuers,
         budgets=tuple(each.budget for each in project.budgets),
         zones=project.zones,
     )

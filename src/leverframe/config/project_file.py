@@ -6,6 +6,7 @@ from datetime import tzinfo
 
 from leverframe.config.access import read_access
 from leverframe.config.budgets import WrittenBudget, read_budgets, read_zones
+from leverframe.config.credentials import read_issuers
 from leverframe.config.findings import Findings, Mark, did_you_mean
 from leverframe.config.patterns import pattern_problem
 from leverframe.config.project_files import ProjectFiles
@@ -13,6 +14,7 @@ from leverframe.config.sections import Section, check_file
 from leverframe.config.servers import read_servers
 from leverframe.domain.access import TokenAccess
 from leverframe.domain.contracts import McpServer, ModelRef, Person, Provider, Wire
+from leverframe.domain.credentials import CredentialIssuer
 from leverframe.domain.ids import PrincipalId, TenantId
 from leverframe.domain.policy import SourceRef
 
@@ -37,6 +39,7 @@ class ProjectFile:
     budgets: tuple[WrittenBudget, ...]
     zones: Mapping[TenantId, tzinfo]
     access: TokenAccess | None
+    credential_issuers: Mapping[str, CredentialIssuer]
     section: Section
 
 
@@ -65,6 +68,7 @@ def read_project_file(files: ProjectFiles, findings: Findings) -> ProjectFile | 
         budgets=read_budgets(section, tenants, models, findings),
         zones=read_zones(section, findings),
         access=read_access(section, tenants, findings),
+        credential_issuers=read_issuers(section, findings),
         section=section,
     )
 

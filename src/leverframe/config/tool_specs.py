@@ -81,6 +81,7 @@ def tool_of(section: Section, at: Mark, shape: Shape, lock: ToolsLock, findings:
         cost=_cost(section),
         timeout_s=float(section.decimal("timeout_s") or _DEFAULT_TIMEOUT_S),
         retries=_retries(section.section("retries")),
+        scopes=section.texts("scopes"),
         cache_s=float(section.decimal("cache_s") or 0),
         output_trust=_output_trust(section),
         output_confidentiality=_confidentiality(section),

@@ -13,6 +13,7 @@ from leverframe.domain.access import TokenAccess
 from leverframe.domain.audiences import Audience
 from leverframe.domain.budgets import BudgetLimits, SharedBudget
 from leverframe.domain.context_rules import ContextRules
+from leverframe.domain.credentials import CredentialIssuer
 from leverframe.domain.ids import EnvironmentName, PrincipalId, Sha256, TenantId, ToolName, WorkflowName
 from leverframe.domain.json import JsonObject
 from leverframe.domain.labels import Confidentiality, Integrity
@@ -300,6 +301,7 @@ class Project:
     types: Mapping[str, str]  # semantic type -> linear-time pattern
     storage_url: str = "sqlite:.leverframe/leverframe.db"
     durability: str = "grouped"
+    credential_issuers: Mapping[str, CredentialIssuer] = field(default_factory=dict)  # by reference
     access: TokenAccess | None = None  # None: API keys alone
     signer: str = ""  # "unix:/path" of the process that holds the log's key; empty: a file beside the database
     subject_keys: Mapping[TenantId, bool] = field(default_factory=dict)

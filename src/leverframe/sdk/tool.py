@@ -61,6 +61,7 @@ class ToolKeys(TypedDict, total=False):
     endorse: Mapping[str, str]  # by pointer, the type whose pattern makes a value of the answer tenant-record
     environments: Sequence[str]  # where it may be called; unsaid, everywhere
     credential: str  # a `secret://` reference, handed to the parameter `credential`
+    scopes: Sequence[str]  # what the credential must be allowed; `doctor` names one that may do more
     summary: str  # the approver's sentence, with `{argument}` in it
     amount_usd: str  # the fact that holds the dollars a threshold reads, such as `facts.refund_value`
     broad: str  # why a tool that takes a URL, a command, SQL or code may exist
