@@ -96,7 +96,7 @@ def test_a_write_that_is_on_its_way_in_one_process_is_left_alone_by_another(tmp_
 
 
 def test_a_call_that_somebody_holds_for_too_long_is_contended(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("leverframe.runtime.door.door._PATIENCE_S", -10.0)
+    monkeypatch.setattr("leverframe.runtime.door.timing._PATIENCE_S", -10.0)
     run = desk.open()
     with desk.runner.services.claims.claim(type(run.run_id)(f"{run.run_id}/0")), pytest.raises(Contended):
         desk.call(run, "peek", ORDER)
