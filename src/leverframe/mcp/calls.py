@@ -118,7 +118,7 @@ async def _put(asking: Asking, server: str, needed: InputNeeded) -> JsonObject:
     answers: dict[str, Json] = {}
     for key, request in needed.requests.items():
         one = request if isinstance(request, Mapping) else {}
-        answers[key] = await asking.talk.ask(server, str(one.get("method")), exact_object(one.get("params") or {}))
+        answers[key] = await asking.talk.pass_on(server, str(one.get("method")), exact_object(one.get("params") or {}))
     return answers
 
 

@@ -61,9 +61,21 @@ class Talk(Conversation):
                 return
             await session.send_notification(note, related_request_id=self._context.request_id)
 
+    @property
+    def has_way_back(self) -> bool:
+        """Whether the client can be asked while its call is under way: in the older protocols alone."""
+        return bool(self._context.session.can_send_request)
+
     async def ask(self, server: str, method: str, params: JsonObject) -> JsonObject:
         """A server's question is a call of the run: the contract must allow it, and it is recorded with its answer."""
-        inner = exchange.set(Exchange(conversation=self))
+        return await self._decided(server, method, params, self)
+
+    async def pass_on(self, server: str, method: str, params: JsonObject) -> JsonObject:
+        """The same for a question that came with a result: without a way back it goes out with ours, to be answered."""
+        return await self._decided(server, method, params, self if self.has_way_back else _Later(self))
+
+    async def _decided(self, server: str, method: str, params: JsonObject, conversation: Conversation) -> JsonObject:
+        inner = exchange.set(Exchange(conversation=conversation))
         try:
             outcome = await self._run.call_tool(f"{server}.{_TOOLS[method]}", params)
         finally:
@@ -81,9 +93,12 @@ class Talk(Conversation):
 
     async def put(self, method: str, params: JsonObject) -> JsonObject:
         """Put the question to the client, which may show it to a person.  Its answer is data, never an approval."""
-        if not self._context.session.can_send_request:
-            # 2026-07-28: there is no way back while a call is under way; the questions go out with its result.
-            return {"action": "passed-on"}
+        if not self.has_way_back:
+            # A server of the older protocols waits in mid-call, and nobody may answer in the client's place.
+            raise Unanswerable(
+                "the client speaks 2026-07-28, in which nobody is asked in mid-call; ask it with an older protocol",
+                code=types.INVALID_REQUEST,
+            )
         request, answer = _REQUESTS[method]
         try:
             async with asyncio.timeout(_ANSWER_S):
@@ -109,6 +124,30 @@ class Talk(Conversation):
                 return False
             lowest = self.log_level
         return lowest not in _LEVELS or _LEVELS.index(level) >= _LEVELS.index(lowest)
+
+
+class _Later(Conversation):
+    """A conversation whose questions go out with the result: each is decided and recorded as passed on."""
+
+    def __init__(self, talk: Talk) -> None:
+        self._talk = talk
+
+    async def tell(self, method: str, params: JsonObject) -> None:
+        """Pass on a notification."""
+        await self._talk.tell(method, params)
+
+    async def ask(self, server: str, method: str, params: JsonObject) -> JsonObject:
+        """Have a question decided."""
+        return await self._talk.ask(server, method, params)
+
+    async def let_go(self) -> None:
+        """The client's stream goes too."""
+        await self._talk.let_go()
+
+    async def put(self, method: str, params: JsonObject) -> JsonObject:
+        """It is put with the result, by whoever asked for this."""
+        del method, params
+        return {"action": "passed-on"}
 
 
 _REQUESTS: Final[dict[str, tuple[PlainJson, type[BaseModel]]]] = {

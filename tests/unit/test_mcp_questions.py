@@ -1,0 +1,179 @@
+"""What a server asks in mid-call: only what `may_ask` lists and the contract allows, and no answer approves a call."""
+
+import asyncio
+import json
+import shutil
+from pathlib import Path
+
+import httpx2
+import pytest
+from mcp.client.client import Client
+from mcp.client.context import ClientRequestContext
+from mcp.client.streamable_http import streamable_http_client
+from mcp_types import (
+    CreateMessageRequestParams,
+    CreateMessageResult,
+    ElicitRequestParams,
+    ElicitResult,
+    TextContent,
+)
+
+from leverframe.ports.store import RunFilter
+from leverframe.wiring.assembly import Assembly
+from tests.mcp_gate import KEY, TENANT, served, write_gate
+
+FIXTURE = Path(__file__).parent.parent / "fixtures" / "mcp_asking.py"
+ERAS = ["legacy", "modern"]
+MODES = {"legacy": "legacy", "modern": "2026-07-28"}
+OBJECT = {"type": "object"}
+ASKS = {"ask": "elicitation", "sample": "sampling"}
+
+
+def write(folder: Path, era: str, *, may_ask: list[str], allowed: bool = True, **contract: object) -> None:
+    shutil.copy(FIXTURE, folder / "mcp_asking.py")
+    server = {"mcp": ["python", "mcp_asking.py", era, "seen.jsonl"], "trusted_process": {"because": "a test"}}
+    tools = {
+        f"asking.{name}": {"from": {"mcp": "asking", "name": name}, "effect": "read", "input": OBJECT}
+        for name in ("ask", "sample", "task")
+    }
+    write_gate(folder, {"asking": server | ({"may_ask": may_ask} if may_ask else {})}, tools, **contract)
+    if not allowed:
+        path = folder / "workflows" / "desk.yaml"
+        written = json.loads(path.read_text())
+        written["policy"]["allow_tools"] = list(tools)
+        path.write_text(json.dumps(written))
+
+
+class Person:
+    """The agent's side: answers whatever it is asked, and remembers that it was."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    async def elicited(self, context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
+        del context
+        self.asked.append(f"elicitation: {params.message}")
+        return ElicitResult(action="accept", content={"approved": True})
+
+    async def sampled(self, context: ClientRequestContext, params: CreateMessageRequestParams) -> CreateMessageResult:
+        del context
+        self.asked.append(f"sampling: {params.max_tokens}")
+        return CreateMessageResult(role="assistant", content=TextContent(type="text", text="So."), model="m")
+
+
+def play(folder: Path, tool: str, client: str) -> tuple[str, list[str], list[tuple[str, str, str]], str]:
+    """Call a tool; what came of it, what the person was asked, and the steps of the run with their records."""
+    person = Person()
+
+    async def whole() -> tuple[str, list[tuple[str, str, str]], str]:
+        async with (
+            served(folder) as (assembly, url),
+            httpx2.AsyncClient(headers={"Authorization": f"Bearer {KEY}"}, timeout=60) as http,
+            Client(
+                streamable_http_client(url, http_client=http),
+                mode=MODES[client],
+                elicitation_callback=person.elicited,
+                sampling_callback=person.sampled,
+            ) as agent,
+        ):
+            found = await agent.call_tool(f"asking.{tool}", {})
+            return repr(found), *(await recorded(assembly))
+
+    said, steps, values = asyncio.run(whole())
+    return said, person.asked, steps, values
+
+
+async def recorded(assembly: Assembly) -> tuple[list[tuple[str, str, str]], str]:
+    journal = assembly.services.journal
+    (run_id,) = [one.run_id for one in await journal.runs(RunFilter(limit=1))]
+    steps = [(str(one.name), one.decision, one.state.value) for one in await journal.steps(run_id)]
+    return steps, repr(await assembly.services.evidence.disclosures_of_run(TENANT, run_id))
+
+
+def seen(folder: Path, word: str) -> list[object]:
+    lines = (json.loads(line) for line in (folder / "seen.jsonl").read_text().splitlines())
+    return [line[word] for line in lines if word in line]
+
+
+@pytest.mark.parametrize("client", ERAS)
+@pytest.mark.parametrize("era", ERAS)
+@pytest.mark.parametrize("tool", ASKS)
+def test_a_server_that_may_not_ask_is_not_told_that_it_could_and_reaches_nobody(
+    tmp_path: Path, tool: str, era: str, client: str
+) -> None:
+    write(tmp_path, era, may_ask=[])
+
+    said, asked, steps, _ = play(tmp_path, tool, client)
+
+    assert asked == []
+    assert all(ASKS[tool] not in str(one) for one in seen(tmp_path, "capabilities"))
+    assert {name for name, _, _ in steps} == {f"asking.{tool}"}
+    assert "approved" not in said
+    assert "So." not in said
+
+
+@pytest.mark.parametrize("client", ERAS)
+@pytest.mark.parametrize("era", ERAS)
+@pytest.mark.parametrize("tool", ASKS)
+def test_a_question_that_the_contract_does_not_allow_is_denied_and_reaches_nobody(
+    tmp_path: Path, tool: str, era: str, client: str
+) -> None:
+    write(tmp_path, era, may_ask=[ASKS[tool]], allowed=False)
+
+    _, asked, steps, _ = play(tmp_path, tool, client)
+
+    assert asked == []
+    assert (f"asking.{ASKS[tool]}", "deny", "denied") in steps
+
+
+@pytest.mark.parametrize("client", ERAS)
+@pytest.mark.parametrize("era", ERAS)
+@pytest.mark.parametrize("tool", ASKS)
+def test_a_question_that_is_listed_and_allowed_is_a_recorded_call_of_the_run(
+    tmp_path: Path, tool: str, era: str, client: str
+) -> None:
+    write(tmp_path, era, may_ask=[ASKS[tool]])
+
+    said, asked, steps, values = play(tmp_path, tool, client)
+
+    if (era, client) == ("legacy", "modern"):
+        # The server waits in mid-call, and this client cannot be asked then: nobody answers in its place.
+        (answer,) = seen(tmp_path, "answer")
+        assert "nobody is asked in mid-call" in str(answer)
+        assert asked == []
+        assert (f"asking.{ASKS[tool]}", "allow", "error") in steps
+        return
+    assert [one.partition(":")[0] for one in asked] == [ASKS[tool]]
+    assert "is_error=False" in said
+    assert (f"asking.{ASKS[tool]}", "allow", "ok") in steps
+    assert ("Which colour?" if tool == "ask" else "Say so.") in values
+
+
+@pytest.mark.parametrize("client", ERAS)
+@pytest.mark.parametrize("era", ERAS)
+def test_a_question_that_needs_a_person_is_held_and_no_answer_of_the_agents_side_grants_it(
+    tmp_path: Path, era: str, client: str
+) -> None:
+    approval = {"hold_wait_s": 0.1, "required_for": [{"tool": "asking.elicitation"}]}
+    write(tmp_path, era, may_ask=["elicitation"], approval=approval)
+    path = tmp_path / "workflows" / "desk.yaml"
+    contract = json.loads(path.read_text())
+    contract["policy"]["allow_tools"].remove("asking.elicitation")
+    contract["policy"]["deny_tools"] = ["asking.elicitation"]
+    path.write_text(json.dumps(contract))
+
+    _, asked, steps, _ = play(tmp_path, "ask", client)
+
+    assert asked == []
+    assert ("asking.elicitation", "hold", "held") in steps
+
+
+@pytest.mark.parametrize("client", ERAS)
+def test_a_task_that_nobody_asked_for_is_no_answer(tmp_path: Path, client: str) -> None:
+    write(tmp_path, "modern", may_ask=[])
+
+    said, _, steps, _ = play(tmp_path, "task", client)
+
+    assert "is_error=True" in said
+    assert "gave no result (task)" in said
+    assert steps == [("asking.task", "allow", "error")]
