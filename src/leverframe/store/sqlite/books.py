@@ -146,14 +146,17 @@ class Books:
                 raise ValueError(f"A reservation holds zero or more, got {reserve!r}")
             place: _Place = (reserve.window_id, reserve.unit)
             asked[place] = asked.get(place, 0) + reserve.amount
-        parts = [(place, self._window(tenant, place), amount) for place, amount in sorted(asked.items())]
-        for (window_id, unit), window, amount in parts:
+        found = []
+        for place in sorted(asked):
+            amount, window = asked[place], self._window(tenant, place)
             left = window.limit - window.settled - window.reserved
             if amount > left:
-                return GuardFailed(guard="TakeReserves", detail=f"{window_id} {unit}: left {left}, asked {amount}")
-        for place, window, amount in parts:
+                return GuardFailed(guard="TakeReserves", detail=f"{place[0]} {place[1]}: left {left}, asked {amount}")
+            found.append((place, window, amount))
+        amounts = []
+        for place, window, amount in found:
             self._move(place, window, actual=0, amount=-amount)
-        amounts = [(window_id, unit, amount) for (window_id, unit), _, amount in parts]
+            amounts.append((*place, amount))
         self._reservations[change.reservation_id] = Reservation(amounts=amounts, state="open")
         self._opened[change.reservation_id] = reservations.row_of(change, amounts)
         self.moves += 1
