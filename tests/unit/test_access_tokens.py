@@ -165,10 +165,9 @@ def test_a_claim_that_is_missing_is_never_taken_for_granted(issuer: LoopbackIssu
     "claims",
     [
         {"aud": ["other", AUDIENCE]},
-        {"exp": time.time() + 0.5},
+        {"exp": int(time.time()) + 7200.5},
         {"nbf": int(time.time()) - 5},
         {"scope": None, "scp": ["call"]},
-        {"exp": time.time() + 60.5},
     ],
 )
 def test_what_the_standards_leave_open_is_taken(issuer: LoopbackIssuer, claims: dict[str, object]) -> None:

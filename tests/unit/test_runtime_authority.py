@@ -167,6 +167,23 @@ def test_a_key_that_another_process_made_is_known_at_its_first_use_and_strangers
     assert book.looks == 2
 
 
+def test_of_many_first_calls_with_a_new_key_none_is_refused() -> None:
+    book, clock = Book(), FakeClock(NOW)
+    cache = cache_of(book, clock)
+    clock.advance(1)
+    book.now = holding(KEY)
+
+    async def many() -> list[ApiKey]:
+        return await asyncio.gather(*(cache.recognise(TEXT.text) for _ in range(50)))
+
+    async def use() -> None:
+        assert await many() == [KEY] * 50
+
+    run(use())
+
+    assert book.looks == 1
+
+
 def test_who_asks_at_once_shares_one_read() -> None:
     book = Book(holding(KEY))
     cache = AuthorityCache(book, FakeClock(NOW))

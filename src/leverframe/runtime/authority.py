@@ -34,6 +34,7 @@ class AuthorityCache:
         self._broken: IntegrityError | None = None
         self._reading: asyncio.Task[None] | None = None
         self._looked_at = -_LOOK_AGAIN_S
+        self._looking: asyncio.Task[None] | None = None
 
     def current(self) -> Authority:
         """What is known now.
@@ -83,11 +84,18 @@ class AuthorityCache:
         try:
             return self.authenticate(text)
         except AuthRefused as err:
-            now = self._clock.monotonic()
-            if err.why != "unknown" or now - self._looked_at < _LOOK_AGAIN_S:
+            if err.why != "unknown":
                 raise
-            self._looked_at = now
-        await self.refresh()
+            now = self._clock.monotonic()
+            if now - self._looked_at >= _LOOK_AGAIN_S:
+                self._looked_at = now
+                self._looking = asyncio.create_task(self.refresh(), name="leverframe-authority-look")
+            # Of many calls with a new key one looks, and the others wait for what it finds.
+            elif self._looking is None or self._looking.done():
+                raise
+            looking = self._looking
+        # Shielded: see `reload`.
+        await asyncio.shield(looking)
         return self.authenticate(text)
 
     def authenticate(self, text: str) -> ApiKey:
