@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
+from bench.gateway.bursts import refusals
 from bench.gateway.peers import peer_rows
 from bench.gateway.served import Served, cpu_s, put_load, rss_mib, served, vendor
 from bench.report import Row, at_least, at_most
@@ -30,7 +31,7 @@ def measure(folder: Path) -> list[Row]:
     """Measure in an empty folder."""
     with vendor() as vendor_port, served(folder, vendor_port) as door:
         put_load(door.port, key=door.key, requests=_WARM, seconds=30)
-        rows = [*_cpu(door), *_rates(door), *_added(door), *_idle(door), *_memory(door)]
+        rows = [*_cpu(door), *_rates(door), *_added(door), *refusals(door), *_idle(door), *_memory(door)]
         peers = [name for name in os.environ.get("PEERS", "").split(",") if name]
         return [*rows, *peer_rows(folder, vendor_port, peers)]
 

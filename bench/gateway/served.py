@@ -28,6 +28,7 @@ models: {{fast: [vendor/gpt-5-mini, vendor/gpt-5-mini-c5-g1000]}}
 budgets:
   - {{tenant: default, window: month, max_usd: 100000}}
   - {{workflow: desk, window: day, max_usd: 50000}}
+  - {{tenant: default, key: capped, window: day, max_usd: 0.002}}
 """
 _TOOL = (
     'from leverframe.sdk.tool import tool\n\n\n@tool(effect="read")\ndef look_up(order_id: str) -> str:\n    '
@@ -55,6 +56,7 @@ class Served:
     port: int
     key: str
     vendor_port: int
+    capped_key: str = ""  # of a budget that affords few calls
 
 
 # Any: the summary of a load, as JSON.
@@ -140,13 +142,15 @@ def served(folder: Path, vendor_port: int) -> Iterator[Served]:
     }.items():
         (project / name).write_text(text, encoding="utf-8")
     (project / "workflows/refund_request.yaml").unlink()
-    made = json.loads(
-        _run([*command, "-C", str(project), "keys", "create", "bench", "--workflow", "desk", "--json"], environment)
+    keys = [*command, "-C", str(project), "keys", "create"]
+    made, capped = (
+        json.loads(_run([*keys, name, "--workflow", "desk", "--json"], environment))["key"]
+        for name in ("bench", "capped")
     )
     with running(
         [*command, "-C", str(project), "serve", "--port", str(port)], port, cwd=folder, environment=environment
     ) as process:
-        yield Served(pid=process.pid, port=port, key=str(made["key"]), vendor_port=vendor_port)
+        yield Served(pid=process.pid, port=port, key=str(made), vendor_port=vendor_port, capped_key=str(capped))
 
 
 def _run(command: list[str], environment: dict[str, str]) -> str:
