@@ -21,7 +21,7 @@ def refusals(door: Served) -> Iterable[Row]:
     for _ in range(_ROUNDS):
         ended = asyncio.run(_burst(door.port, door.capped_key))
         if not {status for status, _ in ended} <= {200, _REFUSED}:
-            raise RuntimeError(f"Not every call was answered or refused: {ended}")
+            raise RuntimeError(f"Not every call was answered or refused: {sorted({status for status, _ in ended})}")
         times += [seconds for status, seconds in ended if status == _REFUSED]
     times.sort()
     p99 = times[int(len(times) * 0.99)] * 1_000

@@ -113,12 +113,14 @@ class _Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Stop at a signal that is not ignored; a worker's parent alone hears Control-C."""
         heard = [one for one in (signal.SIGTERM, signal.SIGINT) if signal.getsignal(one) is not signal.SIG_IGN]
-        before = {one: signal.signal(one, self.handle_exit) for one in heard}
+        for one in heard:
+            signal.signal(one, self.handle_exit)
         try:
             yield
         finally:
-            for one, handler in before.items():
-                signal.signal(one, handler)
+            # Asked again while the store closes, it goes on closing.
+            for one in heard:
+                signal.signal(one, signal.SIG_IGN)
 
 
 async def _serve_app(options: Options, sock: socket.socket, gateway: Gateway) -> None:

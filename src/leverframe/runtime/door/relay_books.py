@@ -5,6 +5,7 @@ is read anew before anyone is told that there is no room.  Windows without a lim
 what a call took is counted in them when it is settled.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,6 +17,7 @@ from leverframe.core.policy.recorded import window_json
 from leverframe.domain.budgets import BudgetUnit, Window
 from leverframe.domain.ids import WindowId
 from leverframe.domain.proposals import EnsureWindow
+from leverframe.domain.records import replace
 from leverframe.runtime.context import RunContext
 from leverframe.runtime.run_limits import UNLIMITED
 
@@ -23,6 +25,8 @@ from leverframe.runtime.run_limits import UNLIMITED
 _FRESH_S: Final = 0.25
 # Nobody is refused on older ones.  Of a burst each call would else read the same rows for itself.
 _OF_NOW_S: Final = 0.005
+# What the store says of a reservation without room.
+_TOLD: Final = re.compile(r"(\S+) (\w+): left (-?\d+), asked \d+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +61,20 @@ class Books:
     def is_of_now(self, settled_at: float, at: float) -> bool:
         """Whether a call may be refused on them: nothing of the run was settled since."""
         return at - self.read_at < _OF_NOW_S and self.read_at > settled_at
+
+    def corrected(self, told: str, at: float) -> "Books | None":
+        """The same with the room that a refused reservation was told of; None where that was not the reason."""
+        found = _TOLD.fullmatch(told)
+        if found is None:
+            return None
+        name, unit, left = found[1], found[2], int(found[3])
+        windows = tuple(
+            replace(one, reserved=one.limit - one.settled - left) if (one.window_id, one.unit) == (name, unit) else one
+            for one in self.windows
+        )
+        lowest = {**self.left, BudgetUnit(unit): min(left, self.left.get(BudgetUnit(unit), left))}
+        recorded = encode([window_json(one) for one in windows])
+        return replace(self, windows=windows, recorded=recorded, left=lowest, read_at=at)
 
 
 async def read_books(ctx: RunContext, now: datetime, model: str) -> Books:

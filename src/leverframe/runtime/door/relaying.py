@@ -33,6 +33,7 @@ from leverframe.runtime.door.relay_books import Books, read_books
 from leverframe.runtime.door.relay_clamp import Clamped, clamp
 from leverframe.runtime.door.relay_ids import check_ids
 from leverframe.runtime.door.relay_record import Attempt, Decision, decided
+from leverframe.runtime.door.relay_refusals import RefusalRecords
 from leverframe.runtime.door.relay_run import RelayAsk, RelayRun
 from leverframe.runtime.door.relay_stream import Relayed, settle_lost
 from leverframe.runtime.outcomes import Exhausted, Refused, Stopped
@@ -77,6 +78,7 @@ class Relayer:
 
     def __init__(self, relays: ModelRelay) -> None:
         self._relays = relays
+        self._refusals = RefusalRecords()
         self.cooldowns = Cooldowns()
 
     async def relay(self, run: RelayRun, ask: RelayAsk) -> RelayOutcome:
@@ -109,6 +111,7 @@ class Relayer:
 
     async def close(self) -> None:
         """Let go of connections."""
+        await self._refusals.close()
         await self._relays.close()
 
     async def _decide(self, run: RelayRun, ask: RelayAsk, way: _Way) -> _Allowed | Denied:
@@ -144,14 +147,17 @@ class Relayer:
                 injected=clamped.injected,
             )
             attempt, proposal = decided(run, ask, made)
+            if isinstance(decision, Deny) and decision.exhausted:
+                await self._refusals.write(run, proposal)
+                return refused(way.path, decision)
             failed = await self._commit(run, ask.key, proposal)
             if failed is None:
                 if isinstance(decision, Deny):
                     return refused(way.path, decision)
                 run.used_at = run.ctx.services.clock.monotonic()
                 return _Allowed(attempt=attempt, deadline_s=_deadline_s(books))
-            run.books.pop(str(way.model), None)
-            lost, tries = failed.detail, tries - 1
+            _correct(run, way.model, failed)
+            lost, tries, is_asked_anew = failed.detail, tries - 1, False
         raise Contended(
             f"The call of {str(way.model)!r} in {run.ctx.run.run_id} lost against others (last: {lost}); it was not"
             " sent.",
@@ -210,6 +216,14 @@ async def _books(run: RelayRun, model: ModelRef, *, is_asked_anew: bool) -> Book
     if known is None or is_old or not known.is_fresh(now, at):
         known = run.books[name] = await read_books(run.ctx, now, name)
     return known
+
+
+def _correct(run: RelayRun, model: ModelRef, failed: GuardFailed) -> None:
+    """Go on with what the writer says is left: others took the room in a commit that no reader sees yet."""
+    known = run.books.pop(str(model), None)
+    told = known.corrected(failed.detail, run.ctx.services.clock.monotonic()) if known is not None else None
+    if told is not None:
+        run.books[str(model)] = told
 
 
 async def _wait(run: RelayRun, seconds: float) -> None:

@@ -1,0 +1,50 @@
+"""The record of refusals for want of room, written behind the answer: a burst is told at once that there is none.
+
+Knows: that nothing was done, so nothing has to be on disk before anyone is told; that the order of the records is that
+of the refusals; that no more wait than memory is meant for.  Never: loses one while process and run go on.
+"""
+
+import asyncio
+from contextlib import suppress
+from typing import Final
+
+from leverframe.domain.errors import LeverframeError
+from leverframe.domain.proposals import GuardFailed, Proposal
+from leverframe.domain.records import replace
+from leverframe.runtime.door.relay_run import RelayRun
+
+_MOST_BEHIND: Final = 512
+
+
+class RefusalRecords:
+    """One for each process."""
+
+    def __init__(self) -> None:
+        self._behind: set[asyncio.Task[None]] = set()
+
+    async def write(self, run: RelayRun, proposal: Proposal) -> None:
+        """Have it written; comes back at once unless too many are behind."""
+        if len(self._behind) >= _MOST_BEHIND:
+            await _write(run, proposal)
+            return
+        task = asyncio.get_running_loop().create_task(_write(run, proposal))
+        self._behind.add(task)
+        task.add_done_callback(self._behind.discard)
+
+    async def close(self) -> None:
+        """Wait for those that are behind."""
+        while self._behind:
+            await asyncio.wait(self._behind)
+
+
+async def _write(run: RelayRun, proposal: Proposal) -> None:
+    # A database that cannot be written now is told to whoever has a call to make.
+    with suppress(LeverframeError):
+        result = await run.ctx.services.writer.commit(proposal)
+        if not isinstance(result, GuardFailed):
+            return
+        if result.guard == "AuthorityIs":
+            # It was refused under the authority of that moment, and a refusal needs none.
+            result = await run.ctx.services.writer.commit(replace(proposal, guards=proposal.guards[:1]))
+        if isinstance(result, GuardFailed) and result.guard == "RunIs":
+            run.is_over = True
