@@ -125,6 +125,27 @@ def test_the_card_says_what_may_run_what_is_asked_where_it_stops_and_what_it_lea
         assert " ".join(part.split()) in said
 
 
+@pytest.mark.parametrize(
+    ("keys", "words", "code"),
+    [
+        ("network: allowed", "server far has the network of this machine (leverframe.yaml:", "network-unguarded"),
+        ("trusted_process: {because: ours}", "server far is a process without a sandbox (leverframe.yaml:", ""),
+    ],
+)
+def test_a_way_around_the_egress_guard_is_on_the_card(shell: Shell, keys: str, words: str, code: str) -> None:
+    shell.write("leverframe.yaml", f"{PEOPLE}servers: {{far: {{mcp: [python, far.py], {keys}}}}}\n")
+    shell.write(
+        "tools/ask_far.yaml", "tool: ask_far\nfrom: {mcp: far, name: ask}\neffect: read\ninput: {type: object}\n"
+    )
+    contract = READY.replace("allow_tools: [", "allow_tools: [ask_far, ")
+    shell.write("workflows/refund_request.yaml", contract)
+
+    told, checked = shell.type("show", "refund_request"), shell.type("check")
+
+    assert f"ask_far: past the egress guard: {words}" in " ".join(told.out.split())
+    assert code in checked.out + checked.err
+
+
 def test_the_record_is_that_of_a_dry_run_through_the_door(shell: Shell) -> None:
     card = shell.type("show", "refund_request", "--json").json
 

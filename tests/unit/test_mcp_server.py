@@ -206,6 +206,52 @@ def test_a_client_that_lost_its_connection_comes_back_for_the_answer(project: Pa
     assert "data: {" not in stranger.text
 
 
+def test_whoever_looked_at_a_list_hears_that_it_changed(project: Path, era: str) -> None:
+    shutil.copy(FIXTURES / "mcp_worst.py", project / "mcp_worst.py")
+    settings = json.loads((project / "leverframe.yaml").read_text())
+    command = ["python", "mcp_worst.py", "worst.txt"]
+    settings["servers"]["worst"] = {"mcp": command, "trusted_process": {"because": "a test"}}
+    (project / "leverframe.yaml").write_text(json.dumps(settings))
+    spec = {"tool": "worst.changes", "from": {"mcp": "worst", "name": "changes"}, "effect": "read", "input": OBJECT}
+    (project / "tools" / "worst.changes.yaml").write_text(json.dumps(spec))
+    contract = json.loads((project / "workflows" / "desk.yaml").read_text())
+    contract["policy"]["allow_tools"].append("worst.changes")
+    (project / "workflows" / "desk.yaml").write_text(json.dumps(contract))
+
+    async def act(agent: Agent, _: Assembly) -> list[str]:
+        assert len((await agent.ask("tools/list"))["result"]["tools"]) == 4
+        sent = {"Authorization": f"Bearer {KEY}", "Accept": "application/json, text/event-stream"}
+        sent["MCP-Protocol-Version"] = era
+        if era == MODERN:
+            names = {"protocolVersion": MODERN, "clientInfo": {"name": "t", "version": "1"}, "clientCapabilities": {}}
+            meta = {f"io.modelcontextprotocol/{name}": one for name, one in names.items()}
+            params = {"notifications": {"toolsListChanged": True}, "_meta": meta}
+            body = {"jsonrpc": "2.0", "id": 70, "method": "subscriptions/listen", "params": params}
+            opened = agent.http.stream(
+                "POST", agent.url, json=body, headers={**sent, "Mcp-Method": "subscriptions/listen"}
+            )
+        else:
+            opened = agent.http.stream("GET", agent.url, headers={**sent, "Mcp-Session-Id": agent.session})
+        heard: list[str] = []
+        async with opened as stream, asyncio.timeout(30):
+            if era == LEGACY:
+                await agent.call("worst.changes")
+            async for line in stream.aiter_lines():
+                if not line.startswith("data:") or not line[5:].strip():
+                    continue
+                heard.append(json.loads(line[5:])["method"])
+                if heard[-1] == "notifications/subscriptions/acknowledged":
+                    await agent.call("worst.changes")
+                if heard[-1].endswith("list_changed"):
+                    return heard
+        return heard
+
+    heard = play(project, era, act)
+
+    assert heard[-1] == "notifications/tools/list_changed"
+    assert len(heard) == (2 if era == MODERN else 1)
+
+
 def test_a_header_that_says_other_than_the_argument_stops_the_call(project: Path) -> None:
     spec = json.loads((project / "tools" / "shop.lookup.yaml").read_text())
     spec["input"] = {"type": "object", "properties": {"region": {"type": "string", "x-mcp-header": "Region"}}}

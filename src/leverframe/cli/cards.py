@@ -106,6 +106,8 @@ def _condition_lines(action: AllowedTool) -> Iterator[str]:
             yield f"{'':<{len(action.tool)}}  by {who_may(condition.who)}"
     if action.broad_because:
         yield f"{action.tool}: broad, since {action.broad_because}"
+    if action.unguarded:
+        yield f"{action.tool}: past the egress guard: {action.unguarded}"
 
 
 def _said(condition: Condition) -> str:
@@ -125,6 +127,7 @@ def _action_document(action: AllowedTool) -> Json:
         "by_itself": action.by_itself,
         "source": str(action.source),
         "broad_because": action.broad_because,
+        "unguarded": action.unguarded,
         "conditions": [
             {
                 "then": condition.then.value,

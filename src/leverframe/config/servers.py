@@ -81,6 +81,13 @@ def _check(name: str, section: Section, at: Mark, findings: Findings) -> None:
             f"The address {section.text('url')!r} is not HTTPS.",
             "Write https://, or add `private: allowed` where the host is in your own network.",
         )
+    if section.text("network") == "allowed" and "network" not in idle:
+        findings.note(
+            section.place("network"),
+            "network-unguarded",
+            f"The server {name!r} has the network of this machine: what it sends there passes no guard and no record.",
+            "Delete it where the server needs none, or reach the server by a `url`.",
+        )
 
 
 def _check_credentials(name: str, section: Section, tenants: Sequence[TenantId], findings: Findings) -> None:

@@ -1,11 +1,12 @@
 """The MCP server that agents see, on the protocol package's low-level server: every request becomes calls of a run."""
 
-from typing import Final
+from typing import Any, Final
 
 import mcp_types as types
 from mcp.server.caching import CacheableMethod, CacheHint
 from mcp.server.context import CallNext
-from mcp.server.lowlevel.server import Server
+from mcp.server.lowlevel.server import NotificationOptions, Server
+from mcp.server.models import InitializationOptions
 from mcp.shared.exceptions import MCPError
 from mcp.shared.inbound import validate_mcp_param_headers
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
@@ -18,13 +19,14 @@ from leverframe.domain.json import JsonObject
 from leverframe.domain.tools import McpPart, ToolSpec
 from leverframe.mcp.calls import Asking, called, done, problem, required
 from leverframe.mcp.catalog import catalog, owner_of
+from leverframe.mcp.changes import Changes
 from leverframe.mcp.guests import ApprovalUrl, Guest
 from leverframe.mcp.rendering import COMPLETE, META, listed_specs, part_of, refusal, tool_of
 from leverframe.mcp.talk import Context, Talk
 from leverframe.mcp.tool_lists import ToolLists, beside
 from leverframe.mcp.values import PlainJson, exact_object, plain
 from leverframe.ports.conversation import Unanswerable
-from leverframe.ports.upstreams import Listing, Upstreams, UpstreamState, UpstreamStatus
+from leverframe.ports.upstreams import Listing, Upstreams
 from leverframe.runtime.outcomes import Answered
 from leverframe.runtime.outside import OutsideRun
 
@@ -43,6 +45,23 @@ _CACHED: Final[tuple[CacheableMethod, ...]] = (
 )
 
 
+class _Telling(Server[PlainJson]):
+    """The package's server, which says at the handshake that it tells of changed lists."""
+
+    # Any: as the package has them.
+    def create_initialization_options(
+        self,
+        notification_options: NotificationOptions | None = None,
+        experimental_capabilities: dict[str, dict[str, Any]] | None = None,
+        extensions: dict[str, dict[str, Any]] | None = None,
+    ) -> InitializationOptions:
+        """As the package does."""
+        told = NotificationOptions(prompts_changed=True, resources_changed=True, tools_changed=True)
+        return super().create_initialization_options(
+            notification_options or told, experimental_capabilities, extensions
+        )
+
+
 class AgentServer:
     """The handlers.  One for a process; what a request may see is its guest's run."""
 
@@ -50,11 +69,12 @@ class AgentServer:
         self._upstreams = upstreams
         self._approval_url = approval_url
         self._levels: dict[str, str] = {}  # by session: the lowest level of log lines that it asked for
+        self._changes = Changes(upstreams)
         self._tool_lists = ToolLists(has_sessions=has_sessions)
 
     def build(self) -> Server[PlainJson]:
         """The package's server with these handlers."""
-        server: Server[PlainJson] = Server(
+        server = _Telling(
             "leverframe",
             version=__version__,
             # Its own look at the headers would list every tool for each call; `_call_tool` has the one schema at hand.
@@ -68,6 +88,7 @@ class AgentServer:
             on_list_prompts=self._lists(Listing.PROMPTS),
             on_get_prompt=self._get_prompt,
             on_completion=self._complete,
+            on_subscriptions_listen=self._listen,
         )
         server.add_request_handler("logging/setLevel", types.SetLevelRequestParams, self._set_level)
         # In place of its spans, which would be beside ours, for each message.
@@ -76,10 +97,17 @@ class AgentServer:
 
     async def _listed(self, ctx: Context, call_next: CallNext) -> PlainJson:
         context = ctx
-        if context.method != "tools/list":
+        if not context.method.endswith("/list") or context.request_id is None:
             return await call_next(context)
         run = await _run(context)
-        return await self._tool_lists.answer(context, run.ctx.contract, self._missing(), call_next)
+        self._changes.looked(_session(context), context, run.ctx.contract)
+        if context.method != "tools/list":
+            return await call_next(context)
+        return await self._tool_lists.answer(context, run.ctx.contract, self._changes.missing(), call_next)
+
+    async def _listen(self, context: Context, params: types.SubscriptionsListenRequestParams) -> PlainJson:
+        run = await _run(context)
+        return await self._changes.listen(context, params, run.ctx.contract)
 
     async def _list_tools(self, context: Context, params: types.PaginatedRequestParams | None) -> PlainJson:
         del params
@@ -188,14 +216,6 @@ class AgentServer:
             step=step if isinstance(step, str) else "",
             approval_url=self._approval_url,
         )
-
-    def _missing(self) -> dict[str, str]:
-        return {one.server: one.reason for one in self._upstreams.statuses().values() if _is_missing(one)}
-
-
-def _is_missing(one: UpstreamStatus) -> bool:
-    """Down, or on its way back from that; a server that nobody asked yet is not missing."""
-    return one.state is UpstreamState.DOWN or (one.state is UpstreamState.STARTING and one.failures > 0)
 
 
 async def _run(context: Context) -> OutsideRun:

@@ -23,6 +23,7 @@ from leverframe.domain.ids import ApprovalId, PrincipalId, RunId, Sha256, StepPa
 from leverframe.domain.money import usd_text
 from leverframe.domain.policy import ApprovalRequirement, SourceRef, Then
 from leverframe.domain.time import duration_text
+from leverframe.domain.tools import McpOrigin, ToolSpec
 from leverframe.runtime.run_limits import UNLIMITED, fresh_windows
 
 _SOME_TIME = datetime(2000, 1, 1, tzinfo=UTC)
@@ -50,6 +51,7 @@ class AllowedTool:
     source: SourceRef
     conditions: tuple[Condition, ...]
     broad_because: str = ""
+    unguarded: str = ""  # how its server reaches the network past the egress guard; empty where it cannot
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +122,7 @@ def readiness(
     """
     policy = compile_contract(contract)
     actions = tuple(
-        _allowed(policy.plans[name], contract) for name in contract.callable_tools() if name in policy.plans
+        _allowed(policy.plans[name], contract, project) for name in contract.callable_tools() if name in policy.plans
     )
     stops = (*_stops(contract), *_shared_stops(project, contract))
     record = tuple(_entry(leaf) for leaf in dry.leaves)
@@ -142,7 +144,7 @@ def readiness(
     )
 
 
-def _allowed(plan: ToolPlan, contract: Contract) -> AllowedTool:
+def _allowed(plan: ToolPlan, contract: Contract, project: Project) -> AllowedTool:
     return AllowedTool(
         tool=plan.spec.name,
         effect=plan.spec.effect.value,
@@ -150,7 +152,18 @@ def _allowed(plan: ToolPlan, contract: Contract) -> AllowedTool:
         source=contract.allow_sources.get(plan.spec.name, plan.row.source if plan.row else contract.source),
         conditions=tuple(_conditions(plan)),
         broad_because=plan.spec.broad_because,
+        unguarded=_unguarded(plan.spec, project),
     )
+
+
+def _unguarded(spec: ToolSpec, project: Project) -> str:
+    """A process that has the network sends what it likes to whom it likes: no guard and no record sees it."""
+    server = project.servers.get(spec.origin.server) if isinstance(spec.origin, McpOrigin) else None
+    if server is None or not server.command:
+        return ""
+    if server.trusted_because:
+        return f"server {server.name} is a process without a sandbox ({server.source}), since {server.trusted_because}"
+    return f"server {server.name} has the network of this machine ({server.source})" if server.has_network else ""
 
 
 def _conditions(plan: ToolPlan) -> Iterator[Condition]:
