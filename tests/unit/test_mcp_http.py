@@ -13,7 +13,9 @@ from leverframe.domain.json import JsonObject
 from leverframe.net.pool import StreamClient
 from leverframe.net.url import parse_url
 from leverframe.ports.conversation import Conversation, Exchange, exchange
+from leverframe.tools import mcp_link
 from leverframe.tools.mcp_http import HttpPeer
+from leverframe.tools.mcp_link import greet
 from leverframe.tools.mcp_messages import MAX_UNASKED
 from leverframe.tools.mcp_peer import Ears, PeerLost, RpcError
 
@@ -270,6 +272,33 @@ def test_a_stream_that_is_let_go_for_longer_than_the_call_has_is_a_timeout() -> 
         play(greeting_then(answer), deadline_s=0.2)
 
     assert (caught.value.is_timeout, caught.value.has_left) == (True, True)
+
+
+def test_a_list_is_asked_for_again_after_a_while_since_nobody_says_that_it_changed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    offered = ["one"]
+
+    async def answer(asked: Asked) -> bytes:
+        if asked.message.get("method") == "server/discover":
+            return body({"jsonrpc": "2.0", "id": asked.message["id"], "error": {"code": -32601, "message": "no"}})
+        about = {"protocolVersion": "2025-11-25", "capabilities": {"tools": {}}}
+        return body(result(asked, tools=[{"name": name} for name in offered], **about))
+
+    async def whole(server: Server) -> list[bool]:
+        async with server.peer() as peer:
+            link = await greet(peer, {}, deadline_s=10)
+            first, again = await link.offering(), await link.offering()
+            monkeypatch.setattr(mcp_link, "FRESH_S", -1.0)
+            equal = await link.offering()
+            offered.append("two")
+            changed = await link.offering()
+            return [first is again, equal is first, set(changed.tools) == {"one", "two"}]
+
+    server = Server(answer=answer)
+
+    assert asyncio.run(whole(server)) == [True] * 3
+    assert len(server.messages("tools/list")) == 3
 
 
 def test_without_a_session_no_stream_is_taken_up_again() -> None:

@@ -118,6 +118,11 @@ class ScrubbedPeer(Peer):
         """Whether a request sent now may be answered."""
         return self._peer.is_alive
 
+    @property
+    def always_hears(self) -> bool:
+        """Whether what the peer says while no request is under way is heard."""
+        return self._peer.always_hears
+
     async def request(
         self, method: str, params: JsonObject, *, deadline_s: float, headers: Mapping[str, str]
     ) -> JsonObject:

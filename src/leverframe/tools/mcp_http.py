@@ -73,6 +73,11 @@ class HttpPeer(Peer):
         """Whether the session goes on; a server that forgot it is greeted anew."""
         return not self._is_over
 
+    @property
+    def always_hears(self) -> bool:
+        """Only the streams of requests are read."""
+        return False
+
     async def request(
         self, method: str, params: JsonObject, *, deadline_s: float, headers: Mapping[str, str]
     ) -> JsonObject:

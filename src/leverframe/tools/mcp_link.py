@@ -27,6 +27,8 @@ _PROBE_S: Final = 3.0
 _MAX_PAGES: Final = 100
 _MAX_ITEMS: Final = 10_000
 _LIST_S: Final = 30.0
+# How old a list may be of a server whose word that it changed may not be heard.
+FRESH_S: Final = 60.0
 _METHODS: Final = {
     Listing.TOOLS: "tools/list",
     Listing.RESOURCES: "resources/list",
@@ -63,6 +65,7 @@ class Link:
         self.greeting = greeting
         self._capabilities = capabilities
         self._lists: dict[Listing, Sequence[JsonObject]] = {}
+        self._asked_at: dict[Listing, float] = {}  # of the loop's clock
         self._listing = asyncio.Lock()
         self._offering: Offering | None = None
         self._offered: Sequence[JsonObject] = ()
@@ -80,7 +83,7 @@ class Link:
         return await self.peer.request(method, sent, deadline_s=deadline_s, headers=headers)
 
     async def listed(self, listing: Listing) -> Sequence[JsonObject]:
-        """One list of the server, from memory where it was asked for before; empty where it keeps none.
+        """One list of the server, from memory where it was asked for lately; empty where it keeps none.
 
         Raises:
             RpcError: the server refuses.
@@ -88,10 +91,14 @@ class Link:
             ValueError: the list is no list, or never ends.
         """
         async with self._listing:
+            now = asyncio.get_running_loop().time()
             found = self._lists.get(listing)
-            if found is None:
-                found = await self._ask_for(listing)
-                self._lists[listing] = found
+            is_old = not self.peer.always_hears and now - self._asked_at.get(listing, now) > FRESH_S
+            if found is None or is_old:
+                asked = await self._ask_for(listing)
+                self._asked_at[listing] = now
+                # An equal list is the one that was there: what was made of it stays as it is.
+                found = self._lists[listing] = found if found == asked else asked
             return found
 
     async def offering(self) -> Offering:

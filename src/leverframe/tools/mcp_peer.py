@@ -57,6 +57,11 @@ class Peer(Protocol):
         """Whether a request sent now may be answered."""
         ...
 
+    @property
+    def always_hears(self) -> bool:
+        """Whether what the peer says while no request is under way is heard."""
+        ...
+
     async def request(
         self, method: str, params: JsonObject, *, deadline_s: float, headers: Mapping[str, str]
     ) -> JsonObject:

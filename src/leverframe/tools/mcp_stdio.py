@@ -18,6 +18,8 @@ from leverframe.tools.mcp_peer import Ears, Incoming, Peer, PeerLost, what, with
 from leverframe.tools.mcp_process import ServerProcess
 
 _CANCEL_S: Final = 1.0
+# A server that lets a call run out of time, and after it says nothing for so long, not even to a ping, is stuck.
+STUCK_S: Final = 10.0
 
 
 class StdioPeer(Peer):
@@ -32,12 +34,19 @@ class StdioPeer(Peer):
         self._given_up: set[int] = set()
         self._talk = Talk()
         self._asked: set[asyncio.Task[None]] = set()
+        self._heard = asyncio.Event()
+        self._looking: asyncio.Task[None] | None = None  # whether it is stuck
         self._reading = asyncio.create_task(self._read(), name=f"leverframe-mcp-{name}")
 
     @property
     def is_alive(self) -> bool:
         """Whether a request sent now may be answered."""
         return not self._process.has_ended and not self._reading.done()
+
+    @property
+    def always_hears(self) -> bool:
+        """A pipe is read all the time."""
+        return True
 
     @property
     def ended(self) -> "asyncio.Task[None]":
@@ -49,6 +58,9 @@ class StdioPeer(Peer):
     ) -> JsonObject:
         """Send one request and wait for its answer.  A pipe has no headers."""
         del headers
+        loop = asyncio.get_running_loop()
+        until = loop.time() + deadline_s
+        await self._not_stuck(method, params, deadline_s)
         if not self.is_alive:
             raise await self._gone(method, has_left=False)
         self._next += 1
@@ -56,7 +68,7 @@ class StdioPeer(Peer):
         self._waiting[number] = answer, exchange.get()
         has_left = False
         try:
-            async with asyncio.timeout(deadline_s):
+            async with asyncio.timeout_at(until):
                 # Once the write has begun, the message may have arrived.
                 has_left = True
                 sent = with_progress(params, number)
@@ -64,6 +76,8 @@ class StdioPeer(Peer):
                 return await answer
         except TimeoutError as err:
             await self._give_up(number, method)
+            if self._looking is None and not [one for one in self._waiting if one < number]:
+                self._looking = asyncio.create_task(self._look(), name=f"leverframe-mcp-look-{self._name}")
             message = f"{what(method, params)} of server {self._name!r} did not answer in {deadline_s:g} s"
             raise PeerLost(message + self._trailer(), has_left=has_left, is_timeout=True) from err
         except asyncio.CancelledError:
@@ -85,8 +99,10 @@ class StdioPeer(Peer):
 
     async def close(self) -> None:
         """End the process and the reading."""
-        self._reading.cancel()
-        await asyncio.wait({self._reading, *self._asked})
+        looking = {self._looking} if self._looking is not None else set()
+        for task in (self._reading, *looking):
+            task.cancel()
+        await asyncio.wait({self._reading, *looking, *self._asked})
         await self._process.stop()
 
     async def _write(self, message: JsonObject) -> None:
@@ -101,15 +117,41 @@ class StdioPeer(Peer):
                 async with asyncio.timeout(_CANCEL_S):
                     await self.notify("notifications/cancelled", params, headers={})
 
+    async def _not_stuck(self, method: str, params: JsonObject, deadline_s: float) -> None:
+        """Wait while nobody knows whether the server still listens: what is not sent is not lost with it."""
+        if self._looking is None:
+            return
+        await asyncio.wait({self._looking}, timeout=deadline_s)
+        if self._looking is not None:
+            message = f"Server {self._name!r} has been silent since a call ran out of time; {what(method, params)} was"
+            raise PeerLost(f"{message} not sent to it", has_left=False, is_timeout=True)
+
+    async def _look(self) -> None:
+        """After a call ran out of time: whether the server says anything at all, if only that it knows no ping."""
+        try:
+            self._heard.clear()
+            self._next += 1
+            self._given_up.add(self._next)
+            async with asyncio.timeout(STUCK_S):
+                with suppress(OSError):
+                    await self._write({"jsonrpc": "2.0", "id": self._next, "method": "ping", "params": {}})
+                await self._heard.wait()
+        except TimeoutError:
+            self._process.end(f"nothing for {STUCK_S:g} s after a call ran out of time, not even to a ping")
+        finally:
+            self._looking = None
+
     async def _read(self) -> None:
         try:
             while line := await self._process.read_line():
+                self._heard.set()
                 # A line that does not even look like a message is a stray print, and skipped.
                 if line.lstrip().startswith(b"{"):
                     self._hear(read_message(line, of="a message"))
         except Garbled as err:
             self._process.end(err.fault)
         finally:
+            self._heard.set()
             for answer, _ in self._waiting.values():
                 if not answer.done():
                     answer.set_exception(_Ended())

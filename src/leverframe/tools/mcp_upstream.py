@@ -121,6 +121,16 @@ class Upstream(Ears):
         loop = asyncio.get_running_loop()
         until = loop.time() + deadline_s
         link = await self.link(deadline_s)
+        try:
+            return await self._one(link, method, params, until)
+        except PeerLost as err:
+            if err.has_left or link.peer.is_alive:
+                raise
+        # It was gone before anything left: whoever is started in its place is asked.
+        return await self._one(await self.link(max(until - loop.time(), 0.0)), method, params, until)
+
+    async def _one(self, link: Link, method: str, params: JsonObject, until: float) -> JsonObject:
+        loop = asyncio.get_running_loop()
         if self._server.command and self._server.may_ask and not link.greeting.is_modern:
             # On a pipe a server's question names no call.  One call at a time, so that nobody else is asked it.
             async with self._one_at_a_time:
