@@ -211,3 +211,14 @@ def test_each_argument_is_traced_in_the_input_that_is_given_or_has_plainly_no_so
     assert "value     order_id #W9999999: third-party, tenant, no source found" in planted.out
     assert "untraced-selector" in planted.out
     assert {one["name"]: one["origin"] for one in data["arguments"]}["order_id"] == "input/message"
+
+
+def test_a_plan_with_room_for_the_call_is_supposed_and_said(shell: Shell) -> None:
+    shell.write("workflows/refund_request.yaml", IN_ALLOW + "plan: {declare: true}\n")
+
+    call = shell.type("policy", "explain", "issue_refund", "--args", args("10"))
+    plan = shell.type("policy", "explain", "declare_plan", "--args", '{"tools": {"issue_refund": 1}}')
+
+    assert "supposed  a plan that has room for this call" in call.out
+    assert "plan-missing" not in call.out + plan.out
+    assert "allow" in plan.out.lower()

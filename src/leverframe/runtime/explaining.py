@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from leverframe.core.explain import Trace, explain
 from leverframe.core.nearest import nearest
-from leverframe.core.policy import Question, compile_contract, needed_facts, needed_history
+from leverframe.core.policy import CompiledPolicy, Question, compile_contract, needed_facts, needed_history
 from leverframe.core.provenance import ValueIndex, index_input, label_args, label_at, label_output
 from leverframe.core.token_types import compile_types
 from leverframe.domain.budgets import BudgetUnit
@@ -19,6 +19,7 @@ from leverframe.domain.errors import NotFound
 from leverframe.domain.ids import EnvironmentName, PrincipalId, TenantId, ToolName, WindowId
 from leverframe.domain.json import Json, JsonObject
 from leverframe.domain.labels import UNTRACED, Integrity, Label
+from leverframe.domain.plans import DECLARE_PLAN, PlanState
 from leverframe.domain.policy import Fact, Known, RunFacts, Unreadable
 from leverframe.runtime.context import input_value
 from leverframe.runtime.origins import Argument
@@ -84,6 +85,7 @@ def explain_call(project: Project, contract: Contract, call: SupposedCall) -> Ex
         cost={BudgetUnit.TOOL_CALLS: 1, BudgetUnit.STEPS: 1, BudgetUnit.USD: spec.cost if spec is not None else 0},
         arg_labels=labels,
         union=values.union if call.input else None,
+        plan=_supposed_plan(policy, call),
     )
     return Explained(
         trace=explain(question, policy),
@@ -93,6 +95,14 @@ def explain_call(project: Project, contract: Contract, call: SupposedCall) -> Ex
         supposed=supposed,
         is_once_supposed=spec is not None and spec.once_per is not None,
     )
+
+
+def _supposed_plan(policy: CompiledPolicy, call: SupposedCall) -> PlanState | None:
+    """A plan that has room for this very call, since what a run would have declared is not known."""
+    if policy.plan is None:
+        return None
+    tools = None if call.tool == DECLARE_PLAN else {call.tool: 1}
+    return PlanState(tools=tools, planner=Integrity.USER, declared=0)
 
 
 def _run_facts(contract: Contract, call: SupposedCall) -> RunFacts:

@@ -17,6 +17,7 @@ from leverframe.core.explain import TraceLine, render
 from leverframe.domain.errors import UsageError
 from leverframe.domain.ids import EnvironmentName, ToolName
 from leverframe.domain.json import Json, JsonObject
+from leverframe.domain.plans import DECLARE_PLAN
 from leverframe.domain.policy import Hold
 from leverframe.runtime.drafting import Draft, draft_from_runs
 from leverframe.runtime.explaining import Explained, SupposedCall, explain_call
@@ -177,8 +178,10 @@ def _rests_on(explained: Explained) -> list[str]:
     lines = [
         f"unknown   facts.{name}: not given, and nothing was called; give it with --facts" for name in explained.unknown
     ]
+    if any(query.tool == DECLARE_PLAN for query in explained.supposed):
+        lines.append("supposed  a plan that has room for this call")
     if explained.supposed or explained.is_once_supposed:
-        what = [f"{query.kind} of {query.tool}" for query in explained.supposed]
+        what = [f"{query.kind} of {query.tool}" for query in explained.supposed if query.tool != DECLARE_PLAN]
         what += ["once_per"] if explained.is_once_supposed else []
         lines.append(f"supposed  no earlier call ({', '.join(dict.fromkeys(what))})")
     if explained.are_values_supposed and explained.arguments:
