@@ -78,7 +78,7 @@ _OPEN = _object(
     subject={"type": ["string", "null"], "maxLength": 2000},
     on_behalf_of={"type": ["string", "null"], "pattern": "^(person|os):[^ ]+$"},
     ttl_s={"type": "integer", "minimum": MIN_TTL_S, "maximum": MAX_TTL_S, "default": DEFAULT_TTL_S},
-    plan=_TOOLS,
+    plan={**_TOOLS, "type": ["object", "null"]},
 )
 _OPENED = _object(
     ["run_id", "run_token", "expires_at"],
@@ -105,7 +105,8 @@ _ENDED = _object(
     message=_TEXT,
     approval=_TEXT,
 )
-_AMEND = _object(["amendment", "reason"], amendment={"enum": [one.value for one in Amendment]}, reason=_TEXT)
+_WORDS: dict[str, Json] = {**_TEXT, "minLength": 1}
+_AMEND = _object(["amendment", "reason"], amendment={"enum": [one.value for one in Amendment]}, reason=_WORDS)
 _AMENDED = _object(["run_id", "amendment"], run_id=_TEXT, amendment=_TEXT)
 _PARAMETER: dict[str, Json] = {"name": "run_id", "in": "path", "required": True, "schema": {"type": "string"}}
 

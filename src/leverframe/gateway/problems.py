@@ -4,10 +4,12 @@ from leverframe.core.canonical import encode
 from leverframe.domain.errors import LeverframeError, WireRefused
 from leverframe.domain.json import Json
 from leverframe.gateway.asgi_types import Send
-from leverframe.gateway.exchange import PROBLEM, answer
+from leverframe.gateway.exchange import PROBLEM, Headers, answer
 
 
-async def problem(send: Send, *, status: int, slug: str, detail: str, next_move: str = "") -> None:
+async def problem(
+    send: Send, *, status: int, slug: str, detail: str, next_move: str = "", headers: Headers = ()
+) -> None:
     """Answer with a problem document."""
     document: dict[str, Json] = {
         "type": f"/problems/{slug}",
@@ -17,7 +19,7 @@ async def problem(send: Send, *, status: int, slug: str, detail: str, next_move:
     }
     if next_move:
         document["next_move"] = next_move
-    await answer(send, status, encode(document), (PROBLEM,))
+    await answer(send, status, encode(document), (PROBLEM, *headers))
 
 
 async def problem_of(send: Send, err: LeverframeError) -> None:

@@ -35,6 +35,7 @@ from leverframe.runtime.outcomes import Answered, HeldBack
 ROOT: Final = "/api/v1/"
 _RUNS: Final = "runs"
 _MOST_TEXT: Final = 2_000
+_RUN_ALONE: Final = 2  # parts of the path of a run
 
 
 class RunsApi:
@@ -75,7 +76,9 @@ class RunsApi:
             case "POST", ["runs", run_id, "outcome"]:
                 await self._amend(caller, RunId(run_id), _object(body), send)
             case _, ["runs"] | ["runs", _] | ["runs", _, "plan" | "end" | "outcome"]:
-                await problem(send, status=405, slug="usage", detail=f"{method} is not served here.")
+                allowed = "GET" if len(parts) == _RUN_ALONE else "POST"
+                detail = f"{method} is not served here; it takes {allowed}."
+                await problem(send, status=405, slug="usage", detail=detail, headers=((b"allow", allowed.encode()),))
             case _:
                 await problem(send, status=404, slug="not-found", detail="There is nothing here.")
 
