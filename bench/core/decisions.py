@@ -2,8 +2,11 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 
+from bench.core import labelled
+from bench.core.labelled import VALUES
 from bench.report import Row, at_most
 from leverframe.core.conditions import parse
 from leverframe.core.policy import CompiledPolicy, ModelQuestion, Question, compile_policy, decide
@@ -49,7 +52,7 @@ def _of_two_fields(number: int) -> str:
 
 
 def measure() -> list[Row]:
-    """Seven rows; the floor of each is what the clock reads around nothing, and is in the figure beside it.
+    """Eleven rows; the floor of each is what the clock reads around nothing, and is in the figure beside it.
 
     The clock is the processor time of this thread.  A wall clock would add what other programs take on a busy machine,
     which is no cost of a decision.  Collections of garbage are in it: they happen on this thread.
@@ -57,6 +60,8 @@ def measure() -> list[Row]:
     return [
         *_rows("50 tools, 500 rules", _tool_calls(TOOLS, _mixed), (5, 20)),
         *_rows("500 rules on one tool", _tool_calls(1, _mixed), (50, 100)),
+        *_rows(f"50 tools, 500 rules, {VALUES} values in the run", _labelled_calls(), (5, 20)),
+        *_labelling(),
         *_rows("a model call, 20 rules", _model_calls(), (5, 20)),
         _slowest("500 rules on one tool that no table holds", _tool_calls(1, _of_two_fields)),
     ]
@@ -80,6 +85,44 @@ def _tool_calls(tools: int, condition: Callable[[int], str]) -> Asked:
     specs = {spec.name: spec for spec in map(_spec, range(tools))}
     # Questions are made before, each with values of its own, so that nothing is measured but the decision.
     return [_question(number, specs) for number in range(1_000)], _policy(specs, RULES, condition)
+
+
+def _labelled_specs() -> Mapping[ToolName, ToolSpec]:
+    specs = (replace(spec, args=labelled.ARGS) for spec in map(_spec, range(TOOLS)))
+    return {spec.name: spec for spec in specs}
+
+
+def _labelled_calls() -> Asked:
+    """The default rules on labels are asked, and find that all is the user's."""
+    specs = _labelled_specs()
+    index = labelled.seen_by(specs[ToolName("tool_0")])
+    asked = []
+    for number in range(1_000):
+        args, spec = labelled.args_of(number), specs[ToolName(f"tool_{number % TOOLS}")]
+        labels = labelled.labels_of(args, spec, index)
+        question = _question(number, specs)
+        asked.append(replace(question, args=args, arg_labels=labels, union=index.union))
+    return asked, _policy(specs, RULES, _mixed)
+
+
+def _labelling() -> list[Row]:
+    """What the door does before each decision: find ten arguments among what the run has seen."""
+    specs = _labelled_specs()
+    spec = specs[ToolName("tool_0")]
+    index = labelled.seen_by(spec)
+    # Each with strings of its own, as every call's are parsed anew and hashed for the first time.
+    asked = [replace(_question(number, specs), args=labelled.args_of(number)) for number in range(1_000)]
+
+    def act(question: Question | ModelQuestion) -> object:
+        return labelled.labels_of(question.args, spec, index) if isinstance(question, Question) else None
+
+    p50, p99 = _least([_round(asked, act) for _ in range(ROUNDS)])
+    clock_p50, clock_p99 = _least([_round(asked, lambda question: question) for _ in range(ROUNDS)])
+    name = f"ten arguments among {VALUES} values"
+    return [
+        Row(name=f"labelling p50, {name}", value=p50, unit="us", floor=clock_p50),
+        Row(name=f"labelling p99, {name}", value=p99, unit="us", floor=clock_p99),
+    ]
 
 
 def _model_calls() -> Asked:

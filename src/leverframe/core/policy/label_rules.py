@@ -40,27 +40,27 @@ LABEL_RULES: Final = frozenset(
 # An address in a text that leads its reader somewhere: with a scheme, or as people write it.
 _LINK: Final = re2.compile(r"(?i)\b(?:[a-z][a-z0-9+.-]{1,15}://|www\.)[^\s<>]+")
 _MAX_TEXT_CHARS: Final = 1_000_000
-
-_Args = tuple[tuple[str, ArgSpec], ...]
+# A member of an enumeration is looked up in a tenth of a microsecond, and these are asked for each argument.
+_THIRD_PARTY: Final = Integrity.THIRD_PARTY
+_SECRET: Final = Confidentiality.SECRET
 
 
 @dataclass(frozen=True, slots=True)
 class _Check:
-    """Arguments that must be as trusted as their spec says, and what follows where one is not."""
+    """What an argument is that must be as trusted as its spec says, and what follows where it is not."""
 
     what: str
     rule_id: RuleId
     rule: ProvenanceRule
-    args: _Args
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelPlan:
     """What the default rules ask of one tool's calls.  `may_deny`: the contract tightens one of them to a denial."""
 
-    checks: tuple[_Check, ...]
-    recipients: _Args
-    texts: _Args
+    asked: tuple[tuple[str, Integrity, _Check], ...]  # each argument, what it takes, and what follows where it is less
+    recipients: tuple[str, ...]
+    texts: tuple[str, ...]
     free_text: ProvenanceRule
     rule_of_two: ProvenanceRule
     suspicious: ProvenanceRule
@@ -87,20 +87,22 @@ def label_plan(
     is_write = spec.effect.is_write
     selectors = [*by_role.get(ArgRole.SELECTOR, ()), *by_role.get(ArgRole.COMMAND, ())] if is_write else []
     amounts = [each for each in by_role.get(ArgRole.AMOUNT, ()) if each[0] not in bounded] if is_write else []
-    recipients = tuple(by_role.get(ArgRole.RECIPIENT, ()))
-    asked = (
-        _Check("recipient", UNTRACED_RECIPIENT, rules.of(Provenance.RECIPIENTS), recipients),
-        _Check("selector", UNTRACED_SELECTOR, rules.of(Provenance.SELECTORS), tuple(selectors)),
-        _Check("amount", UNTRACED_AMOUNT, rules.of(Provenance.AMOUNTS), tuple(amounts)),
+    recipients = by_role.get(ArgRole.RECIPIENT, [])
+    checks = (
+        (_Check("recipient", UNTRACED_RECIPIENT, rules.of(Provenance.RECIPIENTS)), recipients),
+        (_Check("selector", UNTRACED_SELECTOR, rules.of(Provenance.SELECTORS)), selectors),
+        (_Check("amount", UNTRACED_AMOUNT, rules.of(Provenance.AMOUNTS)), amounts),
     )
-    checks = tuple(check for check in asked if check.args and check.rule.then is not None)
+    asked = tuple(
+        (name, arg.accepts, check) for check, args in checks if check.rule.then is not None for name, arg in args
+    )
     suspicious = rules.of(Provenance.SUSPICIOUS)
-    if not (checks or recipients or (is_write and suspicious.then is not None)):
+    if not (asked or recipients or (is_write and suspicious.then is not None)):
         return None
     return LabelPlan(
-        checks=checks,
-        recipients=recipients,
-        texts=tuple(by_role.get(ArgRole.FREE_TEXT, ())),
+        asked=asked,
+        recipients=tuple(name for name, _ in recipients),
+        texts=tuple(name for name, _ in by_role.get(ArgRole.FREE_TEXT, ())),
         free_text=rules.of(Provenance.FREE_TEXT),
         rule_of_two=rules.of(Provenance.RULE_OF_TWO),
         suspicious=suspicious,
@@ -117,33 +119,47 @@ def by_labels(
 
     `union` joins all that the run has seen; `is_suspicious`: something was hidden in a text of it.
     """
+    # Most calls match none: nothing is made, and no argument is looked at, before a label says that it matters.
     found: list[Reason] = []
-    for check in plan.checks:
-        for name, spec in check.args:
-            label = labels.get(name, UNTRACED)
-            if label.integrity < spec.accepts and not _is_nothing(args.get(name)):
-                came = f" from {label.origin}" if label.origin else ", traced to nothing that entered the run"
-                text = (
-                    f"{check.what} args.{name} is {label.integrity.word}{came}; it takes {spec.accepts.word} or better"
-                )
-                found.append(_reason(plan, check.rule, check.rule_id, text))
-    has_recipient = any(not _is_nothing(args.get(name)) for name, _ in plan.recipients)
-    if union.integrity is Integrity.THIRD_PARTY and has_recipient:
-        _outward(found, plan, args, labels, union)
-    if is_suspicious and plan.suspicious.then is not None and (plan.is_write or has_recipient):
-        text = "the run has read text in which something was hidden from its readers"
-        found.append(_reason(plan, plan.suspicious, SUSPICIOUS_TEXT, text))
+    label_of = labels.get
+    for name, accepts, check in plan.asked:
+        label = label_of(name, UNTRACED)
+        if label.integrity < accepts and not _is_nothing(args.get(name)):
+            came = f" from {label.origin}" if label.origin else ", traced to nothing that entered the run"
+            text = f"{check.what} args.{name} is {label.integrity.word}{came}; it takes {accepts.word} or better"
+            found.append(_reason(plan, check.rule, check.rule_id, text))
+    is_tainted = union.integrity is _THIRD_PARTY
+    if not (is_tainted or is_suspicious):
+        return tuple(found)
+    has_recipient = False
+    for name in plan.recipients:
+        value = args.get(name)
+        if value or not _is_nothing(value):
+            has_recipient = True
+            break
+    if is_tainted and has_recipient:
+        texts = [
+            name
+            for name in plan.texts
+            if label_of(name, UNTRACED).integrity is _THIRD_PARTY and not _is_nothing(args.get(name))
+        ]
+        if texts or union.confidentiality is _SECRET:
+            _outward(found, plan, args, texts, union)
+    if is_suspicious and (plan.is_write or has_recipient):
+        _hidden(found, plan)
     return tuple(found)
 
 
-def _outward(found: list[Reason], plan: LabelPlan, args: JsonObject, labels: Mapping[str, Label], union: Label) -> None:
-    """What a run that has read untrusted text sends to others."""
-    texts = [
-        name
-        for name, _ in plan.texts
-        if not _is_nothing(args.get(name)) and labels.get(name, UNTRACED).integrity is Integrity.THIRD_PARTY
-    ]
-    if plan.free_text.then is not None:
+def _hidden(found: list[Reason], plan: LabelPlan) -> None:
+    """What a run does that has read a text with something hidden in it."""
+    if plan.suspicious.then is not None:
+        text = "the run has read text in which something was hidden from its readers"
+        found.append(_reason(plan, plan.suspicious, SUSPICIOUS_TEXT, text))
+
+
+def _outward(found: list[Reason], plan: LabelPlan, args: JsonObject, texts: list[str], union: Label) -> None:
+    """What a run that has read untrusted text, or a secret beside it, sends to others; `texts` are not the user's."""
+    if texts and plan.free_text.then is not None:
         if union.confidentiality is not Confidentiality.PUBLIC:
             found += [
                 _reason(plan, plan.free_text, THIRD_PARTY_TEXT, f"args.{name} {_WRITTEN_AFTER}") for name in texts
@@ -154,7 +170,7 @@ def _outward(found: list[Reason], plan: LabelPlan, args: JsonObject, labels: Map
                 for name in texts
                 if any(_LINK.search(text[:_MAX_TEXT_CHARS]) for text in _strings(args.get(name)))
             ]
-    if plan.rule_of_two.then is not None and union.confidentiality is Confidentiality.SECRET:
+    if plan.rule_of_two.then is not None and union.confidentiality is _SECRET:
         text = "the run has read third-party text and a secret, and this call goes outside"
         found.append(_reason(plan, plan.rule_of_two, RULE_OF_TWO, text))
 
@@ -168,7 +184,7 @@ def _reason(plan: LabelPlan, rule: ProvenanceRule, rule_id: RuleId, text: str) -
 
 def _is_nothing(value: Json) -> bool:
     """Whether an argument names nobody and nothing."""
-    return value is None or value in ("", [], {})
+    return value is None or (not value and isinstance(value, str | list | dict))
 
 
 def _strings(value: Json) -> Iterable[str]:

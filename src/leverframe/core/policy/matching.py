@@ -171,6 +171,7 @@ def _numbers(
     ordered = sorted(limits, key=itemgetter(0))
     numbers = [limit for limit, _ in ordered]
     places = tuple(place for _, place in ordered)
+    lowest = numbers[0]
 
     # Three functions, and `is_number` written out in the first: it is the commonest, and asked for every call.
     def above(value: object) -> Sequence[int]:
@@ -178,7 +179,7 @@ def _numbers(
         # Any: a number, as asked on this line.
         number: Any = value
         if found is int or (found is Decimal and number.is_finite()):
-            return places[: bisect_right(numbers, number)]
+            return places[: bisect_right(numbers, number)] if number >= lowest else _NONE
         return every
 
     def below(value: object) -> Sequence[int]:
