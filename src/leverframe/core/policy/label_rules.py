@@ -128,8 +128,8 @@ def by_labels(
             came = f" from {label.origin}" if label.origin else ", traced to nothing that entered the run"
             text = f"{check.what} args.{name} is {label.integrity.word}{came}; it takes {accepts.word} or better"
             found.append(_reason(plan, check.rule, check.rule_id, text))
-    is_tainted = union.integrity is _THIRD_PARTY
-    if not (is_tainted or is_suspicious):
+    has_read_untrusted = union.integrity is _THIRD_PARTY
+    if not (has_read_untrusted or is_suspicious):
         return tuple(found)
     has_recipient = False
     for name in plan.recipients:
@@ -137,7 +137,7 @@ def by_labels(
         if value or not _is_nothing(value):
             has_recipient = True
             break
-    if is_tainted and has_recipient:
+    if has_read_untrusted and has_recipient:
         texts = [
             name
             for name in plan.texts
