@@ -44,6 +44,7 @@ NEEDS_NONE = {
     "testing/conversing_vendor.py": "a vendor for tests, called by our own gateway alone",
     "testing/vendor.py": "a vendor for tests, called by our own gateway alone",
     "testing/mcp_host.py": "an MCP server for tests, called by our own gateway alone",
+    "mcp/questions.py": "reads only what bears its own MAC; tests/unit/test_mcp_questions.py changes it",
     "runtime/auditing.py": "stored leaves; the tamper matrix of the database changes every byte class of them",
     "runtime/readiness.py": "a leaf that it has just composed",
     "sdk/onefile.py": "our own source",

@@ -4,6 +4,7 @@ import asyncio
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
@@ -177,3 +178,70 @@ def test_a_task_that_nobody_asked_for_is_no_answer(tmp_path: Path, client: str) 
     assert "is_error=True" in said
     assert "gave no result (task)" in said
     assert steps == [("asking.task", "allow", "error")]
+
+
+async def raw(http: httpx2.AsyncClient, url: str, **params: object) -> dict[str, Any]:
+    """One `tools/call` of a client by hand, of the 2026-07-28 protocol."""
+    meta = {
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"},
+        "io.modelcontextprotocol/clientCapabilities": {"elicitation": {"form": {}}},
+    }
+    body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {**params, "_meta": meta}}
+    headers = {
+        "Authorization": f"Bearer {KEY}",
+        "Accept": "application/json, text/event-stream",
+        "MCP-Protocol-Version": "2026-07-28",
+        "Mcp-Method": "tools/call",
+        "Mcp-Name": str(params["name"]),
+    }
+    found = await http.post(url, json=body, headers=headers)
+    lines = [line[5:] for line in found.text.splitlines() if line.startswith("data:") and line[5:].strip()]
+    # Any: plain JSON of the protocol.
+    messages: list[dict[str, Any]] = [json.loads(line) for line in lines] or [found.json()]
+    return next(one for one in messages if "result" in one or "error" in one)
+
+
+ANSWER = {"q": {"action": "accept", "content": {"colour": "red"}}, "z": {"action": "accept", "content": {"more": 1}}}
+
+
+def test_answers_reach_a_server_only_for_the_questions_that_were_put_in_this_very_call(tmp_path: Path) -> None:
+    write(tmp_path, "modern", may_ask=["elicitation"])
+
+    async def whole() -> None:
+        async with served(tmp_path) as (assembly, url), httpx2.AsyncClient(timeout=60) as http:
+            unasked = await raw(http, url, name="asking.ask", arguments={}, inputResponses=ANSWER)
+            state = unasked["result"]["requestState"]
+            assert unasked["result"]["resultType"] == "input_required"
+            assert "s1" not in state
+
+            for odd in (state[:-2] + "xx", "s1", f"leverframe-asked:{state[17:40]}", state.replace(".", "a.", 1)):
+                said = await raw(http, url, name="asking.ask", arguments={}, inputResponses=ANSWER, requestState=odd)
+                assert said["error"]["code"] == -32602, said
+            other = await raw(
+                http, url, name="asking.ask", arguments={"a": 1}, inputResponses=ANSWER, requestState=state
+            )
+            assert other["error"]["code"] == -32602
+
+            done = await raw(http, url, name="asking.ask", arguments={}, inputResponses=ANSWER, requestState=state)
+            assert json.loads(done["result"]["content"][0]["text"]) == {"heard": ANSWER["q"]}, done
+            steps, values = await recorded(assembly)
+            assert "'colour': 'red'" in values or '"colour":"red"' in values
+            assert ("asking.elicitation", "allow", "ok") in steps
+
+    asyncio.run(whole())
+
+    responses = [one["responses"] for one in seen(tmp_path, "called") if isinstance(one, dict)]
+    assert responses == [None, {"q": ANSWER["q"]}]
+
+
+def test_answers_to_a_server_that_may_not_ask_reach_nobody(tmp_path: Path) -> None:
+    write(tmp_path, "modern", may_ask=[])
+
+    async def whole() -> None:
+        async with served(tmp_path) as (_, url), httpx2.AsyncClient(timeout=60) as http:
+            await raw(http, url, name="asking.ask", arguments={}, inputResponses=ANSWER)
+
+    asyncio.run(whole())
+
+    assert [one["responses"] for one in seen(tmp_path, "called") if isinstance(one, dict)] == [None]

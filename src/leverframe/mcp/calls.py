@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+import mcp_types as types
 from mcp.shared.exceptions import MCPError
 
 from leverframe.domain.approvals import ApprovalState
@@ -17,6 +18,7 @@ from leverframe.domain.ids import ToolName
 from leverframe.domain.json import Json, JsonObject
 from leverframe.domain.tools import McpOrigin, ToolSpec
 from leverframe.mcp.guests import ApprovalUrl
+from leverframe.mcp.questions import ForeignState, opened, sealed
 from leverframe.mcp.rendering import ShownAs, refusal, result_of
 from leverframe.mcp.talk import Context, Talk
 from leverframe.mcp.values import PlainJson, exact_object, plain
@@ -62,7 +64,7 @@ async def called(asking: Asking, tool: str, arguments: JsonObject) -> dict[str, 
     """A `tools/call`: its result, or an `InputRequiredResult`."""
     outcome, needed = await done(asking, tool, arguments)
     if isinstance(needed, InputNeeded):
-        return required(needed)
+        return required(needed, sealed(asking.run, tool, arguments, needed))
     if isinstance(outcome, HeldBack):
         page = asking.approval_url(outcome.approval_id)
         if page and asking.is_modern and not asking.state.startswith(_HELD) and _can_open_pages(asking.context):
@@ -72,7 +74,7 @@ async def called(asking: Asking, tool: str, arguments: JsonObject) -> dict[str, 
 
 async def done(asking: Asking, tool: str, arguments: JsonObject) -> tuple[ToolOutcome, InputNeeded | None]:
     """Ask the door, as often as the server asks for more; wait where the call is held."""
-    answers, state = asking.answers, "" if asking.state.startswith(_HELD) else asking.state
+    answers, state = await _brought(asking, tool, arguments)
     for _ in range(_MAX_ROUNDS):
         round_ = Exchange(
             conversation=asking.talk,
@@ -102,15 +104,32 @@ async def done(asking: Asking, tool: str, arguments: JsonObject) -> tuple[ToolOu
     return outcome, None
 
 
-def required(needed: InputNeeded) -> dict[str, PlainJson]:
+def required(needed: InputNeeded, state: str) -> dict[str, PlainJson]:
     """A server's questions, for a client of the 2026-07-28 protocol to answer."""
-    result = {"resultType": "input_required", "inputRequests": plain(needed.requests)}
-    return {**result, "requestState": needed.state} if needed.state else result
+    return {"resultType": "input_required", "inputRequests": plain(needed.requests), "requestState": state}
 
 
 def problem(err: LeverframeError) -> dict[str, PlainJson]:
     """A call that the runtime refused to take."""
     return refusal(f"{err.message}  {err.next_move}".strip(), err.slug)
+
+
+async def _brought(asking: Asking, tool: str, arguments: JsonObject) -> tuple[JsonObject, str]:
+    """The answers to what was asked before, each decided and recorded with its question, and the server's own state."""
+    if asking.state.startswith(_HELD):
+        return {}, ""
+    try:
+        put = opened(asking.run, tool, arguments, asking.state)
+    except ForeignState as err:
+        raise MCPError(types.INVALID_PARAMS, "The requestState is not one that was given out for this call") from err
+    spec = asking.spec(tool)
+    server = spec.origin.server if spec is not None and isinstance(spec.origin, McpOrigin) else ""
+    answers: dict[str, Json] = {}
+    for key, request in put.requests.items():
+        if key in asking.answers and isinstance(request, Mapping):
+            method, params = str(request.get("method")), exact_object(request.get("params") or {})
+            answers[key] = await asking.talk.answered(server, method, params, exact_object(asking.answers[key]))
+    return answers, put.state
 
 
 async def _put(asking: Asking, server: str, needed: InputNeeded) -> JsonObject:

@@ -21,6 +21,7 @@ from leverframe.mcp.calls import Asking, called, done, problem, required
 from leverframe.mcp.catalog import catalog, owner_of
 from leverframe.mcp.changes import Changes
 from leverframe.mcp.guests import ApprovalUrl, Guest
+from leverframe.mcp.questions import sealed
 from leverframe.mcp.rendering import COMPLETE, META, listed_specs, part_of, refusal, tool_of
 from leverframe.mcp.talk import Context, Talk
 from leverframe.mcp.tool_lists import ToolLists, beside
@@ -192,7 +193,7 @@ class AgentServer:
         except (LeverframeError, Unanswerable) as err:
             raise MCPError(types.INVALID_REQUEST, str(err)) from err
         if needed is not None:
-            return required(needed)
+            return required(needed, sealed(run, tool, arguments, needed))
         if isinstance(outcome, Answered) and run.ctx.contract.context.untrusted is Untrusted.HIDE:
             if not isinstance(params, types.ReadResourceRequestParams):
                 raise MCPError(code, "It is others' text, which this contract hides, and no handle fits in its form")

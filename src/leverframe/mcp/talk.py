@@ -74,6 +74,10 @@ class Talk(Conversation):
         """The same for a question that came with a result: without a way back it goes out with ours, to be answered."""
         return await self._decided(server, method, params, self if self.has_way_back else _Later(self))
 
+    async def answered(self, server: str, method: str, params: JsonObject, answer: JsonObject) -> JsonObject:
+        """A question that went out with a result and came back with its answer: decided anew, recorded with it."""
+        return await self._decided(server, method, params, _Later(self, answer))
+
     async def _decided(self, server: str, method: str, params: JsonObject, conversation: Conversation) -> JsonObject:
         inner = exchange.set(Exchange(conversation=conversation))
         try:
@@ -127,10 +131,11 @@ class Talk(Conversation):
 
 
 class _Later(Conversation):
-    """A conversation whose questions go out with the result: each is decided and recorded as passed on."""
+    """A conversation whose questions go out with the result: recorded as passed on, then with what came back."""
 
-    def __init__(self, talk: Talk) -> None:
+    def __init__(self, talk: Talk, answer: JsonObject | None = None) -> None:
         self._talk = talk
+        self._answer: JsonObject = {"action": "passed-on"} if answer is None else answer
 
     async def tell(self, method: str, params: JsonObject) -> None:
         """Pass on a notification."""
@@ -147,7 +152,7 @@ class _Later(Conversation):
     async def put(self, method: str, params: JsonObject) -> JsonObject:
         """It is put with the result, by whoever asked for this."""
         del method, params
-        return {"action": "passed-on"}
+        return self._answer
 
 
 _REQUESTS: Final[dict[str, tuple[PlainJson, type[BaseModel]]]] = {
