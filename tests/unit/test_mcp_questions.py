@@ -180,6 +180,7 @@ def test_a_task_that_nobody_asked_for_is_no_answer(tmp_path: Path, client: str) 
     assert steps == [("asking.task", "allow", "error")]
 
 
+# Any: plain JSON of the protocol.
 async def raw(http: httpx2.AsyncClient, url: str, **params: object) -> dict[str, Any]:
     """One `tools/call` of a client by hand, of the 2026-07-28 protocol."""
     meta = {
