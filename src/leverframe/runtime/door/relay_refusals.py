@@ -9,9 +9,10 @@ from contextlib import suppress
 from typing import Final
 
 from leverframe.domain.errors import LeverframeError
-from leverframe.domain.proposals import GuardFailed, Proposal
+from leverframe.domain.proposals import GuardFailed
 from leverframe.domain.records import replace
-from leverframe.runtime.door.relay_run import RelayRun
+from leverframe.runtime.door.relay_record import Decision, decided
+from leverframe.runtime.door.relay_run import RelayAsk, RelayRun
 
 _MOST_BEHIND: Final = 512
 
@@ -22,12 +23,12 @@ class RefusalRecords:
     def __init__(self) -> None:
         self._behind: set[asyncio.Task[None]] = set()
 
-    async def write(self, run: RelayRun, proposal: Proposal) -> None:
+    async def write(self, run: RelayRun, ask: RelayAsk, made: Decision) -> None:
         """Have it written; comes back at once unless too many are behind."""
         if len(self._behind) >= _MOST_BEHIND:
-            await _write(run, proposal)
+            await _write(run, ask, made)
             return
-        task = asyncio.get_running_loop().create_task(_write(run, proposal))
+        task = asyncio.get_running_loop().create_task(_write(run, ask, made))
         self._behind.add(task)
         task.add_done_callback(self._behind.discard)
 
@@ -37,7 +38,8 @@ class RefusalRecords:
             await asyncio.wait(self._behind)
 
 
-async def _write(run: RelayRun, proposal: Proposal) -> None:
+async def _write(run: RelayRun, ask: RelayAsk, made: Decision) -> None:
+    _, proposal = decided(run, ask, made)
     # A database that cannot be written now is told to whoever has a call to make.
     with suppress(LeverframeError):
         result = await run.ctx.services.writer.commit(proposal)

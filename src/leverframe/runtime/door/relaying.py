@@ -146,10 +146,10 @@ class Relayer:
                 killed=killed,
                 injected=clamped.injected,
             )
-            attempt, proposal = decided(run, ask, made)
             if isinstance(decision, Deny) and decision.exhausted:
-                await self._refusals.write(run, proposal)
+                await self._refusals.write(run, ask, made)
                 return refused(way.path, decision)
+            attempt, proposal = decided(run, ask, made)
             failed = await self._commit(run, ask.key, proposal)
             if failed is None:
                 if isinstance(decision, Deny):
