@@ -75,6 +75,17 @@ def label_input(
     }
 
 
+def bringing(index: ValueIndex, opener: Integrity, inherits: Confidentiality) -> ValueIndex:
+    """The index of a run whose opener may bring along what it has seen elsewhere: nobody knows what that was.
+
+    Whoever is trusted says what they give; an agent's own key says nothing, and its model has read something.
+    """
+    if opener is not Integrity.THIRD_PARTY:
+        return index
+    seen = Label(integrity=opener, confidentiality=inherits)
+    return replace(index, union=join((index.union, seen)))
+
+
 def index_result(
     index: ValueIndex, result: Json, labels: Mapping[str, Label], *, step: str, spec: ToolSpec | None = None
 ) -> ValueIndex:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from leverframe.domain.ids import EnvironmentName, RunId, StepPath, TenantId, WorkflowName
+from leverframe.domain.ids import EnvironmentName, PrincipalId, RunId, StepPath, TenantId, ToolName, WorkflowName
 from leverframe.domain.runs import Run, Step
 
 
@@ -27,6 +27,16 @@ class RunName:
     item: str  # begins with "key:"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyUse:
+    """A tool that answered in a run of a key; no tool: the run alone, which may have taken something over."""
+
+    workflow: WorkflowName
+    environment: EnvironmentName
+    input_ref: str
+    tool: ToolName
+
+
 class LiveBook(Protocol):
     """Reads without a lock; each sees everything committed before it began."""
 
@@ -44,6 +54,13 @@ class LiveBook(Protocol):
 
     async def last_step_at(self, run_id: RunId) -> datetime | None:
         """When the newest step of a run began; None where it has none."""
+        ...
+
+    async def uses_of(self, initiator: PrincipalId, since: datetime) -> Sequence[KeyUse]:
+        """Each tool that answered since then in a run that this principal initiated, once for each run.
+
+        Runs that were opened a day before `since`, or later; a run of an outside agent's key is over before that.
+        """
         ...
 
     async def idle_runs(self, since: datetime, limit: int) -> Sequence[RunId]:

@@ -33,6 +33,7 @@ from leverframe.runtime.advance import Runner
 from leverframe.runtime.closing import RunEnd
 from leverframe.runtime.context import RunContext
 from leverframe.runtime.door.relay_run import RelayRun, claim_of
+from leverframe.runtime.key_history import inherited
 from leverframe.runtime.keys import RefusalLog
 from leverframe.runtime.leftovers import finish_outside
 from leverframe.runtime.outcomes import Answered
@@ -299,6 +300,7 @@ class LiveRuns:
             launcher=key.owner,
             input={},
             opener_integrity=Integrity.THIRD_PARTY,
+            inherits=await inherited(self.services, self.book, key),
             item=name.item,
             is_outside=True,
             is_bare=True,

@@ -12,7 +12,7 @@ from leverframe.core.agent_view import marker_of
 from leverframe.core.canonical import encode
 from leverframe.core.disclosures import places_in, redaction_from
 from leverframe.core.policy import CompiledPolicy, compile_contract
-from leverframe.core.provenance import index_input
+from leverframe.core.provenance import bringing, index_input
 from leverframe.core.redaction import learn, redaction_of
 from leverframe.domain.contracts import Contract
 from leverframe.domain.errors import AuthorityForged, Contended, InputInvalid, NotFound
@@ -27,7 +27,7 @@ from leverframe.domain.ids import (
     ToolName,
 )
 from leverframe.domain.json import JsonObject
-from leverframe.domain.labels import Integrity
+from leverframe.domain.labels import CONFIDENTIALITY_WORDS, Confidentiality, Integrity
 from leverframe.domain.proposals import (
     Change,
     GuardFailed,
@@ -66,6 +66,7 @@ class Opening:
     opener_integrity: Integrity = Integrity.USER
     item: str = ""
     is_outside: bool = False
+    inherits: Confidentiality = Confidentiality.PUBLIC  # what the opener has seen elsewhere, and could bring along
     is_bare: bool = False  # opened by an agent's own key: nobody gave an input or a subject, and none is asked for
 
 
@@ -94,6 +95,7 @@ async def open_run(services: Services, contract: Contract, opening: Opening) -> 
         item=opening.item,
     )
     ctx = _context(services, contract, run, given=opening.input, subject=subject, opener=opening.opener_integrity)
+    ctx.values = bringing(ctx.values, opening.opener_integrity, opening.inherits)
     ctx.is_outside = opening.is_outside
     # The opener's integrity is kept with the input: a resumed run labels its values alike.
     sealed = ctx.seal(
@@ -103,6 +105,7 @@ async def open_run(services: Services, contract: Contract, opening: Opening) -> 
             "subject": subject,
             "opener": opening.opener_integrity.word,
             "outside": opening.is_outside,
+            **({} if opening.inherits is Confidentiality.PUBLIC else {"inherits": opening.inherits.word}),
         },
     )
     ctx.run = run = replace(run, input_ref=sealed[0].digest)
@@ -198,6 +201,8 @@ def _rebuilt(
         subject=subject,
         opener=opener,
     )
+    inherits = CONFIDENTIALITY_WORDS.get(str(recorded.get("inherits")), Confidentiality.PUBLIC)
+    ctx.values = bringing(ctx.values, opener, inherits)
     ctx.payloads = dict(payloads)
     # Also what arguments, facts and models taught, of which no value is indexed.
     ctx.redaction = redaction_from(ctx.redaction, payloads.values())

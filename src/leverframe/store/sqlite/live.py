@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from leverframe.domain.ids import RunId
+from leverframe.domain.ids import PrincipalId, RunId
 from leverframe.domain.runs import Run, Step
-from leverframe.ports.live import LiveBook, OpenCall, RunName
+from leverframe.ports.live import KeyUse, LiveBook, OpenCall, RunName
 from leverframe.ports.vault import Vault
 from leverframe.store.sqlite import reservations, runs, steps
 from leverframe.store.sqlite.reads import Readers
@@ -37,6 +37,11 @@ class SqliteLiveBook(LiveBook):
         """When the newest step of a run began."""
         with self._readers.snapshot() as tx:
             return steps.last_at(tx, run_id)
+
+    async def uses_of(self, initiator: PrincipalId, since: datetime) -> Sequence[KeyUse]:
+        """Each tool that answered since then in a run that this principal initiated."""
+        with self._readers.snapshot() as tx:
+            return runs.uses_of(tx, initiator, since)
 
     async def idle_runs(self, since: datetime, limit: int) -> Sequence[RunId]:
         """Open runs of outside agents' own keys in which no step began since then."""

@@ -11,18 +11,18 @@ import hmac
 import sqlite3
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
 
 from leverframe.domain.errors import AuthorityForged
-from leverframe.domain.ids import EnvironmentName, PrincipalId, RunId, Sha256, TenantId, WorkflowName
+from leverframe.domain.ids import EnvironmentName, PrincipalId, RunId, Sha256, TenantId, ToolName, WorkflowName
 from leverframe.domain.proposals import GuardFailed, PutRun, RunIs
 from leverframe.domain.runs import Run, RunOutcome, RunState
 from leverframe.domain.time import from_us, to_us
 from leverframe.ports.audit import StoredRun, Unreadable
-from leverframe.ports.live import RunName
+from leverframe.ports.live import KeyUse, RunName
 from leverframe.ports.store import RunFilter
 from leverframe.ports.vault import Vault
 from leverframe.store.sqlite.data_keys import Keys
@@ -93,6 +93,14 @@ SELECT run_id FROM runs INDEXED BY runs_live
  ORDER BY run_id
  LIMIT :limit
 """
+
+_USES = """
+SELECT DISTINCT r.workflow, r.environment, r.input_ref, coalesce(s.name, '')
+  FROM runs AS r INDEXED BY runs_by_time
+  LEFT JOIN steps AS s ON s.run_id = r.run_id AND s.kind = 'tool' AND s.state = 'ok' AND s.started_us >= :since_us
+ WHERE r.opened_us >= :opened_us AND r.initiator = :initiator AND (s.name IS NOT NULL OR r.opened_us >= :since_us)
+"""
+_LONGEST_RUN = timedelta(days=1)
 
 _HEADS = """
 SELECT r.run_id, r.tenant, r.state, r.tag, r.subject_digest,
@@ -186,6 +194,15 @@ def live(tx: sqlite3.Connection, vault: Vault, name: RunName) -> Run | None:
 def idle(tx: sqlite3.Connection, since: datetime, limit: int) -> Sequence[RunId]:
     """Open runs of keys in which no step began since then."""
     return [RunId(run_id) for (run_id,) in tx.execute(_IDLE, {"since_us": to_us(since), "limit": limit})]
+
+
+def uses_of(tx: sqlite3.Connection, initiator: PrincipalId, since: datetime) -> Sequence[KeyUse]:
+    """Each tool that answered since then in a run of this principal."""
+    params = {"initiator": initiator, "since_us": to_us(since), "opened_us": to_us(since - _LONGEST_RUN)}
+    return [
+        KeyUse(workflow=WorkflowName(workflow), environment=EnvironmentName(place), input_ref=ref, tool=ToolName(tool))
+        for workflow, place, ref, tool in tx.execute(_USES, params)
+    ]
 
 
 def newest(tx: sqlite3.Connection, vault: Vault, wanted: RunFilter) -> Sequence[Run]:

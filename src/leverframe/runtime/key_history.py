@@ -1,0 +1,48 @@
+"""What the runs of a key have seen lately: a fresh run launders no label.
+
+Knows: the tools that answered in runs of one key, and what those runs had themselves taken over.  Never: lowers.
+Source: docs/labels.md, "What is sound and what is inferred".
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Final
+
+from leverframe.core.disclosures import open_
+from leverframe.domain.authority import ApiKey
+from leverframe.domain.evidence import Disclosure
+from leverframe.domain.json import Json
+from leverframe.domain.labels import CONFIDENTIALITY_WORDS, Confidentiality
+from leverframe.ports.live import KeyUse, LiveBook
+from leverframe.runtime.services import Services
+
+REMEMBERED: Final = timedelta(hours=24)
+
+
+async def inherited(services: Services, book: LiveBook, key: ApiKey) -> Confidentiality:
+    """The highest confidentiality of all that entered a run of this key in the last 24 hours.
+
+    A tool that the project does not know any more may have shown a secret.
+    """
+    uses = await book.uses_of(key.principal, services.mint.now() - REMEMBERED)
+    refs = sorted({one.input_ref for one in uses})
+    inputs = await services.evidence.disclosures(key.tenant, refs) if refs else {}
+    taken_over = [_taken_over(one, inputs) for one in inputs.values()]
+    return max((*taken_over, *_shown(services, uses)), default=Confidentiality.PUBLIC)
+
+
+def _shown(services: Services, uses: Sequence[KeyUse]) -> list[Confidentiality]:
+    found = []
+    for one in uses:
+        if not one.tool:
+            continue
+        contract = services.project.contract_in(one.workflow, one.environment)
+        spec = None if contract is None else contract.tools.get(one.tool)
+        found.append(Confidentiality.SECRET if spec is None else spec.output_confidentiality)
+    return found
+
+
+def _taken_over(top: Disclosure, inputs: Mapping[str, Disclosure]) -> Confidentiality:
+    recorded: Json = open_(top, inputs, {})
+    word = recorded.get("inherits") if isinstance(recorded, Mapping) else None
+    return CONFIDENTIALITY_WORDS.get(str(word), Confidentiality.PUBLIC)
