@@ -88,6 +88,12 @@ def test_whichever_worker_is_asked_tells_of_all_of_them_and_of_one_that_died(des
     with streaming(desk):
         until(lambda: counted(desk, "leverframe_streams") == 1, what="the stream is seen from any worker")
 
+    # A worker writes its counts down twice a second: what all tell, whichever is asked, is on the disk.
+    until(
+        lambda: {counted(desk, "leverframe_first_byte_seconds_count") for _ in range(20)} == {served + 1},
+        what="the stream is counted by all",
+        within_s=20,
+    )
     first, *_ = Path(f"/proc/{desk.process.pid}/task/{desk.process.pid}/children").read_text().split()
     os.kill(int(first), signal.SIGKILL)
 
