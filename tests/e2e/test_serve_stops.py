@@ -84,7 +84,7 @@ def test_whichever_worker_is_asked_tells_of_all_of_them_and_of_one_that_died(des
     statuses(desk, desk.key)
     served += ROUND
     until(lambda: counted(desk, "leverframe_first_byte_seconds_count") == served, what="those of every worker are")
-    assert counted(desk, "leverframe_workers") == 3
+    until(lambda: counted(desk, "leverframe_workers") == 3, what="all three are there", within_s=30)
     with streaming(desk):
         until(lambda: counted(desk, "leverframe_streams") == 1, what="the stream is seen from any worker")
 
