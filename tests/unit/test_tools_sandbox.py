@@ -20,6 +20,8 @@ from leverframe.domain.ids import CallId, Sha256, TenantId, ToolName
 from leverframe.domain.json import JsonObject
 from leverframe.domain.policy import SourceRef
 from leverframe.domain.tools import EffectClass, McpOrigin, ToolSpec
+from leverframe.tools.mcp_process import ServerProcess
+from leverframe.tools.sandbox import launch_of
 from tests.pinning import mcp_tools, pin_offering
 
 needs_bwrap = pytest.mark.needs(program="bwrap")
@@ -139,6 +141,42 @@ def test_what_is_listed_is_given_and_the_state_stays_hidden_below_a_listed_folde
 
     assert set(got) == {"secret", "write listed", "environment", "environment of 1"}
     assert (project / "data" / "left.txt").read_text() == "was here"
+
+
+def command_lines() -> list[bytes]:
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            found.append(path.read_bytes())
+    return found
+
+
+@needs_bwrap
+def test_no_command_line_of_the_machine_shows_a_variable_of_a_server(project: Path, port: int) -> None:
+    """Any user may read every command line, and monitoring keeps them."""
+    server = server_of(project, port, env={"SHOP_TOKEN": "sk-test-on-no-command-line"})
+
+    async def while_it_runs() -> list[bytes]:
+        process = await ServerProcess.start(await launch_of(server, project))
+        try:
+            await process.write_line(b'{"jsonrpc": "2.0", "id": 1, "method": "tools/list"}')
+            assert b"loot" in await process.read_line()
+            return command_lines()
+        finally:
+            await process.stop()
+
+    lines = asyncio.run(while_it_runs())
+
+    assert any(str(project).encode() in line for line in lines)
+    assert not [line for line in lines if b"sk-test-on-no-command-line" in line]
+
+
+@needs_bwrap
+def test_a_variable_cannot_add_to_what_the_sandbox_is_told(project: Path, port: int) -> None:
+    answer = call(project, server_of(project, port, env={"A": "x\0--share-net"}))
+
+    assert isinstance(answer, ToolLost)
+    assert "zero character" in answer.message
 
 
 @needs_bwrap

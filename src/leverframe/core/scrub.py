@@ -1,19 +1,29 @@
 """Secrets taken out of what a receiver said, by value.
 
-Knows: that a secret may come back whole, inside a longer text, as a key, as a number, JSON-escaped, percent-encoded or
-in base64.  Never: looks at where the value stands; `redact_fields` is another matter (`core.redaction`).
+Knows: that a secret may come back whole, inside a longer text, as a key, as a number, JSON-escaped, percent-encoded, as
+hexadecimal digits or in base64, also where it was encoded together with other text (`Basic` of a name and it).
+Never: looks at where the value stands; `redact_fields` is another matter (`core.redaction`).
 Property, kept by tests/property/test_scrub.py: after `scrubbed`, no text of the value holds a secret.
 """
 
 import json
-from base64 import b64encode
-from collections.abc import Collection, Mapping, Sequence
+import re
+from base64 import b64encode, urlsafe_b64encode
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from decimal import Decimal
-from urllib.parse import quote
+from functools import lru_cache
+from html import escape
+from typing import Final
+from urllib.parse import quote, quote_plus
 
 from leverframe.domain.json import Json
 
 PLACEHOLDER = "[secret]"
+# Of what stays of a secret that was encoded within a longer text: fewer digits could stand there by chance.
+_FEWEST: Final = 8
+# What the encoders of other languages leave as it is: JavaScript's encodeURIComponent, and those meant for a path.
+_LEFT: Final = ("", "/", "!'()*", "/!'()*")
+_ESCAPE: Final = re.compile(r"%[0-9A-F]{2}")
 
 
 def scrubbed(value: Json, secrets: Collection[str]) -> Json:
@@ -53,10 +63,32 @@ def _scrub_text(text: str, forms: Sequence[str]) -> str:
 
 def _forms(secrets: Collection[str]) -> tuple[str, ...]:
     """Every spelling to look for, longest first: a secret may hold another one."""
-    found = set()
-    for secret in secrets:
-        if secret:
-            encoded = b64encode(secret.encode()).decode()
-            escaped = json.dumps(secret)[1:-1]
-            found |= {secret, escaped, json.dumps(secret, ensure_ascii=False)[1:-1], quote(secret, safe=""), encoded}
+    return _forms_of(frozenset(secrets)) if secrets else ()
+
+
+@lru_cache(maxsize=64)
+def _forms_of(secrets: frozenset[str]) -> tuple[str, ...]:
+    found = {form for secret in secrets if secret for form in _spelled(secret)}
     return tuple(sorted(found, key=lambda form: (-len(form), form)))
+
+
+def _spelled(secret: str) -> Iterator[str]:
+    data = secret.encode()
+    yield from (secret, escape(secret))
+    for is_ascii in (True, False):
+        escaped = json.dumps(secret, ensure_ascii=is_ascii)[1:-1]
+        # As PHP writes it, and as a text within a text.
+        yield from (escaped, escaped.replace("/", "\\/"), json.dumps(escaped, ensure_ascii=is_ascii)[1:-1])
+    for encode in (quote, quote_plus):
+        for left in _LEFT:
+            escaped = encode(secret, safe=left)
+            yield from (escaped, _ESCAPE.sub(lambda found: found.group().lower(), escaped))
+    yield from (data.hex(), data.hex().upper())
+    for in_base64 in (b64encode, urlsafe_b64encode):
+        yield in_base64(data).decode()
+        for before in range(3):
+            # Of the digits that stand for a part of it, those that no neighbour has a share in.
+            first, last = -(-before * 8 // 6), (before + len(data)) * 8 // 6
+            inner = in_base64(bytes(before) + data).decode()[first:last]
+            if len(inner) >= _FEWEST:
+                yield inner

@@ -29,7 +29,9 @@ _TUNNELS: Final = tuple(ip_network(text) for text in ("64:ff9b:1::/48", "2002::/
 _NOBODYS: Final = tuple(
     ip_network(text) for text in ("0.0.0.0/8", "240.0.0.0/4", "192.88.99.0/24", "3fff::/20", "5f00::/16")
 )
-_SHARED: Final = ip_network("100.64.0.0/10")
+# Shared (CGNAT), and what the IETF's own protocols were assigned, most of which some versions of Python think global:
+# whoever answers there is a box of this network.
+_LOCAL: Final = (ip_network("100.64.0.0/10"), ip_network("192.0.0.0/24"))
 
 
 def refusal(text: str, *, is_private_allowed: bool) -> str:
@@ -52,10 +54,14 @@ def refusal(text: str, *, is_private_allowed: bool) -> str:
 
 
 def is_private(text: str) -> bool:
-    """Whether only this machine or its network can reach it: loopback, private, shared (CGNAT), or not global."""
+    """Whether only this machine or its network can reach it: loopback, private, shared (CGNAT), or not global.
+
+    So is a v6 address of a block that nobody was given: if a packet to it arrives anywhere, it is within the network.
+    """
     address = _innermost(ip_address(text.partition("%")[0]))
-    is_shared = isinstance(address, IPv4Address) and address in _SHARED
-    return is_shared or not address.is_global or (isinstance(address, IPv6Address) and address.is_site_local)
+    if not address.is_global or address.is_reserved:
+        return True
+    return any(address in network for network in _LOCAL) or (isinstance(address, IPv6Address) and address.is_site_local)
 
 
 def _innermost(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:

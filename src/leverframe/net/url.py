@@ -4,14 +4,18 @@ Never: takes a URL that two parsers could read in two ways: no user part, no fra
 Source: RFC 3986; RFC 9110, section 4.2.
 """
 
+import re
 from dataclasses import dataclass
 from ipaddress import IPv6Address
+from typing import Final
 from urllib.parse import urlsplit
 
 from leverframe.domain.errors import ProviderUnavailable
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _MAX_CHARS = 2048
+# A name or a v4 address, or a v6 address without a zone, and a port: no escape, no user, nothing behind a bracket.
+_AUTHORITY: Final = re.compile(r"(?:[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9._])?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +61,8 @@ def parse_url(text: str) -> Url:
         raise _refused(text, reason or "expected https://host/path")
     if parts.username is not None or parts.password is not None or parts.fragment:
         raise _refused(text, "it has a user part or a fragment")
+    if _AUTHORITY.fullmatch(parts.netloc) is None:
+        raise _refused(text, "its host is neither a name nor an address")
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     return Url(scheme=parts.scheme, host=ascii_host, port=port or _DEFAULT_PORTS[parts.scheme], path=path)
 

@@ -42,15 +42,20 @@ class ServerProcess:
         Raises:
             ToolUnavailable: it cannot be started.
         """
+        words = _unseen(launch)
+        program, *seen = launch.argv
         try:
             process = await asyncio.create_subprocess_exec(
-                *launch.argv,
+                program,
+                *(() if words is None else ("--args", str(words))),
+                *seen,
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
                 env=dict(launch.env),
                 cwd=launch.cwd,
                 limit=MAX_LINE_BYTES,
+                pass_fds=() if words is None else (words,),
                 # A group of its own: Ctrl-C in our terminal is for us, who then stop it in order.
                 start_new_session=True,
             )
@@ -58,6 +63,9 @@ class ServerProcess:
             raise ToolUnavailable(
                 f"{launch.argv[0]!r} cannot be started: {err.strerror}.", next_move="Mend `servers` of leverframe.yaml."
             ) from err
+        finally:
+            if words is not None:
+                os.close(words)
         return cls(process)
 
     @property
@@ -138,3 +146,14 @@ class ServerProcess:
         assert self._process.stderr is not None  # noqa: S101 the pipe was asked for in start()
         while data := await self._process.stderr.read(_STDERR_LINE_BYTES):
             self._stderr.extend(line[:300] for line in data.decode(errors="replace").splitlines())
+
+
+def _unseen(launch: Launch) -> int | None:
+    """A descriptor of a file in memory, at its beginning, with the words that no command line shows."""
+    if not launch.unseen:
+        return None
+    words = os.memfd_create("leverframe-words")
+    with os.fdopen(os.dup(words), "wb") as file:
+        file.write(b"".join(os.fsencode(word) + b"\0" for word in launch.unseen))
+    os.lseek(words, 0, os.SEEK_SET)
+    return words

@@ -29,11 +29,16 @@ _FOR_NETWORK: Final = ("/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", "
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Launch:
-    """A command that is ready to be started: absolute program, whole environment, folder."""
+    """A command that is ready to be started: absolute program, whole environment, folder.
+
+    `unseen` are words that bubblewrap reads before those of `argv`, from an open file: a command line is for everybody
+    on the machine to read, and a variable may be a credential.
+    """
 
     argv: Sequence[str]
     env: Mapping[str, str] = field(repr=False)
     cwd: Path
+    unseen: Sequence[str] = field(default=(), repr=False)
 
 
 async def launch_of(server: McpServer, root: Path, hidden: Sequence[Path] = ()) -> Launch:
@@ -54,7 +59,7 @@ async def launch_of(server: McpServer, root: Path, hidden: Sequence[Path] = ()) 
     bwrap = await _working_bwrap(server.name)
     argv = (bwrap, *_walls(server, root, program, hidden), "--", *command)
     # bubblewrap itself runs outside of the walls it builds; it is given no variable either.
-    return Launch(argv=argv, env={}, cwd=root)
+    return Launch(argv=argv, env={}, cwd=root, unseen=tuple(_variables(server)))
 
 
 def program_path(program: str, root: Path) -> str:
@@ -75,7 +80,7 @@ def program_path(program: str, root: Path) -> str:
 
 
 def _walls(server: McpServer, root: Path, program: str, hidden: Sequence[Path]) -> Iterator[str]:
-    yield from ("--unshare-all", "--die-with-parent", "--new-session", "--as-pid-1", "--clearenv")
+    yield from ("--unshare-all", "--die-with-parent", "--new-session", "--as-pid-1")
     yield from ("--unshare-user", "--uid", _NOBODY, "--gid", _NOBODY, "--cap-drop", "ALL", "--hostname", "sandbox")
     if server.has_network:
         yield "--share-net"
@@ -96,7 +101,17 @@ def _walls(server: McpServer, root: Path, program: str, hidden: Sequence[Path]) 
             yield from ("--ro-bind", "/dev/null", str(path))
     # Nor may what was made for the walls be written: only /tmp and the listed folder can.
     yield from ("--remount-ro", "/", "--chdir", str(root))
+
+
+def _variables(server: McpServer) -> Iterator[str]:
+    yield "--clearenv"
     for key, value in server.env.items():
+        if "\0" in key + value:
+            # It would end the word, and what follows would be read as another one.
+            raise ToolUnavailable(
+                f"The variable {key.partition(chr(0))[0]!r} of server {server.name!r} holds a zero character.",
+                next_move="Mend `env` in leverframe.yaml.",
+            )
         yield from ("--setenv", key, value)
 
 
