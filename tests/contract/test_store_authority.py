@@ -1,4 +1,4 @@
-"""Keys, kill switches and raised budgets: one generation, one guard, and rows that nobody forges with SQL."""
+"""Keys, kill switches, raised budgets, endorsements: one generation, one guard, and rows that nobody forges."""
 
 import asyncio
 import sqlite3
@@ -10,17 +10,19 @@ from pathlib import Path
 
 import pytest
 
-from leverframe.domain.authority import ApiKey, Authority, BudgetRaise, KeyScope, KillScope, KillSwitch
+from leverframe.domain.authority import ApiKey, Authority, BudgetRaise, Endorsement, KeyScope, KillScope, KillSwitch
 from leverframe.domain.budgets import BudgetUnit
 from leverframe.domain.errors import AuthorityForged
 from leverframe.domain.evidence import EventType
-from leverframe.domain.ids import BudgetId, EnvironmentName, KeyId, PrincipalId, Sha256, TeamName
+from leverframe.domain.ids import BudgetId, EnvironmentName, KeyId, PrincipalId, RunId, Sha256, StepPath, TeamName
+from leverframe.domain.labels import Integrity
 from leverframe.domain.proposals import (
     AuthorityIs,
     Change,
     CommitResult,
     Committed,
     Proposal,
+    PutEndorsement,
     PutKey,
     PutKill,
     PutRaise,
@@ -54,6 +56,17 @@ EVERYTHING = KillSwitch(scope=KillScope.EVERYTHING, by=LENA, at=NOW, reason_ref=
 OF_TOOL = KillSwitch(scope=KillScope.TOOL, name="issue_refund", tenant=ACME, by=LENA, at=NOW)
 RAISED = BudgetRaise(
     budget=MONTH, tenant=ACME, unit=BudgetUnit.USD, amount=50_000_000, until=after(7_200), by=LENA, at=NOW
+)
+
+ENDORSED = Endorsement(
+    run_id=RunId("run_1"),
+    tenant=ACME,
+    step=StepPath("0"),
+    integrity=Integrity.TENANT_RECORD,
+    value_digest=b"\x05" * 32,
+    detail_ref="a digest",
+    by=LENA,
+    at=NOW,
 )
 
 
@@ -134,10 +147,11 @@ def test_raises_add_up_and_those_that_are_over_go(governed: Bench) -> None:
         PutKey(key=a_key(scopes=frozenset())),
         PutRaise(budget_raise=replace(RAISED, tenant=GLOBEX)),
         PutRaise(budget_raise=replace(RAISED, amount=0)),
+        PutEndorsement(endorsement=replace(ENDORSED, tenant=GLOBEX)),
     ],
 )
 def test_a_change_of_another_tenant_or_for_nothing_is_a_bug_and_changes_nothing(
-    bench: Bench, change: PutKey | PutRaise
+    bench: Bench, change: PutKey | PutRaise | PutEndorsement
 ) -> None:
     with pytest.raises(ValueError, match=r"is of 'globex', not of 'acme'|is for nothing|A row of a proposal"):
         bench.propose(change)
@@ -244,6 +258,39 @@ def test_rows_that_were_changed_with_sql_are_refused_and_nothing_is_built_on_the
         authority(governed)
     with pytest.raises(AuthorityForged):
         governed.propose(PutKill(kill=OF_TOOL, is_on=True))
+
+
+def endorse(bench: Bench) -> None:
+    entry = an_entry("endorsed", type=EventType.LABEL_ENDORSED, detail={"generation": 4})
+    bench.commit(PutEndorsement(endorsement=ENDORSED), entries=(entry,))
+
+
+def test_an_endorsement_is_read_back_beside_the_rest_and_is_a_generation(governed: Bench) -> None:
+    endorse(governed)
+
+    found = authority(governed)
+
+    assert (found.generation, found.endorsements, found.raises) == (4, (ENDORSED,), (RAISED,))
+    assert found.endorsed(RunId("run_2")) == ()
+
+
+@pytest.mark.parametrize(
+    "forgery",
+    [
+        "UPDATE endorsements SET integrity = 'user'",
+        "UPDATE endorsements SET run_id = 'run_2'",
+        "UPDATE endorsements SET step = '1'",
+        "UPDATE endorsements SET value_digest = zeroblob(32)",
+        "UPDATE endorsements SET detail_ref = 'another digest'",
+        "DELETE FROM endorsements",
+    ],
+)
+def test_an_endorsement_that_was_changed_with_sql_is_refused(governed: Bench, shell: Script, forgery: str) -> None:
+    endorse(governed)
+    shell(forgery)
+
+    with pytest.raises(AuthorityForged, match="changed outside of Leverframe"):
+        authority(governed)
 
 
 def test_all_of_it_put_back_as_it_was_is_seen_since_the_log_knows_a_later_generation(

@@ -20,7 +20,10 @@ from leverframe.wiring.assembly import Assembly, open_assembly
 
 def labels_of(values: ValueIndex) -> dict[str, list[str]]:
     """Every label that a decision could rest on, less its origin: of two equal values either may be named."""
-    known = {f"{kind} {form}": words(label) for (kind, form), label in values.known.items()}
+    known = {
+        f"{kind} {form}": words(max(label, values.eased.get((kind, form), label), key=lambda one: one.integrity))
+        for (kind, form), label in values.known.items()
+    }
     return {"": words(values.union), **dict(sorted(known.items()))}
 
 

@@ -1,10 +1,12 @@
 """Labels only get worse: joins, unions and arguments, whatever enters a run in whatever order."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from leverframe.core.endorsements import Named, traced_as
 from leverframe.core.provenance import ValueIndex, index_input, index_result, label_args, label_output, run_union
 from leverframe.core.token_types import compile_types
 from leverframe.domain.json import Json
@@ -134,3 +136,41 @@ def test_the_order_of_reads_does_not_matter(user: dict[str, Json], reads: list[R
 
     assert levels(forth) == levels(back)
     assert run_union(forth) == run_union(back)
+
+
+@given(
+    user=OBJECTS,
+    reads=READS,
+    args=OBJECTS,
+    named=st.builds(lambda name, value: Named(name=name, value=value), KEYS, SCALARS),
+    level=st.sampled_from([Integrity.TENANT_RECORD, Integrity.USER]),
+)
+def test_an_endorsement_raises_equal_values_alone_no_further_than_it_says_and_lowers_nothing(
+    user: dict[str, Json], reads: list[Read], args: dict[str, Json], named: Named, level: Integrity
+) -> None:
+    plain = entered(user, reads)[-1]
+    label = Label(integrity=level, confidentiality=Confidentiality.PUBLIC, origin="1/value")
+    eased = dict.fromkeys(traced_as(named, "/value", TYPES, {}), label)
+    index = replace(plain, eased=eased)
+
+    before, after = label_args(args, {}, plain), label_args(args, {}, index)
+
+    assert run_union(index) == run_union(plain)
+    for key in args:
+        assert before[key].integrity <= after[key].integrity <= max(before[key].integrity, level)
+        assert after[key].confidentiality == before[key].confidentiality
+    if not eased:
+        assert after == before
+
+
+@given(user=OBJECTS, reads=READS, value=st.sampled_from(["#W1", "Ann@x.de"]), planted=OBJECTS)
+def test_an_endorsed_value_stays_endorsed_whatever_is_read_after_it(
+    user: dict[str, Json], reads: list[Read], value: str, planted: dict[str, Json]
+) -> None:
+    label = Label(integrity=Integrity.USER, origin="1/email")
+    eased = dict.fromkeys(traced_as(Named(name="email", value=value), "/email", TYPES, {}), label)
+    index = replace(entered(user, reads)[-1], eased=eased)
+
+    later = index_result(index, planted, label_output(planted, tool(LOOKUP)), step="9")
+
+    assert label_args({"email": value}, {}, later)["email"].integrity is Integrity.USER

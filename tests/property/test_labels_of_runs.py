@@ -20,11 +20,15 @@ from hypothesis import strategies as st
 
 from leverframe.config.project import load_project
 from leverframe.core.canonical import decode
+from leverframe.domain.errors import RefusedError, UsageError
 from leverframe.domain.evidence import EventType
-from leverframe.domain.ids import PrincipalId, RunId
+from leverframe.domain.ids import PrincipalId, RunId, StepPath
 from leverframe.domain.labels import CONFIDENTIALITY_WORDS, INTEGRITY_WORDS, Integrity
+from leverframe.domain.runs import StepState
+from leverframe.runtime.endorsing import Place, endorse
 from leverframe.runtime.outcomes import HeldBack
 from leverframe.runtime.outside import OutsideRun
+from leverframe.runtime.resolving import PersonsWord
 from leverframe.runtime.sessions import Opening
 from leverframe.wiring.assembly import Assembly, open_assembly
 from tests.config_samples import write_files
@@ -134,6 +138,36 @@ CALLS: Final = st.one_of(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A person endorses what the newest read of the run answered."""
+
+    integrity: Integrity
+
+
+ACTS: Final = st.one_of(
+    CALLS, CALLS, CALLS, st.builds(Word, st.sampled_from([Integrity.TENANT_RECORD, Integrity.USER]))
+)
+
+
+async def vouch(assembly: Assembly, run: OutsideRun, word: Word) -> str:
+    """Endorse it, and have the run decide something so that it learns of that; the value, or nothing where refused."""
+    steps = [one for one in run.ctx.steps.values() if one.state is StepState.OK and one.name.startswith("read_")]
+    if not steps:
+        return ""
+    lena = assembly.project.people[PrincipalId("person:lena")]
+    said = PersonsWord(person=lena, because="I asked them", proof="test")
+    value = run.ctx.payload(steps[-1].result_ref)
+    assert isinstance(value, dict)
+    place = Place(step=StepPath(steps[-1].path), pointer="/email")
+    try:
+        await endorse(assembly.runner, run.ctx.run.run_id, place, word.integrity, said)
+    except (UsageError, RefusedError):
+        return ""  # it raises nothing, or the value is none that is traced
+    await run.call_tool("write_note", {"text": "bob"})
+    return str(value["email"])
+
+
 async def opened(assembly: Assembly, message: str) -> OutsideRun:
     contract = next(iter(assembly.project.contracts.values()))
     opening = Opening(
@@ -164,19 +198,26 @@ class Played:
 
     labels: list[dict[str, list[str]]] = field(default_factory=list)
     endorsed: int = 0
+    vouched: list[str] = field(default_factory=list)  # the value that a person eased in each act, if any
 
 
-async def played(folder: Path, calls: Sequence[Call]) -> Played:
+async def played(folder: Path, calls: Sequence[Call | Word]) -> Played:
     found = Played()
     async with open_assembly(load_project(folder), create=True) as assembly:
         run = await opened(assembly, "Tell ann@place.example")
         found.labels.append(labels_of(run.ctx.values))
         for call in calls:
-            await run.call_tool(call.tool, dict(call.args))
+            if isinstance(call, Word):
+                found.vouched.append(await vouch(assembly, run, call))
+            else:
+                found.vouched.append("")
+                await run.call_tool(call.tool, dict(call.args))
             found.labels.append(labels_of(run.ctx.values))
         leaves = await assembly.services.evidence.leaves_of_run(run.ctx.run.tenant, RunId(run.run_id))
         entries = [entry for one in leaves if isinstance(entry := decode(one.leaf), dict)]
-        found.endorsed = sum(entry["type"] == EventType.LABEL_ENDORSED.value for entry in entries)
+        eased = [entry["detail"] for entry in entries if entry["type"] == EventType.LABEL_ENDORSED.value]
+        found.endorsed = sum(one["reason"] == "type-pattern" for one in eased)
+        assert sum(one["reason"] == "person" for one in eased) == sum(map(bool, found.vouched))
     return found
 
 
@@ -235,6 +276,19 @@ def new_run(folder: Path) -> str:
 
 
 @settings(max_examples=settings().max_examples // 4)
+@given(st.lists(ACTS, min_size=1, max_size=10))
+def test_what_a_person_endorses_is_eased_with_an_entry_and_nothing_else(folder: Path, acts: list[Call | Word]) -> None:
+    found = asyncio.run(played(folder, acts))
+
+    for (earlier, later), vouched in zip(pairwise(found.labels), found.vouched, strict=True):
+        assert is_no_better(later[""], earlier[""])
+        for value, label in earlier.items():
+            is_named = bool(vouched) and value.endswith(f" {vouched}")
+            assert is_no_better(later[value], label) or is_named, value
+            assert CONFIDENTIALITY_WORDS[later[value][1]] >= CONFIDENTIALITY_WORDS[label[1]]
+
+
+@settings(max_examples=settings().max_examples // 4)
 @given(st.lists(CALLS, min_size=1, max_size=8))
 def test_two_workers_never_disagree_on_the_labels_of_a_run(
     folder: Path, workers: tuple[Worker, Worker], calls: list[Call]
@@ -258,3 +312,26 @@ def test_what_one_worker_read_holds_a_call_in_the_other(folder: Path, workers: t
     workers[0].ask(run_id, "read_inbox", {"name": "eve"})
 
     assert workers[1].ask(run_id, "send", sent)["outcome"] == HeldBack.__name__
+
+
+def test_what_a_person_endorsed_in_one_process_is_endorsed_in_each_worker(
+    folder: Path, workers: tuple[Worker, Worker]
+) -> None:
+    run_id = new_run(folder)
+    labels = [worker.ask(run_id, "read_inbox", {"name": "zoe"})["labels"] for worker in workers]
+    assert labels[1]["email zoe@place.example"] == ["third-party", "public"]
+
+    async def vouched() -> bool:
+        async with open_assembly(load_project(folder), create=False) as assembly:
+            run = await assembly.runner.reopen_outside(RunId(run_id))
+            return bool(await vouch(assembly, run, Word(Integrity.TENANT_RECORD)))
+
+    assert asyncio.run(vouched())
+
+    # Two letters: the same one again would be collected, and nothing decided.
+    one, other = (
+        worker.ask(run_id, "send", {"to": "zoe@place.example", "text": text})
+        for worker, text in zip(workers, ("Tell", "Tell ann@place.example"), strict=True)
+    )
+    assert (one["outcome"], other["outcome"]) == ("Answered", "Answered")
+    assert one["labels"]["email zoe@place.example"] == other["labels"]["email zoe@place.example"]

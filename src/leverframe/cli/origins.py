@@ -6,6 +6,7 @@ from typing import Final
 from leverframe.domain.json import Json
 from leverframe.runtime.origins import Argument
 from leverframe.runtime.showing import word
+from leverframe.runtime.why_answers import EndorsedSeen
 
 NO_SOURCE: Final = "no source found: equal to no one value that entered the run"
 _MAX_VALUE: Final = 44
@@ -26,6 +27,14 @@ def lines_of(arguments: Iterable[Argument], depth: int = 0) -> Iterator[str]:
             told.add(line)
             yield line
             yield from lines_of(one.asked_with, depth + 1)
+
+
+def endorsed_line(one: EndorsedSeen) -> str:
+    """A person's word on a value: what it was, what it is since, and why."""
+    step, _, pointer = one.place.partition("/")
+    at = f", /{pointer}" if pointer else ""
+    because = f', "{one.because}"' if one.because else ""
+    return f"step {step}{at}: {one.before} -> {one.integrity} by {one.by}{because}  entry {one.index:,}"
 
 
 def document(one: Argument) -> dict[str, Json]:

@@ -63,6 +63,7 @@ GROUPS: tuple[Group, ...] = (
             Command("tools", "List the tools of servers, see what changed, pin what you have reviewed, test them."),
             Command("keys", "Make, list, show, rotate and revoke the API keys of agents."),
             Command("doctor", "Ask whoever knows about what no file says: may a credential do more than it needs?"),
+            Command("labels", "Endorse a value that a run read, so that later calls may rest on it."),
             Command("kill", "Stop calls now: of everything, a tenant, workflow, tool, model or key."),
             Command("unkill", "Clear a kill switch."),
             Command("budgets", "List what is left of limits over all runs, and raise one for a while."),

@@ -3,7 +3,7 @@
 from leverframe.cli.origins import document as argument
 from leverframe.domain.json import Json, JsonObject
 from leverframe.domain.time import rfc3339
-from leverframe.runtime.why_answers import ApprovalSeen, CallSeen, PlanSeen, Why
+from leverframe.runtime.why_answers import ApprovalSeen, CallSeen, EndorsedSeen, ModelUse, PlanSeen, Why
 
 
 def document(told: Why) -> JsonObject:
@@ -40,19 +40,9 @@ def document(told: Why) -> JsonObject:
             {"of": one.of, "step": one.step, "counts": list(one.counts), "suspicious": one.is_suspicious}
             for one in told.removed
         ],
+        "endorsed": [_endorsed(one) for one in told.endorsed],
         "tool_calls": {"used": told.tool_calls.used, "limit": told.tool_calls.limit},
-        "models": [
-            {
-                "model": one.model,
-                "calls": one.calls,
-                "failed": one.failed,
-                "input_tokens": one.input_tokens,
-                "output_tokens": one.output_tokens,
-                "cost_microusd": one.cost,
-                "is_recorded": one.is_recorded,
-            }
-            for one in told.models
-        ],
+        "models": [_model(one) for one in told.models],
         "cost_microusd": told.cost,
         "active_ms": int(told.active_s * 1000),
         "waited_ms": int(told.waited_s * 1000),
@@ -65,6 +55,29 @@ def document(told: Why) -> JsonObject:
             "is_verified": not told.inclusion.problem and told.inclusion.checked > 0,
             "problem": told.inclusion.problem,
         },
+    }
+
+
+def _model(one: ModelUse) -> Json:
+    return {
+        "model": one.model,
+        "calls": one.calls,
+        "failed": one.failed,
+        "input_tokens": one.input_tokens,
+        "output_tokens": one.output_tokens,
+        "cost_microusd": one.cost,
+        "is_recorded": one.is_recorded,
+    }
+
+
+def _endorsed(one: EndorsedSeen) -> Json:
+    return {
+        "entry": one.index,
+        "place": one.place,
+        "before": one.before,
+        "integrity": one.integrity,
+        "by": one.by,
+        "because": one.because,
     }
 
 

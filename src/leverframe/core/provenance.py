@@ -31,6 +31,7 @@ class ValueIndex:
     """Every traceable value of a run: (semantic type, normal form) -> the label that an equal argument inherits.
 
     `union` joins all that entered; it is the confidentiality of every argument and the label of a model's output.
+    `eased` holds what people endorsed: an equal argument is at least as trusted as that, wherever else it stands.
     `said` holds the user's own texts, so that free text which quotes them is known for the user's.
     """
 
@@ -38,6 +39,7 @@ class ValueIndex:
     known: Mapping[tuple[str, str], Label] = field(default_factory=dict)
     union: Label = field(default_factory=lambda: join(()))
     said: tuple[tuple[str, str], ...] = ()  # origin and text of what the user wrote
+    eased: Mapping[tuple[str, str], Label] = field(default_factory=dict)
 
 
 def index_input(
@@ -238,7 +240,7 @@ def _label_amount(value: int | Decimal, type_name: str, index: ValueIndex) -> La
         return _labelled(UNTRACED.integrity, secrecy, "")
     money = index.known.get((_money_of(type_name), str(exact_form(Decimal(value))))) if index.types.patterns else None
     form = traceable_form(value, type_name) if money is None else None
-    found = money or (UNTRACED if form is None else index.known.get((type_name, form), UNTRACED))
+    found = money or (UNTRACED if form is None else _known(index, type_name, form))
     return _labelled(found.integrity, secrecy, found.origin)
 
 
@@ -251,7 +253,13 @@ def _label_scalar(value: Json, type_name: str, index: ValueIndex) -> Label:
     form = traceable_form(value, type_name)
     if form is None:
         return UNTRACED
-    return index.known.get((type_name, form), UNTRACED)
+    return _known(index, type_name, form)
+
+
+def _known(index: ValueIndex, type_name: str, form: str) -> Label:
+    found = index.known.get((type_name, form), UNTRACED)
+    eased = index.eased.get((type_name, form)) if index.eased else None
+    return found if eased is None or eased.integrity <= found.integrity else eased
 
 
 def traceable_form(value: Json, type_name: str) -> str | None:
@@ -283,13 +291,14 @@ def _with_values(
             said.append((f"{origin}{place}", f" {_words(leaf)} "))
         traced = replace(label, origin=f"{origin}{place}")
         name = next((name for pointer, name in declared.items() if stands_for(pointer, place)), key)
-        for pair in _typed_forms(leaf, name, index.types, lifts=lifts_tokens and _is_user(label)):
+        for pair in typed_forms(leaf, name, index.types, lifts=lifts_tokens and _is_user(label)):
             old = known.get(pair)
             known[pair] = traced if old is None else _met(old, traced)
-    return ValueIndex(types=index.types, known=known, union=join(entered), said=tuple(said))
+    return replace(index, known=known, union=join(entered), said=tuple(said))
 
 
-def _typed_forms(value: Json, key: str, types: TokenTypes, *, lifts: bool) -> Iterator[tuple[str, str]]:
+def typed_forms(value: Json, key: str, types: TokenTypes, *, lifts: bool = False) -> Iterator[tuple[str, str]]:
+    """Every semantic type and normal form under which a value is known; none where it is never traced."""
     form = traceable_form(value, key)
     if form is not None and key:
         yield key, form

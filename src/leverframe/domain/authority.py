@@ -1,6 +1,6 @@
-"""Who may call, what is switched off, and which limits are raised for a while, as values.
+"""Who may call, what is switched off, which limits are raised for a while and which values a person vouched for.
 
-Knows: the shape of an API key, a kill switch and a raised budget, and the three together at one instant.  Never: reads
+Knows: the shape of an API key, a kill switch, a raised budget and an endorsement, and all at one instant.  Never: reads
 a clock, hashes a secret, or touches storage.  Every change bumps `generation` by one, so that a decision can be guarded
 by the number it rested on (`domain.proposals.AuthorityIs`).
 """
@@ -16,12 +16,15 @@ from leverframe.domain.ids import (
     EnvironmentName,
     KeyId,
     PrincipalId,
+    RunId,
     Sha256,
+    StepPath,
     TeamName,
     TenantId,
     ToolName,
     WorkflowName,
 )
+from leverframe.domain.labels import Integrity
 
 NO_TEAM = TeamName("")
 
@@ -145,6 +148,24 @@ class BudgetRaise:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Endorsement:
+    """A person's word that one value which entered a run is as good as `integrity` says, while that run lasts.
+
+    `value_digest` is a keyed hash of the value: whatever stands at its place later, this value alone is endorsed.
+    `detail_ref` is the digest of the disclosure that holds its JSON pointer and the person's words.
+    """
+
+    run_id: RunId
+    tenant: TenantId
+    step: StepPath  # whose answer holds it; "input" for the run's input
+    integrity: Integrity
+    value_digest: bytes
+    detail_ref: str
+    by: PrincipalId
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Authority:
     """All of it at one instant.  `generation` 0: nobody ever changed anything."""
 
@@ -152,6 +173,11 @@ class Authority:
     keys: Mapping[KeyId, ApiKey] = field(default_factory=dict)
     kills: tuple[KillSwitch, ...] = ()
     raises: tuple[BudgetRaise, ...] = ()
+    endorsements: tuple[Endorsement, ...] = ()
+
+    def endorsed(self, run_id: RunId) -> tuple[Endorsement, ...]:
+        """What people endorsed in one run, oldest first."""
+        return tuple([one for one in self.endorsements if one.run_id == run_id])
 
     def killed(
         self,

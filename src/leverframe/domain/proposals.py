@@ -10,7 +10,7 @@ from datetime import datetime
 import msgspec
 
 from leverframe.domain.approvals import Answer, Approval, ApprovalState
-from leverframe.domain.authority import ApiKey, BudgetRaise, KillSwitch
+from leverframe.domain.authority import ApiKey, BudgetRaise, Endorsement, KillSwitch
 from leverframe.domain.budgets import BudgetUnit, Window
 from leverframe.domain.conditions import HistoryQuery
 from leverframe.domain.evidence import EntryDraft
@@ -86,7 +86,7 @@ class OnceFree(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AuthorityIs(msgspec.Struct, frozen=True, kw_only=True):
-    """Guard: nobody changed a key, a kill switch or a raised budget since this generation of `Authority` was read.
+    """Guard: nobody changed a key, a kill switch, a raised budget or an endorsement since this generation was read.
 
     It costs one comparison: the store reads the number once for all proposals of a transaction.
     """
@@ -276,6 +276,12 @@ class PutRaise(msgspec.Struct, frozen=True, kw_only=True):
     budget_raise: BudgetRaise
 
 
+class PutEndorsement(msgspec.Struct, frozen=True, kw_only=True):
+    """Endorse a value of a run that has not ended.  Bumps the authority's generation by one."""
+
+    endorsement: Endorsement
+
+
 Change = (
     OpenRun
     | PutRun
@@ -297,6 +303,7 @@ Change = (
     | PutKey
     | PutKill
     | PutRaise
+    | PutEndorsement
 )
 
 

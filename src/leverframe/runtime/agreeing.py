@@ -162,6 +162,11 @@ class _ToldStep:
 
     def tell(self, entry: Leaf) -> None:
         """Take in its next entry."""
+        if entry.get("type") == "approval.superseded":
+            # The call was frozen anew: the question that people had is of other bytes, and no longer of this step.
+            if self.last.get("approval_id") == entry.get("approval_id"):
+                del self.last["approval_id"]
+            return
         self.states = _states(entry) or self.states
         self.last |= entry
         facts = entry | {"rule_source": _detail(entry).get("rule_source")}

@@ -1,7 +1,7 @@
 """Changing the authority: who may, and one change with its evidence, all or nothing.
 
 Knows: that a change rests on the generation that it was made from, and is made again where another came first.
-Never: knows what is changed; `runtime.keys`, `runtime.kills` and `runtime.raises` do.
+Never: knows what is changed; `runtime.keys`, `.kills`, `.raises` and `.endorsing` do.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,8 +14,18 @@ from leverframe.domain.authority import Authority
 from leverframe.domain.contracts import Person
 from leverframe.domain.errors import ApprovalRefused, Contended
 from leverframe.domain.evidence import DetailValue, Disclosure, EntryDraft, EventType
-from leverframe.domain.ids import TenantId
-from leverframe.domain.proposals import AuthorityIs, Committed, Proposal, PutKey, PutKill, PutRaise
+from leverframe.domain.ids import StepPath, TenantId
+from leverframe.domain.proposals import (
+    AuthorityIs,
+    Committed,
+    Guard,
+    Proposal,
+    PutEndorsement,
+    PutKey,
+    PutKill,
+    PutRaise,
+)
+from leverframe.domain.runs import Run
 from leverframe.runtime.services import Services
 
 _TRIES = 8
@@ -23,12 +33,15 @@ _TRIES = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Amendment:
-    """What one act of a person changes, and how the log tells it."""
+    """What one act of a person changes, and how the log tells it; `run` and `step` where it is about one of them."""
 
-    changes: tuple[PutKey | PutKill | PutRaise, ...]
+    changes: tuple[PutKey | PutKill | PutRaise | PutEndorsement, ...]
     event: EventType
     detail: Mapping[str, DetailValue]
     disclosures: tuple[Disclosure, ...] = ()
+    run: Run | None = None
+    step: StepPath | None = None
+    guards: tuple[Guard, ...] = ()
 
 
 async def amend(
@@ -54,7 +67,7 @@ async def amend(
         entry = entry_of(services, tenant, person, proof, made, generation=authority.generation + len(made.changes))
         proposal = Proposal(
             tenant=tenant,
-            guards=(AuthorityIs(generation=authority.generation),),
+            guards=(AuthorityIs(generation=authority.generation), *made.guards),
             changes=made.changes,
             entries=(entry,),
         )
@@ -62,7 +75,7 @@ async def amend(
             await services.authority.reload()
             return made
     raise Contended(
-        f"Keys, kill switches or raised budgets were changed by others {_TRIES} times in a row; nothing was done.",
+        f"The authority, or what the change is about, was changed by others {_TRIES} times in a row; nothing was done.",
         next_move="Ask again.",
     )
 
@@ -76,6 +89,9 @@ def entry_of(
         at=services.mint.now(),
         type=made.event,
         tenant=tenant,
+        environment=None if made.run is None else made.run.environment,
+        run_id=None if made.run is None else made.run.run_id,
+        step=made.step,
         actor=person.id,
         detail={**made.detail, "generation": generation, "proof": proof},
         disclosures=made.disclosures,

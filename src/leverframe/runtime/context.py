@@ -64,6 +64,7 @@ class RunContext:
     shown: dict[StepPath, Json] = field(default_factory=dict)  # of the input and of answers: what an agent is shown
     hidden: dict[str, Hidden] = field(default_factory=dict)  # what each handle of this run stands for
     input_removed: tuple[Removed, ...] = ()  # what hygiene took out of the input
+    eased_under: int = 0  # the generation of the authority whose endorsements `values` knows
     is_suspicious: bool = False  # something was hidden in a text that it read; it can only raise caution
 
     @property

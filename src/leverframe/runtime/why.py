@@ -32,7 +32,7 @@ from leverframe.runtime.why_answers import (
     Spent,
     Why,
 )
-from leverframe.runtime.why_plan import plan_seen, removed_seen
+from leverframe.runtime.why_plan import endorsed_seen, plan_seen, removed_seen
 
 
 async def why(services: Services, wanted: str) -> Why:
@@ -67,13 +67,16 @@ async def why(services: Services, wanted: str) -> Why:
     total_s = ((run.ended_at or services.mint.now()) - run.opened_at).total_seconds()
     calls = [step for step in steps if step.kind is StepKind.TOOL and focus in (None, step.path)]
     counted = windows["tool_calls"]
+    made = tuple([await told.call(step) for step in calls])
+    origins = {one.origin for call in made for one in call.arguments}
+    endorsed = endorsed_seen(told.entries, told.values)
     return Why(
         run=run,
         cost=MicroUsd(windows["usd"].settled),
         active_s=active_s,
         waited_s=max(0.0, total_s - active_s),
         asked=told.asked(),
-        calls=tuple([await told.call(step) for step in calls]),
+        calls=made,
         models=told.models(),
         tool_calls=Spent(used=counted.settled, limit=counted.limit if counted.key and counted.limit < 2**53 else None),
         first_index=leaves[0].index if leaves else -1,
@@ -82,6 +85,7 @@ async def why(services: Services, wanted: str) -> Why:
         focus=focus,
         plan=plan_seen(steps, told.values),
         removed=removed_seen(entry for _, entry in told.entries if focus in (None, entry.get("step"))),
+        endorsed=tuple(one for one in endorsed if focus is None or one.place in origins),
     )
 
 

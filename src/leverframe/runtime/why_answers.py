@@ -130,6 +130,18 @@ class RemovedSeen:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EndorsedSeen:
+    """A person's word on one value that entered the run, at `place` ("input/note"; the step alone where it is gone)."""
+
+    index: int
+    place: str
+    before: str
+    integrity: str
+    by: str
+    because: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PlanSeen:
     """The plan that stands: of each tool the calls that were made and the most that it has.
 
@@ -163,3 +175,4 @@ class Why:
     focus: StepPath | None = None
     plan: PlanSeen | None = None
     removed: tuple[RemovedSeen, ...] = ()
+    endorsed: tuple[EndorsedSeen, ...] = ()

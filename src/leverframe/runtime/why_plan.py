@@ -1,4 +1,4 @@
-"""What the record says of a run's plan, and of what was taken out of the texts that it read and wrote."""
+"""What the record says of a run's plan, of what was taken out of its texts, and of values that people endorsed."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -7,9 +7,10 @@ from leverframe.domain.ids import StepPath
 from leverframe.domain.json import Json, JsonObject
 from leverframe.domain.plans import DECLARE_PLAN
 from leverframe.domain.runs import Step, StepKind, StepState
+from leverframe.runtime.endorsing import BY_A_PERSON
 from leverframe.runtime.plans import place_of
 from leverframe.runtime.showing import RunValues
-from leverframe.runtime.why_answers import PlanSeen, RemovedSeen
+from leverframe.runtime.why_answers import EndorsedSeen, PlanSeen, RemovedSeen
 
 _MADE = frozenset({StepState.STARTED, StepState.INTENDED, StepState.OK, StepState.UNKNOWN})
 
@@ -49,6 +50,30 @@ def removed_seen(entries: Iterable[JsonObject]) -> tuple[RemovedSeen, ...]:
                 step=StepPath(str(entry.get("step", ""))),
                 counts=tuple(str(one) for one in removed),
                 is_suspicious=detail.get("suspicious") is True,
+            )
+        )
+    return tuple(found)
+
+
+def endorsed_seen(entries: Iterable[tuple[int, JsonObject]], values: RunValues) -> tuple[EndorsedSeen, ...]:
+    """What people endorsed, by the entries that say so; place and reason as far as they are kept."""
+    found = []
+    for index, entry in entries:
+        detail, sealed = entry.get("detail"), entry.get("_sd")
+        if entry.get("type") != "label.endorsed" or not isinstance(detail, Mapping):
+            continue
+        if detail.get("reason") != BY_A_PERSON:
+            continue
+        digests = sealed if isinstance(sealed, list) else []
+        said = next((fields for one in digests if (fields := values.fields(str(one)))), {})
+        found.append(
+            EndorsedSeen(
+                index=index,
+                place=f"{entry.get('step')}{said.get('pointer', '')}",
+                before=str(detail.get("before")),
+                integrity=str(detail.get("integrity")),
+                by=str(entry.get("actor")),
+                because=str(said.get("because", "")),
             )
         )
     return tuple(found)

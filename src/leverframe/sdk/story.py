@@ -12,6 +12,8 @@ from leverframe.sdk.report import Check, Leaf
 from leverframe.sdk.told import CLOCK_SLACK, TOTALS, Action, Approval, Run, windows_of
 
 MISSED_HEARTBEATS = 3
+# What a person may call a value that was less trusted.
+EASED_TO = {"third-party": ("tenant-record", "user"), "tenant-record": ("user",)}
 # Written by a process that finds that another went silent.
 RECOVERY = {"log.opened", "log.recovered", "budget.forfeited", "run.gap"}
 
@@ -324,6 +326,21 @@ def _closed(story: Story, leaf: Leaf, _detail: Leaf, _run: Run) -> None:
     story.approvals[leaf["approval_id"]].closed = leaf["type"].removeprefix("approval.")
 
 
+def _endorsed(story: Story, leaf: Leaf, detail: Leaf, run: Run) -> None:
+    if detail.get("reason") != "person":
+        return  # by a validator that the tool's specification declares
+    story.checks["S8"].checked += 1
+    before, now = detail["before"], detail["integrity"]
+    problems = (
+        (leaf["actor"] in run.barred, f"{leaf['actor']!r} is an initiator of the run"),
+        (run.has_ended, "the run had ended"),
+        (now not in EASED_TO.get(before, ()), f"a value that was {before!r} is called {now!r}"),
+    )
+    for is_wrong, what in problems:
+        if is_wrong:
+            story.fail("S8", what)
+
+
 def _log_rhythm(story: Story, _leaf: Leaf, detail: Leaf, _run: Run) -> None:
     story.heartbeat_s = int(detail.get("heartbeat_s", 0))
 
@@ -360,6 +377,7 @@ _HANDLERS: dict[str, Callable[[Story, Leaf, Leaf, Run], None]] = {
     "approval.cancelled": _closed,
     "approval.superseded": _closed,
     "approval.revoked": _closed,
+    "label.endorsed": _endorsed,
     "retention.pruned": _pruned,
     "disclosure.erased": _erased,
 }

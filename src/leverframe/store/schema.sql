@@ -272,7 +272,20 @@ CREATE TABLE budget_raises (
     tag BLOB NOT NULL
 ) STRICT;
 
+CREATE TABLE endorsements (
+    endorsement_id INTEGER PRIMARY KEY,
+    run_id TEXT NOT NULL,
+    tenant TEXT NOT NULL,
+    step TEXT NOT NULL,
+    integrity TEXT NOT NULL,
+    value_digest BLOB NOT NULL,
+    detail_ref TEXT NOT NULL,
+    endorsed_by TEXT NOT NULL,
+    at_us INTEGER NOT NULL,
+    tag BLOB NOT NULL
+) STRICT;
+
 CREATE INDEX leaves_of_authority ON leaves (tenant, leaf_index)
  WHERE type IN ('key.created', 'key.rotated', 'key.revoked', 'killswitch.set', 'budget.raised');
 
-PRAGMA user_version = 10;
+PRAGMA user_version = 11;

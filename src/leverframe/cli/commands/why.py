@@ -12,7 +12,7 @@ from pathlib import Path
 from textwrap import wrap
 
 from leverframe.cli.commands.policy import explain
-from leverframe.cli.origins import lines_of
+from leverframe.cli.origins import endorsed_line, lines_of
 from leverframe.cli.parser import CommandParser
 from leverframe.cli.pasting import command
 from leverframe.cli.screen import Part, Screen, Word
@@ -114,6 +114,7 @@ def _rows(told: Why, args: Namespace, most: int) -> list[tuple[str, _Lines]]:
         *([("plan", _plain(_plan(told.plan)))] if told.plan is not None else []),
         ("called", _plain(*_called(told))),
         ("data", [line for text in _data(told, calls) for line in _data_lines(told, text)]),
+        *([("endorsed", _plain(*map(endorsed_line, told.endorsed)))] if told.endorsed else []),
         ("allowed by", list(_allowed(told, calls))),
         ("approved by", _plain(*_approved(told, args, most))),
         ("cost", _plain(_cost(told))),

@@ -31,6 +31,7 @@ from leverframe.domain.proposals import HistoryLookup, OnceFree
 from leverframe.domain.tools import BuiltInOrigin, ToolSpec
 from leverframe.runtime.context import RunContext
 from leverframe.runtime.door.envelopes import Envelope, freeze, once_digest, sticky_digest, value_digest
+from leverframe.runtime.eased import learn_endorsements
 from leverframe.runtime.paths import MISSING, resolve
 from leverframe.runtime.plans import plan_state
 from leverframe.runtime.sessions import learn_others
@@ -83,6 +84,7 @@ async def load(ctx: RunContext, ask: Ask, read: ReadFact) -> Loaded:
     """Read facts, history, budgets, labels, earlier denials and the approval's standing."""
     now = ctx.services.mint.now()
     authority = ctx.services.authority.current()
+    await learn_endorsements(ctx, authority)
     killed = ctx.killed(authority, tool=ask.tool)
     facts: dict[str, Fact] = {}
     own_read: Known | None = None

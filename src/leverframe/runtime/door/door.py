@@ -332,7 +332,7 @@ class Door:
         return isinstance(decision, Deny) and not (decision.stops_run or decision.exhausted)
 
     async def _reenter(self, ctx: RunContext, step: Step, args: JsonObject) -> ToolOutcome:
-        """A held call: decided anew when granted, refused when denied or expired, else still held."""
+        """A held call: decided anew when granted or eased, refused when denied or expired, else still held."""
         for _ in range(_TRIES):
             match await holding.standing(ctx, step):
                 case HeldBack() as waiting:
@@ -348,11 +348,12 @@ class Door:
         )
 
     def _reentry(self, ctx: RunContext, step: Step, args: JsonObject, approval: Approval) -> Ask:
-        """The same call with the same frozen bytes, under its grant."""
+        """The same call: under its grant with the same frozen bytes, else frozen anew."""
+        asked = self._ask(ctx, step.path, step.name, args)
         return replace(
-            self._ask(ctx, step.path, step.name, args),
+            asked,
             asker=Asker.REENTRY,
-            nonce=holding.nonce_of(ctx.payload(step.args_ref)),
+            nonce=holding.nonce_of(ctx.payload(step.args_ref), approval) or asked.nonce,
             approval=approval,
         )
 

@@ -29,7 +29,10 @@ _ENDS_BY_CLOCK = frozenset({ApprovalState.PENDING, ApprovalState.GRANTED})
 
 
 async def standing(ctx: RunContext, step: Step) -> Approval | HeldBack | Refused:
-    """Where a held step stands: granted, still waiting, or refused for good."""
+    """Where a held step stands: to be decided anew, still waiting, or refused for good.
+
+    It is decided anew under its grant, or while it is pending where a value of the run was endorsed since.
+    """
     approval = await ctx.services.approvals.approval(step.approval_id)
     if approval is None:
         raise EvidenceBroken(f"Step {step.path} of {step.run_id} waits for {step.approval_id!r}, which is not there.")
@@ -40,6 +43,8 @@ async def standing(ctx: RunContext, step: Step) -> Approval | HeldBack | Refused
             lost = may_consume(approval, ctx.services.people, action_digest=approval.action_digest, now=now)
             return approval if lost is None else _refused(step, lost.code, lost.text)
         case ApprovalState.PENDING if now < approval.decide_by:
+            if await _is_eased_since(ctx, approval):
+                return approval
             message = f"Still waiting for {approval.approval_id}."
             return HeldBack(path=step.path, approval_id=approval.approval_id, reasons=(), message=message)
         case ApprovalState.PENDING | ApprovalState.GRANTED:
@@ -54,6 +59,12 @@ async def standing(ctx: RunContext, step: Step) -> Approval | HeldBack | Refused
             return _refused(step, "approval-denied", _denied_text(answer))
         case state:
             return _refused(step, f"approval-{state.value}", f"the approval is {state.value}")
+
+
+async def _is_eased_since(ctx: RunContext, approval: Approval) -> bool:
+    """Whether a person endorsed a value of the run after it was held: the labels that held it may be others now."""
+    await ctx.services.authority.refresh()
+    return any(one.at > approval.asked_at for one in ctx.services.authority.current().endorsed(ctx.run.run_id))
 
 
 def _denied_text(answer: Answer | None) -> str:
@@ -136,8 +147,10 @@ def _short(digest: str) -> str:
     return f"{digest[:4]}…{digest[-4:]}" if digest else "an unknown tool"
 
 
-def nonce_of(recorded: Json) -> str:
-    """The nonce of a recorded envelope: with it the same call freezes to the same bytes."""
+def nonce_of(recorded: Json, approval: Approval) -> str:
+    """The nonce of a granted envelope: with it the same call freezes to the same bytes.  Empty without a grant."""
+    if approval.state is not ApprovalState.GRANTED:
+        return ""
     envelope = recorded.get("envelope") if isinstance(recorded, dict) else None
     return str(envelope["nonce"]) if isinstance(envelope, dict) else ""
 

@@ -117,6 +117,8 @@ def decided(
             spec, envelope = _frozen(ask, loaded)
             approval = held_approval(ctx, ask, loaded.now, decision, envelope.digest)
             step = replace(step, approval_id=approval.approval_id)
+            # What a person endorsed a moment ago, in another process, may be what would have let it through.
+            guards.append(AuthorityIs(generation=loaded.generation))
             changes += ensured(ctx, loaded.question.windows)
             changes += [*counted(ctx, ask, held_counts(loaded)), PutApproval(approval=approval)]
             entries.append(requested_entry(ctx, approval, spec=spec, cause=entry.entry_id))
@@ -232,10 +234,17 @@ def _step(ctx: RunContext, ask: Ask, loaded: Loaded, decision: Decision, *, args
         rule_source=str(reason.source),
         args_ref=args_ref,
         idempotency_key=ask.idempotency_key if is_write else "",
-        approval_id=ask.approval.approval_id if ask.approval is not None else ApprovalId(""),
+        approval_id=_answered(ask),
         is_counted=ask.asker not in {Asker.DOOR, Asker.RUN},
         finished_at=loaded.now if state is StepState.DENIED else None,
     )
+
+
+def _answered(ask: Ask) -> ApprovalId:
+    """The approval that people answered for it; a question that is superseded is of other bytes."""
+    if ask.approval is None or ask.approval.state is ApprovalState.PENDING:
+        return ApprovalId("")
+    return ask.approval.approval_id
 
 
 def _shown_name(ctx: RunContext, name: str) -> str:

@@ -80,11 +80,15 @@ def held_approval(ctx: RunContext, ask: Ask, now: datetime, decision: Hold, dige
 
 
 def outdated(ask: Ask) -> tuple[Change, ...]:
-    """A grant that the call does not use is taken back: a fact changed, or the call is denied or needs none by now."""
+    """A grant that the call does not use is taken back: a fact changed, or the call is denied or needs none by now.
+
+    A question that nobody answered yet is superseded: a value was endorsed since, and the call was frozen anew.
+    """
     if ask.approval is None:
         return ()
-    old = ask.approval.approval_id
-    return (MoveApproval(approval_id=old, expect=ApprovalState.GRANTED, to=ApprovalState.REVOKED),)
+    old, is_pending = ask.approval.approval_id, ask.approval.state is ApprovalState.PENDING
+    to = ApprovalState.SUPERSEDED if is_pending else ApprovalState.REVOKED
+    return (MoveApproval(approval_id=old, expect=ask.approval.state, to=to),)
 
 
 def outdated_entries(ctx: RunContext, ask: Ask, now: datetime) -> tuple[EntryDraft, ...]:
@@ -92,6 +96,8 @@ def outdated_entries(ctx: RunContext, ask: Ask, now: datetime) -> tuple[EntryDra
     if ask.approval is None:
         return ()
     entry_id, event = ctx.services.mint.entry_id(), EventType.APPROVAL_REVOKED
+    if ask.approval.state is ApprovalState.PENDING:
+        event = EventType.APPROVAL_SUPERSEDED
     return (approval_entry(ask.approval, ctx.run, entry_id=entry_id, at=now, event=event),)
 
 

@@ -1,9 +1,10 @@
-"""SQL of `authority`, `api_keys`, `kill_switches` and `budget_raises`.
+"""SQL of `authority`, `api_keys`, `kill_switches`, `budget_raises` and `endorsements`.
 
 Owner: authority.  Writer: the store's writer.  Trust: tagged; each row carries a MAC under a key that is not in the
 database, and `authority` one over all of them with their generation: a row that was added, changed or taken away is
 seen, and then nothing of it is believed.  All of it put back as it once was is seen too, as the log names a later
-generation; only who also rewrites the log unseen (docs/evidence-trust.md) could do that.
+generation; only who also rewrites the log unseen (docs/evidence-trust.md) could do that.  The generation of an
+endorsement is not asked for: to put back what stood before it eases nothing.
 Rules: docs/adr/0010-sealed-values-and-tagged-rows.md.
 """
 
@@ -15,7 +16,7 @@ from typing import Any, assert_never
 
 import msgspec
 
-from leverframe.domain.authority import ApiKey, Authority, BudgetRaise, KeyScope, KillScope, KillSwitch
+from leverframe.domain.authority import ApiKey, Authority, BudgetRaise, Endorsement, KeyScope, KillScope, KillSwitch
 from leverframe.domain.budgets import BudgetUnit
 from leverframe.domain.errors import AuthorityForged
 from leverframe.domain.ids import (
@@ -23,12 +24,15 @@ from leverframe.domain.ids import (
     EnvironmentName,
     KeyId,
     PrincipalId,
+    RunId,
     Sha256,
+    StepPath,
     TeamName,
     TenantId,
     WorkflowName,
 )
-from leverframe.domain.proposals import AuthorityIs, GuardFailed, PutKey, PutKill, PutRaise
+from leverframe.domain.labels import INTEGRITY_WORDS
+from leverframe.domain.proposals import AuthorityIs, GuardFailed, PutEndorsement, PutKey, PutKill, PutRaise
 from leverframe.domain.time import from_us, to_us
 from leverframe.ports.vault import Vault
 
@@ -80,6 +84,19 @@ VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
 
 _DROP_RAISES = "DELETE FROM budget_raises WHERE until_us <= :now_us"
 
+_ENDORSEMENTS = """
+SELECT run_id, tenant, step, integrity, value_digest, detail_ref, endorsed_by, at_us, tag
+  FROM endorsements
+ ORDER BY endorsement_id
+"""
+
+_PUT_ENDORSEMENT = """
+INSERT INTO endorsements (run_id, tenant, step, integrity, value_digest, detail_ref, endorsed_by, at_us, tag)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+"""
+
+_DROP_ENDORSEMENTS = "DELETE FROM endorsements WHERE run_id IN (SELECT run_id FROM runs WHERE state = 'ended')"
+
 _TENANTS = "SELECT tenant FROM trees ORDER BY tenant"
 
 _LAST_LOGGED = """
@@ -95,6 +112,9 @@ _pack = msgspec.msgpack.Encoder().encode
 _names = msgspec.json.Decoder(list[str]).decode
 
 
+AuthorityChange = PutKey | PutKill | PutRaise | PutEndorsement
+
+
 def generation(tx: sqlite3.Connection) -> int:
     """The number of the newest change; 0 before the first."""
     row = tx.execute(_STATE).fetchone()
@@ -108,7 +128,7 @@ def still(found: int, guard: AuthorityIs) -> GuardFailed | None:
     return GuardFailed(guard="AuthorityIs", detail=f"generation {found}, decided under {guard.generation}")
 
 
-def put(tx: sqlite3.Connection, vault: Vault, tenant: TenantId, change: PutKey | PutKill | PutRaise) -> None:
+def put(tx: sqlite3.Connection, vault: Vault, tenant: TenantId, change: AuthorityChange) -> None:
     """Write one row, the generation and the MAC over all.
 
     Raises:
@@ -123,6 +143,8 @@ def put(tx: sqlite3.Connection, vault: Vault, tenant: TenantId, change: PutKey |
             _put_kill(tx, vault, tenant, change)
         case PutRaise():
             _put_raise(tx, vault, tenant, change.budget_raise)
+        case PutEndorsement():
+            _put_endorsement(tx, vault, tenant, change.endorsement)
         case _:
             assert_never(change)
     after = before + 1
@@ -139,6 +161,7 @@ def read(tx: sqlite3.Connection, vault: Vault) -> Authority:
         keys={key.key_id: key for key in keys},
         kills=tuple([_kill(row) for row in tx.execute(_KILLS)]),
         raises=tuple([_raise(row) for row in tx.execute(_RAISES)]),
+        endorsements=tuple([_endorsement(row) for row in tx.execute(_ENDORSEMENTS)]),
     )
 
 
@@ -164,6 +187,7 @@ def _all_rows(tx: sqlite3.Connection) -> list[tuple[TenantId, bytes, _Row]]:
     rows = [(TenantId(row[1]), b"api key\0", row) for row in tx.execute(_KEYS).fetchall()]
     rows += [(TenantId(row[3]), b"kill switch\0", row) for row in tx.execute(_KILLS).fetchall()]
     rows += [(TenantId(row[1]), b"budget raise\0", row) for row in tx.execute(_RAISES).fetchall()]
+    rows += [(TenantId(row[1]), b"endorsement\0", row) for row in tx.execute(_ENDORSEMENTS).fetchall()]
     return rows
 
 
@@ -240,6 +264,24 @@ def _put_raise(tx: sqlite3.Connection, vault: Vault, tenant: TenantId, one: Budg
     tx.execute(_PUT_RAISE, (*row, vault.tag(tenant, b"budget raise\0" + _pack(row))))
 
 
+def _put_endorsement(tx: sqlite3.Connection, vault: Vault, tenant: TenantId, one: Endorsement) -> None:
+    if one.tenant != tenant:
+        raise ValueError(f"The endorsement in {one.run_id!r} is of {one.tenant!r}, not of {tenant!r}")
+    # No call follows in a run that has ended, and its entry stays in the log.
+    tx.execute(_DROP_ENDORSEMENTS)
+    row = (
+        one.run_id,
+        one.tenant,
+        one.step,
+        one.integrity.word,
+        one.value_digest,
+        one.detail_ref,
+        one.by,
+        to_us(one.at),
+    )
+    tx.execute(_PUT_ENDORSEMENT, (*row, vault.tag(tenant, b"endorsement\0" + _pack(row))))
+
+
 def _text(names: frozenset[Any]) -> str:  # Any: names of several types, all of them texts
     return msgspec.json.encode(sorted(names)).decode()
 
@@ -288,8 +330,22 @@ def _raise(row: _Row) -> BudgetRaise:
     )
 
 
+def _endorsement(row: _Row) -> Endorsement:
+    return Endorsement(
+        run_id=RunId(row[0]),
+        tenant=TenantId(row[1]),
+        step=StepPath(row[2]),
+        integrity=INTEGRITY_WORDS[row[3]],
+        value_digest=row[4],
+        detail_ref=row[5],
+        by=PrincipalId(row[6]),
+        at=from_us(row[7]),
+    )
+
+
 def _forged(why: str) -> AuthorityForged:
     return AuthorityForged(
-        f"Keys, kill switches or raised budgets were changed outside of Leverframe: {why}.  No call runs.",
+        "Keys, kill switches, raised budgets or endorsements were changed outside of Leverframe:"
+        f" {why}.  No call runs.",
         next_move="Keep the database as it is, and find what else was changed: leverframe evidence verify",
     )

@@ -26,6 +26,7 @@ from leverframe.domain.proposals import (
     PruneDisclosures,
     PutApproval,
     PutArtifact,
+    PutEndorsement,
     PutKey,
     PutKill,
     PutOnceKey,
@@ -107,7 +108,7 @@ def _do(batch: Batch, tenant: TenantId, change: Change) -> GuardFailed | None:
             return _book(batch, tenant, change)
         case PutApproval() | AnswerApproval() | MoveApproval():
             return _ask(batch, change)
-        case PutKey() | PutKill() | PutRaise():
+        case PutKey() | PutKill() | PutRaise() | PutEndorsement():
             batch.authority_moved()
             authority.put(batch.tx, batch.keys.vault, tenant, change)
         case _:
