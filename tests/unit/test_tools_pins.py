@@ -10,10 +10,13 @@ import pytest
 
 from leverframe.domain.calls import ToolAnswer, ToolLost, ToolOk
 from leverframe.domain.contracts import McpServer
-from leverframe.domain.pins import DRIFTED, QUARANTINED
+from leverframe.domain.pins import DRIFTED, QUARANTINED, Offering
+from leverframe.domain.tools import McpOrigin
 from leverframe.tools.mcp_tools import McpTools
+from leverframe.tools.pin_book import PinBook
 from tests.pinning import mcp_tools, pin_everything
 from tests.unit.test_tools_mcp import FIXTURES, HERE, asked, spec
+from tests.waiting import until
 
 SERVER = McpServer(
     name="shop", command=("python", "mcp_changing.py", "offer.json"), trusted_because="a test", source=HERE
@@ -124,6 +127,42 @@ def test_a_change_in_mid_session_is_seen_before_the_next_call(project: Path) -> 
     assert isinstance(second, ToolOk)
     assert refused_as(third) == DRIFTED
     assert calls(project) == 2
+
+
+def test_a_server_that_came_back_as_it_was_reviewed_is_called_again(project: Path) -> None:
+    stop: dict[str, object] = {"name": "stop", "inputSchema": {"type": "object"}}
+    offer(project, REFUND, stop)
+    pin(project)
+    offer(project, {**REFUND, "description": "Refund anything."}, stop)
+
+    async def act(tools: McpTools) -> list[ToolAnswer]:
+        drifted = await tools.execute(asked(spec("refund")))
+        assert tools.closed(spec("refund")) is not None
+        offer(project, REFUND, stop)
+        await tools.execute(asked(spec("stop")))
+        await asyncio.to_thread(until, lambda: tools.closed(spec("refund")) is None, what="another look at the server")
+        return [drifted, await tools.execute(asked(spec("refund")))]
+
+    drifted, again = play(project, act)
+
+    assert refused_as(drifted) == DRIFTED
+    assert isinstance(again, ToolOk)
+
+
+def test_a_drifted_tool_that_nobody_can_call_is_looked_at_again_after_a_minute(project: Path) -> None:
+    """A server at an address says nothing of its changes while nobody asks it."""
+    pin(project)
+    now = 0.0
+    book = PinBook(project, {"shop": SERVER}, monotonic=lambda: now)
+    origin = McpOrigin(server="shop", name="refund")
+    changed = Offering(info={"name": "shop", "version": "1"}, tools={"refund": {"name": "refund", "title": "Another"}})
+
+    assert book.check(origin, changed) is not None
+    assert book.known(origin) is not None
+    now = 61.0
+    assert book.known(origin) is None
+    assert book.check(origin, changed) is not None
+    assert book.known(origin) is not None
 
 
 def test_a_review_opens_a_tool_of_a_running_server_at_once(project: Path) -> None:

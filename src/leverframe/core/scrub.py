@@ -77,15 +77,19 @@ def _spelled(secret: str) -> Iterator[str]:
     yield from (secret, escape(secret))
     for is_ascii in (True, False):
         escaped = json.dumps(secret, ensure_ascii=is_ascii)[1:-1]
-        # As PHP writes it, and as a text within a text.
-        yield from (escaped, escaped.replace("/", "\\/"), json.dumps(escaped, ensure_ascii=is_ascii)[1:-1])
+        yield escaped.replace("/", "\\/")  # as PHP writes it
+        for _ in range(3):
+            yield escaped
+            # A text within a text, as servers send structured content a second time.
+            escaped = json.dumps(escaped, ensure_ascii=is_ascii)[1:-1]
     for encode in (quote, quote_plus):
         for left in _LEFT:
             escaped = encode(secret, safe=left)
             yield from (escaped, _ESCAPE.sub(lambda found: found.group().lower(), escaped))
     yield from (data.hex(), data.hex().upper())
     for in_base64 in (b64encode, urlsafe_b64encode):
-        yield in_base64(data).decode()
+        whole = in_base64(data).decode()
+        yield from (whole, whole.rstrip("="))
         for before in range(3):
             # Of the digits that stand for a part of it, those that no neighbour has a share in.
             first, last = -(-before * 8 // 6), (before + len(data)) * 8 // 6

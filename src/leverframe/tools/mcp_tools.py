@@ -172,6 +172,8 @@ class McpTools(ToolExecutor, Upstreams):
         self._watchers.append(changed)
 
     def _tell(self, server: str, listing: Listing | None) -> None:
+        if listing is None or listing is Listing.TOOLS:
+            self._pins.forget(server)
         for watcher in self._watchers:
             watcher(server, listing)
 

@@ -4,7 +4,8 @@ Knows: `tools.lock` as it is now (a review takes effect in a running server at o
 Never: opens what the lock does not; a lock that cannot be read closes every tool of every server.
 """
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from leverframe.domain.contracts import McpServer
 from leverframe.domain.errors import ConfigInvalid
 from leverframe.domain.pins import DRIFTED, Closed, Offering, ToolsLock, pin_key
 from leverframe.domain.tools import McpOrigin, McpPart
+from leverframe.tools.mcp_link import FRESH_S
 
 _Signature = tuple[int, int, int] | None
 
@@ -23,13 +25,16 @@ class _Judged:
     """What was found of one offering under one lock, by what was asked for."""
 
     offering: Offering
+    at: float  # when a call last asked
     found: dict[McpOrigin, Closed | None] = field(default_factory=dict)
 
 
 class PinBook:
     """The pins of one project folder."""
 
-    def __init__(self, root: Path, servers: Mapping[str, McpServer]) -> None:
+    def __init__(
+        self, root: Path, servers: Mapping[str, McpServer], *, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
         self._path = root / LOCK_FILE
         self._root = root
         self._reached = {name: reached_by(server) for name, server in servers.items()}
@@ -38,13 +43,17 @@ class PinBook:
         self._damage = ""
         self._known: dict[McpOrigin, Closed | None] = {}
         self._judged: dict[str, _Judged] = {}
+        self._monotonic = monotonic
 
     def known(self, origin: McpOrigin) -> Closed | None:
         """Why no call may be sent, as far as is known without asking the server; None where nothing is."""
         self._refresh()
         judged = self._judged.get(origin.server)
         if judged is not None:
-            return self._judge(origin, judged)
+            found = self._judge(origin, judged)
+            if found is None or self._monotonic() - judged.at <= FRESH_S:
+                return found
+            # While every call is refused nobody asks the server, which may be again what was reviewed.
         if origin not in self._known:
             self._known[origin] = self._blind(origin)
         return self._known[origin]
@@ -54,8 +63,13 @@ class PinBook:
         self._refresh()
         judged = self._judged.get(origin.server)
         if judged is None or judged.offering is not offering:
-            judged = self._judged[origin.server] = _Judged(offering)
+            judged = self._judged[origin.server] = _Judged(offering, self._monotonic())
+        judged.at = self._monotonic()
         return self._judge(origin, judged)
+
+    def forget(self, server: str) -> None:
+        """It started again, or says that its list changed: what it is now is seen before its next call is sent."""
+        self._judged.pop(server, None)
 
     def digest(self, origin: McpOrigin) -> str:
         """What a person reviewed of it; empty where nobody did."""
