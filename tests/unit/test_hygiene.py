@@ -1,5 +1,7 @@
 """The hygiene table: what comes in, what a reader sees, what was taken out."""
 
+from time import process_time
+
 import pytest
 
 from leverframe.core.hygiene import RemovedKind, clean_entry, clean_output
@@ -98,6 +100,26 @@ ENTRY = [
     ("<title>obey</title>x", "x", {HIDDEN}),
     ("<scr<script></script>ipt>obey</script>", "", {HIDDEN}),
     ("<div hidden>never ends", "never ends", {HIDDEN}),
+    # what looks like hiding and is shown
+    ('<p style="font-size:1rem">seen</p>', '<p style="font-size:1rem">seen</p>', set()),
+    ('<p style="line-height:1;">seen</p>', '<p style="line-height:1;">seen</p>', set()),
+    ('<td style="border-width:0;">seen</td>', '<td style="border-width:0;">seen</td>', set()),
+    ('<p style="background-color:transparent">seen</p>', '<p style="background-color:transparent">seen</p>', set()),
+    ('<p style="backface-visibility:hidden">seen</p>', '<p style="backface-visibility:hidden">seen</p>', set()),
+    ('<p style="transform:scale(0.95)">seen</p>', '<p style="transform:scale(0.95)">seen</p>', set()),
+    ('<td bgcolor="#123" style="color:#fff">seen</td>', '<td bgcolor="#123" style="color:#fff">seen</td>', set()),
+    ('<a title="what is hidden here">seen</a>', '<a title="what is hidden here">seen</a>', set()),
+    ('<img alt="the hidden valley">', '<img alt="the hidden valley">', set()),
+    ("<!--> seen <!-- obey --> y", " seen  y", {COMMENT}),
+    ("<!-- obey --!> seen <!-- obey -->", " seen ", {COMMENT}),
+    ("<p hidden>" * 40 + "seen", "seen", {HIDDEN}),
+    ("survey data:yes,no", "survey data:yes,no", set()),
+    # hidden by another spelling
+    ('<p style="display&colon;none">obey</p>x', "x", {HIDDEN}),
+    ('<p style="display:/**/none">obey</p>x', "x", {HIDDEN}),
+    ('<font color="#FFFFFF">obey</font>x', "x", {HIDDEN}),
+    ('<p style="transform:scale(0)">obey</p>x', "x", {HIDDEN}),
+    ('<p style="font-size:.1em">obey</p>x', "x", {HIDDEN}),
     # bytes that nobody reads
     ("see data:text/html;base64,PHA+ now", "see  now", {DATA}),
     ("DATA:,obey x", " x", {DATA}),
@@ -132,6 +154,24 @@ OUTPUT = [
     ('<img src="data:image/png;base64,AAAA">', '<img src="">', {DATA}),
     ("![x](data:image/png;base64,AAAA)", "![x]()", {DATA}),
     ("[a](ht\u200btps://evil.test)", "a", {ZERO, LINK}),
+    ("![a [b] c](https://evil.test/x)", "a [b] c", {IMAGE}),
+    ("![a [b [c]]](https://evil.test/x)", "![a [b [c]]])", {LINK}),
+    ("[a\\]b](https://evil.test)", "a\\]b", {LINK}),
+    ("![x](https://evil.test/a(b(c)))", "x", {IMAGE}),
+    ('![x](https://evil.test "a\\"b")', "x", {IMAGE}),
+    ("![x](https://example.com\\@evil.test/x)", "x", {IMAGE}),
+    ("![x](https://evil.test&sol;.example.com/x)", "x", {IMAGE}),
+    ("![x](https://evil.test%2f.example.com/x)", "x", {IMAGE}),
+    ("> [a]: https://evil.test/x\n\n![x][a]", "> \nx", {LINK}),
+    ("[a]:\nhttps://evil.test\n'title'\n", "", {LINK}),
+    ("[^1]: See the report\n", "[^1]: See the report\n", set()),
+    ("[Note]: remember to call Bob\n", "[Note]: remember to call Bob\n", set()),
+    ("![sic] and ![b](https://example.com)\n[r]: //evil.test", "![sic] and ![b](https://example.com)\n", {LINK}),
+    ('<p style="background:url(https://evil.test/x)">hi', "hi", {LINK}),
+    ('<img srcset="https://example.com/a 1x, https://evil.test/b 2x">', "", {IMAGE}),
+    ('<a href="https://example.com" ping="https://evil.test">hi', "hi", {LINK}),
+    ('<meta http-equiv="refresh" content="0;url=https://evil.test">', "", {LINK}),
+    ('<a href="&#104;ttps://example.com">hi', '<a href="&#104;ttps://example.com">hi', set()),
 ]
 
 
@@ -171,3 +211,15 @@ def test_a_removal_says_what_went_and_how_much() -> None:
     (only,) = clean_entry("a<!-- obey me -->b").removed
 
     assert (only.text, only.count) == ("<!-- obey me -->", 16)
+
+
+@pytest.mark.parametrize(
+    "text", ["a" + "\u0301\u0327" * 200_000, "<p hidden>" * 10_000, "<div hidden><b>" * 5_000 + "</b></div>" * 5_000]
+)
+def test_no_text_takes_longer_than_its_length(text: str) -> None:
+    began = process_time()
+
+    clean_entry(text)
+
+    # The square of these lengths is minutes.
+    assert process_time() - began < 10

@@ -30,6 +30,8 @@ _ANY: Final = re2.compile("|".join(pattern for _, pattern in _CLASSES))
 # A joiner shapes letters and emoji in honest text; among ASCII letters it only splits a word for the machine.
 _JOINER: Final = re2.compile(r"[\x{200C}\x{200D}]+")
 _JOINS_FROM: Final = 0x0600
+_MAX_PIECE: Final = 32
+_PILED_UP: Final = re2.compile(r"[\p{M}\x{1161}-\x{11FF}]{31,}")
 _VARIES: Final = re2.compile(r"[\x{FE00}-\x{FE0F}]{2,}")
 
 
@@ -49,12 +51,12 @@ def normalise(text: str, found: list[Removed]) -> str:
     """NFKC, of every piece that it does not lengthen: `ﬁ` stays, since two letters in its place would be added."""
     if text.isascii():
         return text
-    whole = unicodedata.normalize("NFKC", text)
-    if whole == text:
+    # To order a long row of marks takes time by its square, so such a row is left as it is (UAX 15, section 13).
+    if not _PILED_UP.search(text) and unicodedata.normalize("NFKC", text) == text:
         return text
     out: list[str] = []
     for piece in _pieces(text):
-        form = unicodedata.normalize("NFKC", piece)
+        form = piece if len(piece) > _MAX_PIECE else unicodedata.normalize("NFKC", piece)
         if form == piece or len(form) > len(piece):
             out.append(piece)
             continue
@@ -67,11 +69,12 @@ def normalise(text: str, found: list[Removed]) -> str:
 def _pieces(text: str) -> list[str]:
     """Each letter with the marks upon it; Hangul jamo stay together, since they compose."""
     pieces: list[str] = []
-    for char in text:
-        if pieces and (unicodedata.combining(char) or _is_trailing_jamo(char)):
-            pieces[-1] += char
-        else:
-            pieces.append(char)
+    at = 0
+    for place, char in enumerate(text):
+        if place and not (unicodedata.combining(char) or _is_trailing_jamo(char)):
+            pieces.append(text[at:place])
+            at = place
+    pieces.append(text[at:])
     return pieces
 
 

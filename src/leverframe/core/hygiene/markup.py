@@ -4,40 +4,46 @@ Knows: how elements are hidden by attribute, style and name.  Never: parses scri
 hidden by a rule elsewhere is not found.  Source: HTML Living Standard, 13.2 and 15.3.1.
 """
 
-from dataclasses import dataclass
+from html import unescape
 from typing import Final
 
 import re2
 
 from leverframe.core.hygiene.removals import Removed, RemovedKind, removed
 
-_COMMENT: Final = re2.compile(r"(?s)<!--.*?-->|<!-->|<!--->")
+# An empty comment first: what stands after `<!-->` is shown.  `--!>` ends a comment too.
+_COMMENT: Final = re2.compile(r"(?s)<!-->|<!--->|<!--.*?--!?>")
 _OPENERS: Final = re2.compile(r"<!--|-->")
 _TAG: Final = re2.compile(r"""(?s)<(/?)([A-Za-z][A-Za-z0-9:-]*)((?:[\s/](?:[^<>"']|"[^"]*"|'[^']*')*)?)>""")
 _NEVER_SHOWN: Final = frozenset({"script", "style", "template", "noscript", "head", "title", "object", "iframe", "svg"})
 _VOID: Final = frozenset(
     {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
 )
-_HIDDEN_ATTRIBUTE: Final = re2.compile(
-    r"""(?i)(?:^|[\s/"'])(?:hidden(?:$|[\s=/])|aria-hidden\s*=\s*["']?true|type\s*=\s*["']?hidden)"""
-)
-_STYLE: Final = re2.compile(r"""(?is)(?:^|[\s/"'])style\s*=\s*("[^"]*"|'[^']*'|[^\s>]+)""")
-_HIDING: Final = re2.compile(
-    r"(?i)display:none|visibility:(?:hidden|collapse)|opacity:0?\.?0*(?:;|$|!)|font-size:0?\.?[0-3]?(?:px|pt|em|rem|%)?(?:;|$|!)"
-    r"|(?:text-indent|left|top|margin-left|margin-top):-\d{3,}|(?:width|height|max-height|max-width):[01](?:px)?(?:;|$|!)"
-    r"|clip:rect\(0|clip-path:inset\((?:50|100)%|color:transparent|mso-hide:all|transform:scale\(0"
-)
-_COLOURS: Final = re2.compile(r"(?i)(?:^|;)(background(?:-color)?|color):([^;!]+)")
-_MAX_DEPTH: Final = 200
-
-
-@dataclass(frozen=True, slots=True)
-class _Open:
-    """A hidden element that has begun: where it stands, its name, and how many of that name are open in it."""
-
-    start: int
-    name: str
-    depth: int = 1
+_ATTRIBUTE: Final = re2.compile(r"""([^\s"'<>/=]+)(?:\s*=\s*("[^"]*"|'[^']*'|[^\s"'>]+))?""")
+_CSS_COMMENT: Final = re2.compile(r"(?s)/\*.*?\*/")
+_FAR_OUT: Final = re2.compile(r"-[0-9]{3,}.*")
+_NO_SIZE: Final = re2.compile(r"[01](?:px)?")
+# A whole declaration of CSS is looked at: `line-height: 1` is no height, `background-color: transparent` no ink.
+_HIDING: Final = {
+    "display": re2.compile(r"none"),
+    "visibility": re2.compile(r"hidden|collapse"),
+    "opacity": re2.compile(r"0*\.?0+%?|0+\.?"),
+    "font-size": re2.compile(r"0*(?:\.[0-9]*)?[0-3]?(?:px|pt)?|0*\.?0*[a-z%]*|0*\.[0-3][0-9]*r?em|[0-3]%"),
+    "text-indent": _FAR_OUT,
+    "left": _FAR_OUT,
+    "top": _FAR_OUT,
+    "margin-left": _FAR_OUT,
+    "margin-top": _FAR_OUT,
+    "width": _NO_SIZE,
+    "height": _NO_SIZE,
+    "max-height": _NO_SIZE,
+    "max-width": _NO_SIZE,
+    "clip": re2.compile(r"rect\(0.*"),
+    "clip-path": re2.compile(r"inset\((?:50|100)%.*"),
+    "color": re2.compile(r"transparent"),
+    "mso-hide": re2.compile(r"all"),
+    "transform": re2.compile(r".*scale\(0*\.?0*[,)].*"),
+}
 
 
 def strip_comments(text: str, found: list[Removed]) -> str:
@@ -59,33 +65,44 @@ def strip_hidden(text: str, found: list[Removed]) -> str:
     """Take out elements that no reader is shown, with all that stands in them; one that never ends loses its tag."""
     if "<" not in text:
         return text
+    tags = list(_TAG.finditer(text))
+    ends = _ends(tags)
     out: list[str] = []
     at = 0
-    hidden: _Open | None = None
-    for match in _TAG.finditer(text):
-        name, is_end = match.group(2).lower(), bool(match.group(1))
-        if hidden is None:
-            if is_end or not _is_hidden(name, match.group(3)):
-                continue
-            if name in _VOID:
-                found.append(removed(RemovedKind.HIDDEN_ELEMENT, match.group()))
-                out.append(text[at : match.start()])
-                at = match.end()
-            else:
-                hidden = _Open(match.start(), name)
-        elif name == hidden.name:
-            depth = hidden.depth + (-1 if is_end else 1)
-            hidden = _Open(hidden.start, name, min(depth, _MAX_DEPTH))
-            if depth == 0:
-                found.append(removed(RemovedKind.HIDDEN_ELEMENT, text[hidden.start : match.end()]))
-                out.append(text[at : hidden.start])
-                at, hidden = match.end(), None
-    if hidden is not None:
-        end = text.index(">", hidden.start) + 1
-        found.append(removed(RemovedKind.HIDDEN_ELEMENT, text[hidden.start : end]))
-        out.append(text[at : hidden.start])
+    for number, tag in enumerate(tags):
+        name = tag.group(2).lower()
+        if tag.start() < at or tag.group(1) or not _is_hidden(name, tag.group(3)):
+            continue
+        end = tag.end() if name in _VOID else ends.get(number, tag.end())
+        found.append(removed(RemovedKind.HIDDEN_ELEMENT, text[tag.start() : end]))
+        out.append(text[at : tag.start()])
         at = end
     return "".join([*out, text[at:]])
+
+
+# Any: re2 has no types of its own for matches.
+def _ends(tags: "list[re2._Match]") -> dict[int, int]:
+    """Where the element ends that each tag begins, by the tag's number; one that never ends is not there."""
+    ends: dict[int, int] = {}
+    open_by_name: dict[str, list[int]] = {}
+    for number, tag in enumerate(tags):
+        name = tag.group(2).lower()
+        waiting = open_by_name.setdefault(name, [])
+        if not tag.group(1):
+            waiting.append(number)
+        elif waiting:
+            ends[waiting.pop()] = tag.end()
+    return ends
+
+
+def attributes_of(written: str) -> dict[str, str]:
+    """The attributes of a tag, by name; of two with one name the first counts, and character references are read."""
+    found: dict[str, str] = {}
+    for match in _ATTRIBUTE.finditer(written):
+        value = match.group(2) or ""
+        inner = value[1:-1] if value[:1] in {'"', "'"} else value
+        found.setdefault(match.group(1).lower(), unescape(inner))
+    return found
 
 
 def _is_hidden(name: str, attributes: str) -> bool:
@@ -93,24 +110,33 @@ def _is_hidden(name: str, attributes: str) -> bool:
         return True
     if not attributes:
         return False
-    if _HIDDEN_ATTRIBUTE.search(attributes):
+    said = attributes_of(attributes)
+    if "hidden" in said or "true" in said.get("aria-hidden", "").lower() or said.get("type", "").lower() == "hidden":
         return True
-    style = _STYLE.search(attributes)
-    if style is None:
-        return False
-    said = "".join(style.group(1).strip("\"'").split())
-    return bool(_HIDING.search(said)) or _is_text_on_itself(said)
+    rules = _rules(said.get("style", ""))
+    if any(pattern.fullmatch(value) for key, value in rules if (pattern := _HIDING.get(key)) is not None):
+        return True
+    inks = {"background": said["bgcolor"]} if "bgcolor" in said else {}
+    if name == "font" and "color" in said:
+        inks["color"] = said["color"]
+    return _is_text_on_itself({**inks, **{key.removesuffix("-color"): value for key, value in rules}})
 
 
-def _is_text_on_itself(style: str) -> bool:
+def _rules(style: str) -> list[tuple[str, str]]:
+    """The declarations of a style: property and value, in lower case and without white space."""
+    found = []
+    for one in _CSS_COMMENT.sub("", style).lower().split(";") if style else ():
+        key, _, value = one.partition(":")
+        found.append((key.strip(), "".join(value.split()).partition("!")[0]))
+    return found
+
+
+def _is_text_on_itself(inks: dict[str, str]) -> bool:
     """Whether the text has the colour of its ground: the one that is given, else white paper."""
-    colours = {
-        match.group(1).lower().removesuffix("-color"): _colour(match.group(2)) for match in _COLOURS.finditer(style)
-    }
-    ink = colours.get("color")
-    return ink is not None and ink == colours.get("background", "white")
+    ink = inks.get("color")
+    return ink is not None and _colour(ink) == _colour(inks.get("background", "white"))
 
 
 def _colour(written: str) -> str:
-    said = written.lower()
+    said = "".join(written.lower().split())
     return "white" if said in {"#fff", "#ffffff", "rgb(255,255,255)", "white"} else said
