@@ -111,6 +111,7 @@ def test_nothing_of_hidden_text_is_shown_and_every_handle_gives_it_back(
     for ref, hidden in seen.hidden.items():
         assert resolve_handles({"a": {"$ref": ref}}, seen.hidden).args == {"a": hidden.value}
         assert resolve_handles({"a": [ref]}, seen.hidden).args == {"a": [hidden.value]}
+        assert "name of a key" in resolve_handles({"a": {ref: 1}}, seen.hidden).unknown
 
 
 @given(VALUES, VALUES, SCHEMAS)

@@ -11,8 +11,9 @@ from leverframe.core.canonical import decode, encode
 from leverframe.domain.ids import RunId
 from leverframe.domain.json import JsonObject
 from leverframe.domain.labels import Integrity
-from leverframe.runtime.outcomes import Answered
+from leverframe.runtime.outcomes import Answered, Failed
 from tests.door_desk import CONTRACT, PROJECT_FILE, Desk, open_desk, rules, write_desk
+from tests.shop_tools import SHOP_TOOLS
 
 TYPES = PROJECT_FILE + "types: {order_id: {pattern: 'W[0-9]{5}'}}\n"
 EMAIL = "jane@example.com"
@@ -94,6 +95,27 @@ def test_the_labels_of_a_resumed_run_are_those_that_it_had(desk: Desk) -> None:
 
     assert dict(reopened.ctx.values.known) == dict(run.ctx.values.known)
     assert reopened.ctx.values.union == run.ctx.values.union
+
+
+def test_the_words_of_a_refusal_lower_the_run_that_reads_them_and_the_record_says_what_was_taken_out(
+    tmp_path: Path,
+) -> None:
+    hiding = SHOP_TOOLS.replace("not today", "not\u200b today")
+    write_desk(tmp_path, project=TYPES, **{"tools/shop.py": hiding})
+    with open_desk(tmp_path) as desk:
+        desk.shop("INSERT INTO moods VALUES ('peek', 'before:refuse', 1)")
+        run = desk.open(message="W00001 please")
+        before = run.ctx.values.union.integrity
+
+        outcome = desk.call(run, "peek", {"order_id": "W00001"})
+        reopened = desk.do(desk.runner.reopen_outside(run.run_id))
+
+        assert isinstance(outcome, Failed)
+        assert (before, run.ctx.values.union.integrity) == (Integrity.USER, Integrity.THIRD_PARTY)
+        assert reopened.ctx.values.union == run.ctx.values.union
+        assert (run.ctx.is_suspicious, reopened.ctx.is_suspicious) == (True, True)
+        (settled,) = desk.leaves(run.run_id, "call.settled")
+        assert settled["detail"]["removed"] == ["zero-width=1"]
 
 
 def test_rules_read_labels(tmp_path: Path) -> None:

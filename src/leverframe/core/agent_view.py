@@ -162,6 +162,8 @@ def resolve_handles(args: JsonObject, known: Mapping[str, Hidden]) -> Meant:
                 problems.append(f"{place}: a handle stands within a text; give it as the whole value")
                 return node
             case Mapping():
+                if any(one in known for key in node for one in HANDLE.findall(key)):
+                    problems.append(f"{place}: a handle is the name of a key; give it as a value")
                 return {key: resolved(item, f"{place}/{escaped(key)}", name) for key, item in node.items()}
             case list() | tuple():
                 return [resolved(item, f"{place}/{at}", name) for at, item in enumerate(node)]

@@ -12,6 +12,9 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import lru_cache
 
+import re2
+
+from leverframe.core.schema_places import Rules, leaves_of, lists_values, property_rules, rules_of
 from leverframe.core.token_types import MAX_TEXT_CHARS, NO_TYPES, TokenTypes, exact_form, money_form, normal_form
 from leverframe.domain.json import Json, JsonObject
 from leverframe.domain.labels import UNTRACED, Confidentiality, Integrity, Label, join
@@ -23,6 +26,8 @@ _MOST_MONEY = 10**30
 # Members of enumerations that are asked for each argument; to look one up takes a tenth of a microsecond.
 _FREE_TEXT, _AMOUNT = ArgRole.FREE_TEXT, ArgRole.AMOUNT
 _USER, _THIRD_PARTY = Integrity.USER, Integrity.THIRD_PARTY
+_NUMBER = re2.compile(r"[+-]?[0-9]{1,40}(?:\.[0-9]{1,40})?")
+_PLAIN_KEY = re2.compile(r"[A-Za-z0-9_.:$@-]{1,64}")
 _AROUND_WORDS = ".,;:!?'\"`()[]{}<>*_"
 
 
@@ -171,7 +176,7 @@ def label_args(
     for name, value in args.items():
         spec = specs.get(name, _NOT_DECLARED)
         label = _quoted(value, index) if spec.role is _FREE_TEXT and index.said else None
-        found[name] = label or _label_arg(value, name, spec, index, None if schema is None else _property(schema, name))
+        found[name] = label or _label_arg(value, name, spec, index, schema)
     return found
 
 
@@ -180,7 +185,8 @@ def _quoted(value: Json, index: ValueIndex) -> Label | None:
 
     Only free text: it steers nobody, and names nothing.  A selector or a recipient is never matched within a text.
     """
-    if not isinstance(value, str):
+    # What is longer than a text that is indexed is no passage of one.
+    if not isinstance(value, str) or len(value) > MAX_TEXT_CHARS:
         return None
     # Found as it stands it is found as words, since the user's text has one space between its words and no more.
     words = as_it_stands = f" {value} "
@@ -214,21 +220,31 @@ def run_union(index: ValueIndex) -> Label:
 
 
 def _label_arg(value: Json, name: str, spec: ArgSpec, index: ValueIndex, schema: Json) -> Label:
-    if spec.role is _AMOUNT and isinstance(value, int | Decimal):
+    is_amount = spec.role is _AMOUNT
+    if is_amount and isinstance(value, int | Decimal):
         return _label_amount(value, spec.type or name, index)
     secrecy = index.union.confidentiality
+    rules = None if schema is None else property_rules(rules_of(schema, schema), name, schema)
     if not isinstance(value, Mapping | list | tuple):
-        is_listed = schema is not None and _is_enum(schema, "")
-        one = UNTRACED if is_listed else _label_scalar(value, spec.type or name, index)
+        one = _label_leaf(value, spec.type or name, index, rules, is_amount=is_amount)
         return _labelled(one.integrity, secrecy, one.origin)
     labels = [
-        UNTRACED if _is_enum(schema, place) else _label_scalar(leaf, key or spec.type or name, index)
-        for place, key, leaf in _walk(value, "")
+        _label_leaf(leaf, type_name, index, listed, is_amount=is_amount)
+        for leaf, type_name, listed in leaves_of(value, spec.type or name, rules, schema)
     ]
     # An empty list or object has no leaf to trace, and leaving something out is a choice as well.
     integrity = min((label.integrity for label in labels), default=_THIRD_PARTY)
     origins = {label.origin for label in labels if label.integrity is integrity}
     return _labelled(integrity, secrecy, origins.pop() if len(origins) == 1 else "")
+
+
+def _label_leaf(value: Json, type_name: str, index: ValueIndex, rules: Rules | None, *, is_amount: bool) -> Label:
+    if rules and lists_values(rules):
+        return UNTRACED
+    if is_amount and isinstance(value, str) and _NUMBER.fullmatch(text := value.strip()):
+        # Written as a text it is a number all the same, and a whole one is as easily equal.
+        return _label_amount(Decimal(text), type_name, index)
+    return _label_scalar(value, type_name, index)
 
 
 def _label_amount(value: int | Decimal, type_name: str, index: ValueIndex) -> Label:
@@ -284,8 +300,13 @@ def _with_values(
     known = dict(index.known)
     entered = [index.union]
     said = list(index.said)
-    for place, key, leaf in _walk(values, ""):
+    for place, key, leaf in _walk(values, "", inner=True):
         label = label_at(labels, place)
+        if isinstance(leaf, Mapping | list | tuple):
+            # What is in it counts by itself; a key that is more than a name is a text of whoever wrote the object.
+            if isinstance(leaf, Mapping) and not all(map(_PLAIN_KEY.fullmatch, leaf)):
+                entered.append(label)
+            continue
         entered.append(label)
         if lifts_tokens and isinstance(leaf, str) and _is_user(label):
             said.append((f"{origin}{place}", f" {_words(leaf)} "))
@@ -356,17 +377,3 @@ def stands_for(pattern: str, place: str) -> bool:
     """Whether a pointer in which `*` stands for any index or key is of this place."""
     wanted, there = pattern.split("/"), place.split("/")
     return len(wanted) == len(there) and all(a in ("*", b) for a, b in zip(wanted, there, strict=True))
-
-
-def _property(schema: Json, name: str) -> Json:
-    properties = schema.get("properties") if isinstance(schema, Mapping) else None
-    return properties.get(name) if isinstance(properties, Mapping) else None
-
-
-def _is_enum(schema: Json, place: str) -> bool:
-    """Whether the schema lists the values at this place; what it says through `$ref` or `anyOf` is not looked at."""
-    for step in place.split("/")[1:]:
-        inside = _property(schema, step.replace("~1", "/").replace("~0", "~"))
-        items = schema.get("items") if isinstance(schema, Mapping) and step.isdigit() else None
-        schema = inside if inside is not None else items
-    return isinstance(schema, Mapping) and ("enum" in schema or "const" in schema)

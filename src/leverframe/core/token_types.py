@@ -6,6 +6,7 @@ Knows: linear-time patterns (RE2) and how equal values are written one way.  Nev
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from string import ascii_lowercase, ascii_uppercase
 
 import re2
 
@@ -15,6 +16,8 @@ from leverframe.domain.json import Json
 MAX_TEXT_CHARS = 1_000_000
 _MAX_WHOLE_EXPONENT = 100  # 1E+1000000 stays a decimal; as an integer it would fill a page
 _MAX_MONEY_CHARS = 100
+_WITHIN_WORDS = "._+-@"  # with letters on both sides: of an address, a name of several parts, a number
+_LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
 # The thousands of a number may be set apart, all of them; a mark of its currency stands before or after it.
 _MONEY = re2.compile(
     r"(?:([$\x{20AC}\x{00A3}\x{00A5}]|[A-Z]{3})[ ]?)?([0-9]+|[0-9]{1,3}(?:,[0-9]{3})+)(\.[0-9]+)?"
@@ -64,9 +67,15 @@ def compile_types(types: Mapping[str, str]) -> TokenTypes:
 
 
 def normal_form(type_name: str, value: str) -> str:
-    """A string as it is compared: without white space around it, and e-mail addresses without case."""
+    """A string as it is compared: without white space around it, and e-mail addresses without case.
+
+    An account number (`iban`) is written with blanks or without.  Only ASCII has no case here: `groß.de` is another
+    host than `gross.de`.
+    """
     text = value.strip()
-    return text.casefold() if _is_email(type_name) else text
+    if _is_of(type_name, "iban"):
+        return "".join(text.split(" ")).translate(_LOWER)
+    return text.translate(_LOWER) if _is_of(type_name, "email") or type_name == "e_mail" else text
 
 
 def normal_value(type_name: str, value: Json) -> Json:
@@ -111,11 +120,21 @@ def money_form(token: str) -> str | None:
     return str(exact_form(Decimal(whole.replace(",", "") + (fraction or ""))))
 
 
-def _is_email(type_name: str) -> bool:
-    return type_name in {"email", "e_mail"} or type_name.endswith("_email")
+def _is_of(type_name: str, kind: str) -> bool:
+    return type_name == kind or type_name.endswith(f"_{kind}")
 
 
 def _splits_a_word(text: str, start: int, end: int) -> bool:
-    begins_inside = start > 0 and text[start - 1].isalnum() and text[start].isalnum()
-    ends_inside = end < len(text) and text[end - 1].isalnum() and text[end].isalnum()
-    return begins_inside or ends_inside
+    """Whether a token is a part of something longer: `W123` of `W1234`, `a@b.com` of `a@b.com.au`, 250 of 1,250."""
+    return _goes_on(text[start], text[max(0, start - 2) : start][::-1]) or _goes_on(text[end - 1], text[end : end + 2])
+
+
+def _goes_on(edge: str, beyond: str) -> bool:
+    """Whether what stands beyond the edge of a token, outwards, is of one piece with it."""
+    if not edge.isalnum() or not beyond:
+        return False
+    if beyond[0].isalnum():
+        return True
+    if len(beyond) == 1 or not beyond[1].isalnum():
+        return False
+    return beyond[0] in _WITHIN_WORDS or (beyond[0] == "," and edge.isdigit() and beyond[1].isdigit())

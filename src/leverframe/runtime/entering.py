@@ -5,18 +5,20 @@ is shown is made again from the journal, the same for the same run.  Never: show
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from leverframe.core.agent_view import Source, Viewed, view
-from leverframe.core.hygiene import is_suspicious
+from leverframe.core.hygiene import Cleaned, clean_entry, is_suspicious
 from leverframe.core.provenance import index_result, label_input, label_output
 from leverframe.domain.ids import StepPath
 from leverframe.domain.json import Json
-from leverframe.domain.labels import Integrity, Label
+from leverframe.domain.labels import Integrity, Label, join
 from leverframe.domain.tools import ToolSpec
 from leverframe.runtime.context import RunContext
 
 INPUT = StepPath("input")
+# How a step ended whose words the receiver wrote.
+REFUSED, UNKNOWN = "tool-refused", "effect-unknown"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +39,15 @@ def enter_result(ctx: RunContext, spec: ToolSpec, path: StepPath, value: Json) -
         ctx.values = index_result(ctx.values, viewed.cleaned, labels, step=path, spec=spec)
     ctx.shown[path] = viewed.shown
     return Entered(labels=labels, viewed=viewed)
+
+
+def enter_words(ctx: RunContext, spec: ToolSpec, path: StepPath, words: str) -> Viewed:
+    """Why a receiver refused, which the agent is shown: as trusted as its answers are, and it names no value."""
+    label = label_output(None, spec, step=path)[""]
+    ctx.values = replace(ctx.values, union=join((ctx.values.union, label)))
+    cleaned = clean_entry(words) if ctx.contract.context.is_cleaned else Cleaned(text=words)
+    ctx.is_suspicious = ctx.is_suspicious or cleaned.is_suspicious
+    return Viewed(shown=words, cleaned=cleaned.text, removed=cleaned.removed)
 
 
 def enter_input(ctx: RunContext) -> Entered:

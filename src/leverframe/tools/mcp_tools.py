@@ -330,7 +330,7 @@ def _answer(result: JsonObject, origin: McpOrigin, *, is_typed: bool = False) ->
     name = f"{origin.name!r} of server {origin.server!r}"
     kind = result.get("resultType", "complete")
     if kind != "complete":
-        return ToolLost(message=f"{name} gave no result ({kind})", kind="garbage", has_left=True)
+        return ToolLost(message=f"{name} gave a result of a kind that nobody knows", kind="garbage", has_left=True)
     if origin.part is not McpPart.TOOL:
         plain = {key: value for key, value in result.items() if key not in {"_meta", "resultType"}}
         return _taken(plain, name)

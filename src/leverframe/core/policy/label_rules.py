@@ -37,9 +37,8 @@ LABEL_RULES: Final = frozenset(
     )
 )
 
-# An address in a text that leads its reader somewhere: with a scheme, or as people write it.
-_LINK: Final = re2.compile(r"(?i)\b(?:[a-z][a-z0-9+.-]{1,15}://|www\.)[^\s<>]+")
-_MAX_TEXT_CHARS: Final = 1_000_000
+# What leads a reader somewhere: an address with a scheme or as people write it, whatever stands beside it; a link.
+_LINK: Final = re2.compile(r"(?i)[a-z]://|www\.|mailto:|\]\(|\bhref\b")
 # A member of an enumeration is looked up in a tenth of a microsecond, and these are asked for each argument.
 _THIRD_PARTY: Final = Integrity.THIRD_PARTY
 _SECRET: Final = Confidentiality.SECRET
@@ -168,7 +167,7 @@ def _outward(found: list[Reason], plan: LabelPlan, args: JsonObject, texts: list
             found += [
                 _reason(plan, plan.free_text, THIRD_PARTY_LINK, f"args.{name} links {_WRITTEN_AFTER}")
                 for name in texts
-                if any(_LINK.search(text[:_MAX_TEXT_CHARS]) for text in _strings(args.get(name)))
+                if any(_LINK.search(text) for text in _strings(args.get(name)))
             ]
     if plan.rule_of_two.then is not None and union.confidentiality is _SECRET:
         text = "the run has read third-party text and a secret, and this call goes outside"

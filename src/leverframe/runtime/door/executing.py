@@ -18,7 +18,7 @@ from leverframe.ports.acting import ToolExecutor
 from leverframe.ports.crash_points import crash_point
 from leverframe.runtime.context import RunContext
 from leverframe.runtime.door.recording import Outcome
-from leverframe.runtime.door.taking_in import taken_in
+from leverframe.runtime.door.taking_in import refused, taken_in
 from leverframe.runtime.door.tool_gates import ToolGates, lost_of, pause_s
 from leverframe.runtime.schemas import schema_error
 
@@ -122,12 +122,7 @@ def judge(ctx: RunContext, spec: ToolSpec, step: Step, attempted: Attempted) -> 
                 )
             return taken_in(ctx, spec, step, value, attempts=attempted.attempts)
         case ToolFailed(message=message, kind=kind) if kind != "5xx" or not spec.effect.is_write:
-            return Outcome(
-                state=StepState.ERROR,
-                value={"message": message},
-                error="tool-refused",
-                attempts=attempted.attempts,
-            )
+            return refused(ctx, spec, step, message, state=StepState.ERROR, attempts=attempted.attempts)
         case ToolLost(message=message, kind=kind, has_left=has_left) if not has_left or not spec.effect.is_write:
             return Outcome(
                 state=StepState.ERROR,
@@ -137,11 +132,6 @@ def judge(ctx: RunContext, spec: ToolSpec, step: Step, attempted: Attempted) -> 
                 is_free=not has_left,
             )
         case ToolFailed(message=message) | ToolLost(message=message):
-            return Outcome(
-                state=StepState.UNKNOWN,
-                value={"message": message},
-                error="effect-unknown",
-                attempts=attempted.attempts,
-            )
+            return refused(ctx, spec, step, message, state=StepState.UNKNOWN, attempts=attempted.attempts)
         case _:
             assert_never(attempted.answer)

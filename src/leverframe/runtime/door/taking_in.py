@@ -9,7 +9,7 @@ from leverframe.domain.runs import Step, StepKind, StepState
 from leverframe.domain.tools import ToolSpec
 from leverframe.runtime.context import RunContext
 from leverframe.runtime.door.recording import Outcome
-from leverframe.runtime.entering import enter_result
+from leverframe.runtime.entering import REFUSED, UNKNOWN, enter_result, enter_words
 
 
 def taken_in(ctx: RunContext, spec: ToolSpec, step: Step, value: Json, *, how: str = "", attempts: int = 0) -> Outcome:
@@ -28,3 +28,10 @@ def taken_in(ctx: RunContext, spec: ToolSpec, step: Step, value: Json, *, how: s
         endorsed=tuple(sorted(set(endorsed_places(value, spec, ctx.values.types).values()))),
         removed=entered.viewed.removed,
     )
+
+
+def refused(ctx: RunContext, spec: ToolSpec, step: Step, message: str, *, state: StepState, attempts: int) -> Outcome:
+    """The outcome of a call of which the receiver says no, or nobody knows what it came to: its words are read too."""
+    error = UNKNOWN if state is StepState.UNKNOWN else REFUSED
+    removed = enter_words(ctx, spec, step.path, message).removed if step.kind is StepKind.TOOL else ()
+    return Outcome(state=state, value={"message": message}, error=error, attempts=attempts, removed=removed)
