@@ -10,11 +10,14 @@ import pytest
 
 from leverframe.domain.calls import ToolAnswer, ToolLost, ToolOk
 from leverframe.domain.contracts import McpServer
+from leverframe.domain.errors import ToolUnavailable
+from leverframe.domain.ids import TenantId
 from leverframe.domain.pins import DRIFTED, QUARANTINED, Offering
 from leverframe.domain.tools import McpOrigin
+from leverframe.ports.upstreams import Listing, UpstreamState
 from leverframe.tools.mcp_tools import McpTools
 from leverframe.tools.pin_book import PinBook
-from tests.pinning import mcp_tools, pin_everything
+from tests.pinning import mcp_tools, pin_everything, pin_offering
 from tests.unit.test_tools_mcp import FIXTURES, HERE, asked, spec
 from tests.waiting import until
 
@@ -163,6 +166,23 @@ def test_a_drifted_tool_that_nobody_can_call_is_looked_at_again_after_a_minute(p
     assert book.known(origin) is None
     assert book.check(origin, changed) is not None
     assert book.known(origin) is not None
+
+
+def test_no_list_starts_a_server_that_nobody_reviewed(project: Path) -> None:
+    """What is started gets its credentials."""
+
+    async def act() -> None:
+        tools = mcp_tools({"shop": SERVER}, project)
+        try:
+            with pytest.raises(ToolUnavailable, match="Nobody has reviewed the server 'shop'"):
+                await tools.listed("shop", Listing.RESOURCES, TenantId("default"))
+            assert tools.statuses()["shop"].state is UpstreamState.IDLE
+            pin_offering(project, SERVER, await tools.offering("shop"))
+            assert await tools.listed("shop", Listing.RESOURCES, TenantId("default")) == ()
+        finally:
+            await tools.close()
+
+    asyncio.run(act())
 
 
 def test_a_review_opens_a_tool_of_a_running_server_at_once(project: Path) -> None:

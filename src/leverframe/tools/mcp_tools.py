@@ -156,7 +156,10 @@ class McpTools(ToolExecutor, Upstreams):
         return found
 
     async def listed(self, server: str, listing: Listing, tenant: TenantId) -> Sequence[JsonObject]:
-        """One list of a server, whole, as it is for this tenant."""
+        """One list of a server, whole, as it is for this tenant; one that nobody reviewed is not started for it."""
+        closed = self._pins.known(McpOrigin(server=server, name="", part=McpPart.RESOURCE))
+        if closed is not None:
+            raise ToolUnavailable(closed.message, next_move="See it and say so: leverframe tools diff")
         upstream = self._of(server, tenant)
         link = await upstream.link(_START_WAIT_S)
         try:
