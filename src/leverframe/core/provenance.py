@@ -28,6 +28,7 @@ _FREE_TEXT, _AMOUNT = ArgRole.FREE_TEXT, ArgRole.AMOUNT
 _USER, _THIRD_PARTY = Integrity.USER, Integrity.THIRD_PARTY
 _NUMBER = re2.compile(r"[+-]?[0-9]{1,40}(?:\.[0-9]{1,40})?")
 _PLAIN_KEY = re2.compile(r"[A-Za-z0-9_.:$@-]{1,64}")
+_MOST_OF_A_NAME = 64
 _AROUND_WORDS = ".,;:!?'\"`()[]{}<>*_"
 
 
@@ -288,6 +289,11 @@ def traceable_form(value: Json, type_name: str) -> str | None:
     return None
 
 
+def _is_name(key: str) -> bool:
+    # Most keys are plain words, which the pattern would take ten times as long to tell.
+    return (key.isascii() and key.isidentifier() and len(key) <= _MOST_OF_A_NAME) or bool(_PLAIN_KEY.fullmatch(key))
+
+
 def _with_values(
     index: ValueIndex,
     values: Json,
@@ -304,7 +310,7 @@ def _with_values(
         label = label_at(labels, place)
         if isinstance(leaf, Mapping | list | tuple):
             # What is in it counts by itself; a key that is more than a name is a text of whoever wrote the object.
-            if isinstance(leaf, Mapping) and not all(map(_PLAIN_KEY.fullmatch, leaf)):
+            if isinstance(leaf, Mapping) and not all(map(_is_name, leaf)):
                 entered.append(label)
             continue
         entered.append(label)
