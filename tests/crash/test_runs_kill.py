@@ -13,7 +13,7 @@ from tests.sampling import IS_LONG, SEED
 from tests.waiting import until
 
 KILLS = 50 if IS_LONG else 12
-ORDERS = 6 * KILLS  # more than the processes can do before they are killed
+ORDERS = 12 * KILLS  # more than the processes can do before they are killed
 _LONGEST_S = 0.6
 
 

@@ -55,6 +55,10 @@ def _maps(key: Key) -> list[str]:
             return [key.path] if key.status != "enforced" else []
 
 
+# Names that a user chooses, where not every word is one.
+CHOSEN = {("project", "credentials"): "secret://env/CHOSEN"}
+
+
 @pytest.mark.parametrize(
     "key", [key for key in KEYS if key.status == "enforced"], ids=lambda key: f"{key.file}:{key.path}"
 )
@@ -65,7 +69,7 @@ def test_the_example_of_a_key_is_one_that_the_key_takes(key: Key) -> None:
         if parent == "[]":
             text = f"[{{{text}}}]" if not text.startswith("[") else f"[{text}]"
         elif parent == "*":
-            text = f"chosen: {{{text}}}"
+            text = f"{CHOSEN.get((key.file, parents[0]), 'chosen')}: {{{text}}}"
         else:
             text = f"{parent}: {text}" if text.startswith("[") else f"{parent}: {{{text}}}"
     findings = Findings()

@@ -211,9 +211,9 @@ def test_answers_reach_a_server_only_for_the_questions_that_were_put_in_this_ver
 
     async def whole() -> None:
         async with served(tmp_path) as (assembly, url), httpx2.AsyncClient(timeout=60) as http:
-            unasked = await raw(http, url, name="asking.ask", arguments={}, inputResponses=ANSWER)
-            state = unasked["result"]["requestState"]
-            assert unasked["result"]["resultType"] == "input_required"
+            asked = await raw(http, url, name="asking.ask", arguments={})
+            state = asked["result"]["requestState"]
+            assert asked["result"]["resultType"] == "input_required"
             assert state.startswith("leverframe-asked:")  # sealed: the server's own stays here
 
             for odd in (state[:-2] + "xx", "s1", f"leverframe-asked:{state[17:40]}", state.replace(".", "a.", 1)):
@@ -234,6 +234,27 @@ def test_answers_reach_a_server_only_for_the_questions_that_were_put_in_this_ver
 
     responses = [one["responses"] for one in seen(tmp_path, "called") if isinstance(one, dict)]
     assert responses == [None, {"q": ANSWER["q"]}]
+
+
+def test_an_answer_that_comes_with_the_call_is_given_once_it_is_asked_for_and_alone(tmp_path: Path) -> None:
+    write(tmp_path, "modern", may_ask=["elicitation"])
+
+    async def whole() -> None:
+        async with served(tmp_path) as (assembly, url), httpx2.AsyncClient(timeout=60) as http:
+            other = await raw(http, url, name="asking.ask", arguments={}, inputResponses={"z": ANSWER["z"]})
+            assert other["result"]["resultType"] == "input_required"
+
+            done = await raw(http, url, name="asking.ask", arguments={}, inputResponses=ANSWER)
+
+            assert json.loads(done["result"]["content"][0]["text"]) == {"heard": ANSWER["q"]}, done
+            steps, values = await recorded(assembly)
+            assert "'colour': 'red'" in values or '"colour":"red"' in values
+            assert ("asking.elicitation", "allow", "ok") in steps
+
+    asyncio.run(whole())
+
+    responses = [one["responses"] for one in seen(tmp_path, "called") if isinstance(one, dict)]
+    assert responses == [None, None, {"q": ANSWER["q"]}]
 
 
 def test_answers_to_a_server_that_may_not_ask_reach_nobody(tmp_path: Path) -> None:

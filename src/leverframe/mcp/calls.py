@@ -75,6 +75,7 @@ async def called(asking: Asking, tool: str, arguments: JsonObject) -> dict[str, 
 async def done(asking: Asking, tool: str, arguments: JsonObject) -> tuple[ToolOutcome, InputNeeded | None]:
     """Ask the door, as often as the server asks for more; wait where the call is held."""
     answers, state = await _brought(asking, tool, arguments)
+    came_unasked = not asking.state
     for _ in range(_MAX_ROUNDS):
         round_ = Exchange(
             conversation=asking.talk,
@@ -100,7 +101,11 @@ async def done(asking: Asking, tool: str, arguments: JsonObject) -> tuple[ToolOu
         server = spec.origin.server if spec is not None and isinstance(spec.origin, McpOrigin) else ""
         answers, state = await _put(asking, server, round_.needed), round_.needed.state
         if asking.is_modern:
-            return outcome, round_.needed
+            if not (came_unasked and round_.needed.requests.keys() <= asking.answers.keys()):
+                return outcome, round_.needed
+            # The client said beforehand what it would be asked: the server gets that, and no more than it asked for.
+            came_unasked = False
+            answers = await _answered(asking, server, round_.needed.requests)
     return outcome, None
 
 
@@ -124,12 +129,18 @@ async def _brought(asking: Asking, tool: str, arguments: JsonObject) -> tuple[Js
         raise MCPError(types.INVALID_PARAMS, "The requestState is not one that was given out for this call") from err
     spec = asking.spec(tool)
     server = spec.origin.server if spec is not None and isinstance(spec.origin, McpOrigin) else ""
+    answers = await _answered(asking, server, put.requests)
+    return answers, put.state
+
+
+async def _answered(asking: Asking, server: str, requests: Mapping[str, Json]) -> JsonObject:
+    """The client's answers to these questions, each decided and recorded; others that it sent are dropped."""
     answers: dict[str, Json] = {}
-    for key, request in put.requests.items():
+    for key, request in requests.items():
         if key in asking.answers and isinstance(request, Mapping):
             method, params = str(request.get("method")), exact_object(request.get("params") or {})
             answers[key] = await asking.talk.answered(server, method, params, exact_object(asking.answers[key]))
-    return answers, put.state
+    return answers
 
 
 async def _put(asking: Asking, server: str, needed: InputNeeded) -> JsonObject:
