@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from leverframe.config.project import load_project
-from leverframe.core.provenance import ValueIndex
+from leverframe.core.provenance import ValueIndex, known_label
 from leverframe.domain.ids import RunId
 from leverframe.domain.labels import Label
 from leverframe.runtime.outside import OutsideRun
@@ -20,10 +20,7 @@ from leverframe.wiring.assembly import Assembly, open_assembly
 
 def labels_of(values: ValueIndex) -> dict[str, list[str]]:
     """Every label that a decision could rest on, less its origin: of two equal values either may be named."""
-    known = {
-        f"{kind} {form}": words(max(label, values.eased.get((kind, form), label), key=lambda one: one.integrity))
-        for (kind, form), label in values.known.items()
-    }
+    known = {f"{kind} {form}": words(known_label(values, kind, form)) for kind, form in values.known}
     return {"": words(values.union), **dict(sorted(known.items()))}
 
 

@@ -164,7 +164,8 @@ async def vouch(assembly: Assembly, run: OutsideRun, word: Word) -> str:
         await endorse(assembly.runner, run.ctx.run.run_id, place, word.integrity, said)
     except (UsageError, RefusedError):
         return ""  # it raises nothing, or the value is none that is traced
-    await run.call_tool("write_note", {"text": "bob"})
+    # Another note each time: the same one again would be collected, and nothing decided.
+    await run.call_tool("write_note", {"text": f"note {len(run.ctx.steps)}"})
     return str(value["email"])
 
 

@@ -257,7 +257,7 @@ def _label_amount(value: int | Decimal, type_name: str, index: ValueIndex) -> La
         return _labelled(UNTRACED.integrity, secrecy, "")
     money = index.known.get((_money_of(type_name), str(exact_form(Decimal(value))))) if index.types.patterns else None
     form = traceable_form(value, type_name) if money is None else None
-    found = money or (UNTRACED if form is None else _known(index, type_name, form))
+    found = money or (UNTRACED if form is None else known_label(index, type_name, form))
     return _labelled(found.integrity, secrecy, found.origin)
 
 
@@ -270,13 +270,17 @@ def _label_scalar(value: Json, type_name: str, index: ValueIndex) -> Label:
     form = traceable_form(value, type_name)
     if form is None:
         return UNTRACED
-    return _known(index, type_name, form)
+    return known_label(index, type_name, form)
 
 
-def _known(index: ValueIndex, type_name: str, form: str) -> Label:
+def known_label(index: ValueIndex, type_name: str, form: str) -> Label:
+    """The label of an argument of this type and normal form, by what entered the run and what people endorsed in it."""
     found = index.known.get((type_name, form), UNTRACED)
     eased = index.eased.get((type_name, form)) if index.eased else None
-    return found if eased is None or eased.integrity <= found.integrity else eased
+    if eased is None or eased.integrity <= found.integrity:
+        return found
+    # What a person vouched for is as secret as the most secret of its equals.
+    return replace(eased, confidentiality=max(eased.confidentiality, found.confidentiality))
 
 
 def traceable_form(value: Json, type_name: str) -> str | None:
