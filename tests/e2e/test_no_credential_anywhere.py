@@ -21,7 +21,7 @@ def test_the_search_finds_what_is_there_in_every_spelling(tmp_path: Path) -> Non
     (tmp_path / "the.secret").write_text(f"{VALUE}\n")
     (tmp_path / "innocent.txt").write_text("sk-canary")
 
-    found = sorted(place.rpartition("/")[2].split(":")[0] for place in leaks_in(tmp_path, frozenset({VALUE})))
+    found = sorted({place.rpartition("/")[2].split(":")[0] for place in leaks_in(tmp_path, frozenset({VALUE}))})
 
     assert found == ["bundle.zip!leaves.jsonl", "db", "key.json", "log.txt"]
     assert list(leaks_of(f"error: {VALUE}", frozenset({VALUE}))) == [VALUE]
