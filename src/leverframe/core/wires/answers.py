@@ -160,7 +160,7 @@ class ResponsesReading:
         return True
 
     def _item(self, index: int, item: dict[str, object]) -> None:
-        if item.get("type") in {"function_call", "custom_tool_call"}:
+        if item.get("type") in ("function_call", "custom_tool_call"):
             self.said.tool_use(
                 index,
                 id_=item.get("call_id"),
@@ -240,7 +240,7 @@ class MessagesReading:
                 self.said.tool_use(index, arguments=delta.get("partial_json"))
 
     def _block(self, index: object, block: dict[str, object]) -> None:
-        if block.get("type") in {"tool_use", "server_tool_use"}:
+        if block.get("type") in ("tool_use", "server_tool_use"):
             self.said.tool_use(index, id_=block.get("id"), name=block.get("name"))
         else:
             self.said.text(index, block.get("text"))
