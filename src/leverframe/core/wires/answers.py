@@ -117,8 +117,9 @@ class ResponsesReading:
     """The Responses format; the last event holds the whole answer with its usage."""
 
     __slots__ = ("error", "ids", "is_ended", "said", "usage")
-    _ENDS = frozenset({"response.completed", "response.incomplete", "response.failed"})
-    _STATES = frozenset({"completed", "incomplete", "failed", "cancelled"})
+    # Tuples: what is looked up in them is a vendor's and may be a list, which no set can be asked for.
+    _ENDS = ("response.completed", "response.incomplete", "response.failed")
+    _STATES = ("completed", "incomplete", "failed", "cancelled")
 
     def __init__(self) -> None:
         self.usage: Usage | None = None
@@ -141,7 +142,7 @@ class ResponsesReading:
         self.said.finish(body.get("status"))
         # One that failed is whole, and tells what it took; an error without a state is none of the format's.
         status = body.get("status")
-        self.is_ended = status in self._STATES if self.error else status not in {"in_progress", "queued"}
+        self.is_ended = status in self._STATES if self.error else status not in ("in_progress", "queued")
 
     def frame(self, value: dict[str, object]) -> bool:
         """One event."""

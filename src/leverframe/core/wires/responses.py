@@ -207,7 +207,8 @@ def _tools(value: object, max_uses: int | None, tally: Tally) -> None:
         path = f"tools[{index}]"
         tool = object_at(one, path)
         kind = tool.get("type")
-        if kind in {"function", "custom"}:
+        # A tuple: the kind is the client's word, and may be none.
+        if kind in ("function", "custom"):
             tally.known(tool, _FUNCTION_TOOL if kind == "function" else _CUSTOM_TOOL, path)
             tally.function(tool.get("name"), f"{path}.name")
         else:
