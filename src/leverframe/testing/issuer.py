@@ -9,14 +9,13 @@ import threading
 import time
 from collections.abc import Mapping
 from http import HTTPStatus
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from urllib.parse import parse_qs
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
-from leverframe.testing.loopback import Asked, LoopbackServer, Served
+from leverframe.testing.loopback import Asked, LoopbackServer, OnLoopback, Served
 
 # Any: plain JSON.
 PlainJson = dict[str, Any]
@@ -24,7 +23,7 @@ Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
 _ALGORITHMS = {"EC": "ES256", "RSA": "RS256", "OKP": "EdDSA"}
 
 
-class LoopbackIssuer:
+class LoopbackIssuer(OnLoopback):
     """Signs what it is asked to sign.
 
     `is_down` makes it answer 503, `issuer_said` changes what its metadata says it is, `jwks_said` what its keys are.
@@ -72,15 +71,6 @@ class LoopbackIssuer:
     def public(self, key_id: str) -> PlainJson:
         """A key as the list of keys has it."""
         return {**_jwk(self._keys[key_id]), "kid": key_id, "use": "sig"}
-
-    def __enter__(self) -> Self:
-        self._server.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.stop()
 
     def _serve(self, asked: Asked) -> Served:
         with self._lock:

@@ -70,6 +70,21 @@ class LoopbackServer:
         self.stop()
 
 
+class OnLoopback:
+    """A fake that serves, by `_server`, for as long as its block runs."""
+
+    _server: LoopbackServer
+
+    def __enter__(self) -> Self:
+        self._server.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.stop()
+
+
 def _handler(serve: Callable[[Asked], Served]) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"

@@ -9,10 +9,9 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
-from leverframe.testing.loopback import Asked, LoopbackServer, Served
+from leverframe.testing.loopback import Asked, LoopbackServer, OnLoopback, Served
 
 # Any: plain JSON of the protocol.
 PlainJson = dict[str, Any]
@@ -35,7 +34,7 @@ def _echo(arguments: PlainJson, credential: str) -> PlainJson:
     return {"structuredContent": {"said": arguments, "you_are": credential}, "content": []}
 
 
-class CredentialedMcpServer:
+class CredentialedMcpServer(OnLoopback):
     """Serves `tools` (name to function of arguments and credential) to whoever brings one of `credentials`.
 
     Args:
@@ -75,15 +74,6 @@ class CredentialedMcpServer:
     def calls(self, tool: str) -> Sequence[Seen]:
         """The calls of one tool so far."""
         return [one for one in self.seen if one.tool == tool]
-
-    def __enter__(self) -> Self:
-        self._server.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.stop()
 
     def _serve(self, asked: Asked) -> Served:
         message = json.loads(asked.body or b"{}")

@@ -8,15 +8,14 @@ request is an effect.  `GET /effects?field=value` lists the effects whose JSON h
 import threading
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Self
 from urllib.parse import parse_qsl, urlsplit
 
 from leverframe.core import canonical
 from leverframe.domain.json import Json, JsonObject
-from leverframe.testing.loopback import Asked, LoopbackServer, Served
+from leverframe.testing.loopback import Asked, LoopbackServer, OnLoopback, Served
 
 
-class CountingReceiver:
+class CountingReceiver(OnLoopback):
     """Counts what was done.
 
     `hold()` makes it do effects and keep the answers to itself until `release()`: the moment to kill a process
@@ -56,15 +55,11 @@ class CountingReceiver:
         """Answer again, those who still wait included."""
         self._may_answer.set()
 
-    def __enter__(self) -> Self:
-        self._server.start()
-        return self
-
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._may_answer.set()
-        self._server.stop()
+        super().__exit__(kind, error, trace)
 
     def _serve(self, asked: Asked) -> Served:
         if asked.method == "GET":

@@ -3,12 +3,10 @@
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Self
 
 from leverframe.core import canonical
 from leverframe.domain.json import Json, JsonObject
-from leverframe.testing.loopback import Asked, LoopbackServer, Served
+from leverframe.testing.loopback import Asked, LoopbackServer, OnLoopback, Served
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +40,7 @@ def stumble(status: int, message: str = "scripted", **headers: str) -> Line:
     return Line(status=status, headers=tuple(headers.items()), body=body)
 
 
-class ScriptedModel:
+class ScriptedModel(OnLoopback):
     """Plays its lines one after the other, the last one again and again.
 
     with ScriptedModel(use_tool("lookup_order", {"order_id": "#1"}), say("Done.")) as model:
@@ -70,15 +68,6 @@ class ScriptedModel:
     def asked(self) -> Sequence[Asked]:
         """The requests that arrived, in order, with their headers."""
         return list(self._asked)
-
-    def __enter__(self) -> Self:
-        self._server.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.stop()
 
     def _serve(self, asked: Asked) -> Served:
         if asked.path != "/v1/chat/completions":
