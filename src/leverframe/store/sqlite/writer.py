@@ -30,8 +30,8 @@ from leverframe.store.sqlite.line import Line, Outcome, Ticket, tell
 
 MAX_BATCH = 256
 MAX_WAITING = 8_192
-# Where several callers are at work, a transaction waits this long for as many of them as came lately: each costs as
-# much as four more proposals in one.  Who is alone never waits.
+# Where several callers are at work, a transaction waits this long for as many of them as came lately: it has costs of
+# its own, whatever is in it.  Who is alone never waits.
 LINGER_S = 0.001
 _LINGERS_FROM = 1.25
 _WHOLE_UP_TO = 16  # a smaller batch is not split: a transaction has costs of its own
