@@ -78,6 +78,7 @@ class Bench:
 
     store: Store
     runner: asyncio.Runner
+    is_durable: bool = True
 
     # Any: a coroutine neither yields nor takes anything of interest to its runner.
     def do(self, work: Coroutine[Any, Any, T]) -> T:
@@ -86,7 +87,7 @@ class Bench:
     def propose(
         self, *changes: Change, guards: tuple[Guard, ...] = (), entries: tuple[EntryDraft, ...] = ()
     ) -> CommitResult:
-        proposal = Proposal(tenant=ACME, guards=guards, changes=changes, entries=entries)
+        proposal = Proposal(tenant=ACME, guards=guards, changes=changes, entries=entries, is_durable=self.is_durable)
         return self.do(self.store.writer.commit(proposal))
 
     def commit(

@@ -46,9 +46,13 @@ SCOPES: tuple[HistoryScope, ...] = ("run", "subject")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """One refund: which writer takes it, how many turns of the loop it waits before it asks and before it commits."""
+    """One refund: which writer takes it, how many turns of the loop it waits before it asks and before it commits.
+
+    What is durable is committed by the writer's thread, the rest by the loop.
+    """
 
     writer: int
+    is_durable: bool
     amount: int
     turns: tuple[int, int]
 
@@ -57,6 +61,7 @@ CALLS = st.lists(
     st.builds(
         Call,
         writer=st.integers(0, WRITERS - 1),
+        is_durable=st.booleans(),
         amount=st.integers(0, 60),
         turns=st.tuples(st.integers(0, 3), st.integers(0, 3)),
     ),
@@ -121,6 +126,7 @@ async def refund(store: Store, path: StepPath, call: Call, *, run_id: RunId, lim
             tenant=ACME,
             guards=(HistoryStill(lookups=(asked,), holds=fits),),
             changes=(PutStep(step=a_step(path, run_id=run_id), expect=None), value),
+            is_durable=call.is_durable,
         )
         if isinstance(await store.writer.commit(proposal), Committed):
             return True
@@ -158,7 +164,8 @@ def test_a_budget_holds_whatever_order_calls_come_in(desk: Desk, calls: list[Cal
         async def reserve(number: int, call: Call) -> CommitResult:
             await turns(call.turns[0])
             take = taking(f"{run_id}/{number}", call.amount, window_id=f"run/{run_id}")
-            return await desk.stores[call.writer].writer.commit(Proposal(tenant=ACME, changes=(take,)))
+            proposal = Proposal(tenant=ACME, changes=(take,), is_durable=call.is_durable)
+            return await desk.stores[call.writer].writer.commit(proposal)
 
         outcomes = await asyncio.gather(*(reserve(n, call) for n, call in enumerate(calls)))
         (window,) = await desk.stores[0].journal.windows(run_id)

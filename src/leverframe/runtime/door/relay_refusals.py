@@ -16,8 +16,10 @@ from leverframe.runtime.door.relay_record import Decision, decided
 from leverframe.runtime.door.relay_run import RelayAsk, RelayRun
 
 _MOST_BEHIND: Final = 512
-# The answers of a burst go first: to record a refusal takes as long as to tell it.
+# The answers of a burst go first, since to record a refusal takes as long as to tell it: the records wait until nobody
+# was refused for so long, and no longer than the second.
 _BEHIND_S: Final = 0.02
+_MOST_BEHIND_S: Final = 0.1
 _AT_ONCE: Final = 16
 
 
@@ -43,7 +45,11 @@ class RefusalRecords:
             await self._writing
 
     async def _write_all(self) -> None:
-        await asyncio.sleep(_BEHIND_S)
+        loop, seen = asyncio.get_running_loop(), 0
+        until = loop.time() + _MOST_BEHIND_S
+        while len(self._behind) > seen and loop.time() < until:
+            seen = len(self._behind)
+            await asyncio.sleep(_BEHIND_S)
         while self._behind:
             some = [self._behind.popleft() for _ in range(min(_AT_ONCE, len(self._behind)))]
             await asyncio.gather(*(_write(*one) for one in some))

@@ -5,6 +5,7 @@ unsettled step can tell whether its worker still lives: `k3f9q2-17`, or `@plan.k
 named.  A worker holds the claim of its tag for as long as it lives.
 """
 
+import asyncio
 import hashlib
 import re
 from collections.abc import Mapping
@@ -61,7 +62,8 @@ class RelayRun:
     used_at: float
     is_over: bool = False
     is_overrun: bool = False  # a vendor took more than it declared: the run is to be stopped
-    books: dict[str, Books] = field(default_factory=dict)
+    books: dict[str, Books] = field(default_factory=dict)  # by model
+    reading: dict[str, asyncio.Task[Books]] = field(default_factory=dict)  # those that are being read
     settled_at: float = -1.0  # when a call of it was settled last, on the monotonic clock
     waiting: int = 0  # calls that wait for room
     vendor_ids: set[str] = field(default_factory=set)  # of what vendors keep of it, as far as was looked for

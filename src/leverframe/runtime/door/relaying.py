@@ -214,8 +214,26 @@ async def _books(run: RelayRun, model: ModelRef, *, is_asked_anew: bool) -> Book
     known = run.books.get(name)
     is_old = known is not None and is_asked_anew and not known.is_of_now(run.settled_at, at)
     if known is None or is_old or not known.is_fresh(now, at):
-        known = run.books[name] = await read_books(run.ctx, now, name)
+        return await _read_with_others(run, name)
     return known
+
+
+async def _read_with_others(run: RelayRun, name: str) -> Books:
+    """Of a burst one reads the books, and the others wait for it; each would read the same rows."""
+    reading = run.reading.get(name)
+    if reading is None:
+        reading = run.reading[name] = asyncio.create_task(_read(run, name))
+    found = await asyncio.shield(reading)
+    # What was settled while they were read may have made room.
+    return found if found.read_at > run.settled_at else await _read(run, name)
+
+
+async def _read(run: RelayRun, name: str) -> Books:
+    try:
+        found = run.books[name] = await read_books(run.ctx, run.ctx.services.mint.now(), name)
+    finally:
+        run.reading.pop(name, None)
+    return found
 
 
 def _correct(run: RelayRun, model: ModelRef, failed: GuardFailed) -> None:

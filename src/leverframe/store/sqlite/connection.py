@@ -17,14 +17,14 @@ OLDEST_SQLITE = (3, 37, 0)  # STRICT tables
 BUSY_MS = 10_000
 
 # synchronous=NORMAL flushes the log before a checkpoint alone; `flushing` does it for whoever waits, and fullfsync
-# makes checkpoints true on macOS.  wal_autocheckpoint is in pages, 8 MB: a checkpoint writes them and flushes twice
-# under the lock.  cache_size is in KiB below zero: a batch touches a few pages for each of its runs.  secure_delete
-# overwrites what retention and erasure delete.  temp_store=MEMORY keeps what a savepoint may have to undo out of the
-# machine's temporary folder.  trusted_schema=OFF keeps a planted view or trigger from calling functions.
+# makes checkpoints true on macOS.  wal_autocheckpoint=0: a checkpoint flushes twice, which no commit shall wait for, so
+# `wal_checkpoints` does it.  cache_size is in KiB below zero: a batch touches a few pages for each of its runs.
+# secure_delete overwrites what retention and erasure delete.  temp_store=MEMORY keeps what a savepoint may have to undo
+# out of the machine's temporary folder.  trusted_schema=OFF keeps a planted view or trigger from calling functions.
 _WRITER_PRAGMAS = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = NORMAL",
-    "PRAGMA wal_autocheckpoint = 2000",
+    "PRAGMA wal_autocheckpoint = 0",
     "PRAGMA cache_size = -32768",
     "PRAGMA fullfsync = ON",
     "PRAGMA foreign_keys = ON",

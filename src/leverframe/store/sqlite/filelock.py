@@ -39,6 +39,14 @@ class FileLock:
             else:
                 return
 
+    def try_acquire(self) -> bool:
+        """Take it if nobody has it."""
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
     def release(self) -> None:
         """Let the next one in."""
         fcntl.flock(self._file, fcntl.LOCK_UN)
@@ -56,6 +64,11 @@ class FileLock:
         self, kind: type[BaseException] | None, err: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.release()
+
+
+def lock_file(database: Path) -> Path:
+    """Where the lock of a database is, beside it."""
+    return database.with_name(database.name + ".lock")
 
 
 def held_too_long(path: Path, wait_s: float) -> StoreUnavailable:

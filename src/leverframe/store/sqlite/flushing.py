@@ -21,7 +21,7 @@ from leverframe.domain.evidence import TreeState
 from leverframe.domain.ids import TenantId
 from leverframe.ports.crash_points import crash_point
 from leverframe.store.sqlite import evidence
-from leverframe.store.sqlite.filelock import FileLock
+from leverframe.store.sqlite.filelock import FileLock, lock_file
 from leverframe.store.sqlite.heads import HeadKeeper
 
 FLUSH_WITHIN_S = 0.01
@@ -86,7 +86,7 @@ class Flusher:
         self._path = path
         self._heads = heads
         self._connection = connection  # of this thread alone; the heads write through it
-        self._lock = FileLock(path.with_name(path.name + ".lock"))
+        self._lock = FileLock(lock_file(path))
         self._wake = threading.Condition()
         self._pending = _Pending()
         self._unsigned: Grown = {}
@@ -110,6 +110,11 @@ class Flusher:
     def is_idle(self) -> bool:
         """Whether nothing is being flushed, nor waits for it."""
         return not self._is_flushing and not self._pending.commits
+
+    @property
+    def is_signer_late(self) -> bool:
+        """Whether `admit` may have to wait for a signer."""
+        return self._heads.is_late
 
     def flush(self) -> Exception | None:
         """Flush all that is committed, from any thread; returns why it failed."""

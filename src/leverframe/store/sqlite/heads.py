@@ -88,6 +88,11 @@ class HeadKeeper:
             except SignerUnavailable as err:
                 self._unchecked[tenant] = err
 
+    @property
+    def is_late(self) -> bool:
+        """Whether a signer has not answered, so that `admit` may have to ask it, and wait."""
+        return bool(self._unchecked or self._late)
+
     def admit(self) -> None:
         """Say whether anything may be written just now; quick where every signer answers.
 
@@ -95,7 +100,7 @@ class HeadKeeper:
             SignerUnavailable: a signer has been away for too long, or since before this process began.
             EvidenceBroken: it is back, and remembers a head that this log does not continue.
         """
-        if not (self._unchecked or self._late):
+        if not self.is_late:
             return
         if time.monotonic() >= self._ask_again_at:
             self._ask_again_at = time.monotonic() + _ASK_AGAIN_S

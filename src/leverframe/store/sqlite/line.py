@@ -48,17 +48,21 @@ class Line:
         self._changed = threading.Condition(threading.Lock())
         self._waiting: deque[Ticket] = deque()
         self._watched: WeakSet[asyncio.AbstractEventLoop] = WeakSet()
-        self._is_closed = self._is_asleep = False
+        self._is_closed = self._is_asleep = self._is_due = False
         self._enough = 0  # how many the writer waits for, while it lingers
 
-    async def wait(self, proposal: Proposal) -> CommitResult:
+    async def wait(self, proposal: Proposal, soon: Callable[[asyncio.AbstractEventLoop], None] | None) -> CommitResult:
         """Join the line, and return or raise what became of the proposal.
+
+        `soon` has the caller's own loop see to it; without it the writer's thread is woken.
 
         A caller that is cancelled before its proposal was taken has done nothing.
         """
         loop = asyncio.get_running_loop()
         ticket = Ticket(proposal, loop, loop.create_future(), time.monotonic() + self._patience_s)
-        self._join(ticket)
+        self._join(ticket, is_for_thread=soon is None)
+        if soon is not None:
+            soon(loop)
         try:
             return await ticket.future
         except BaseException:
@@ -82,15 +86,20 @@ class Line:
         """How many wait, those included whose callers left."""
         return len(self._waiting)
 
-    def sleep(self) -> bool:
-        """Return when somebody waits; False where the line is closed and empty."""
+    def wake(self) -> None:
+        """Have the writer's thread see to what waits."""
         with self._changed:
-            while not self._waiting:
+            self._wake()
+
+    def sleep(self) -> bool:
+        """Return when the thread has something to see to; False where the line is closed and empty."""
+        with self._changed:
+            while not (self._is_due or (self._is_closed and self._waiting)):
                 if self._is_closed:
                     return False
                 self._is_asleep = True
                 self._changed.wait()
-            self._is_asleep = False
+            self._is_asleep = self._is_due = False
         return True
 
     def linger(self, enough: int, within_s: float) -> None:
@@ -107,24 +116,43 @@ class Line:
 
     def take(self, most: int) -> list[Ticket]:
         """Those at the head of the line, without those whose callers left."""
-        taken = []
         with self._changed:
-            while self._waiting and most:
-                ticket = self._waiting.popleft()
-                most -= 1
-                if not ticket.is_taken:
-                    ticket.is_taken = True
-                    taken.append(ticket)
+            taken = self._take(most, only_visible=False)
+            if self._waiting:
+                self._is_due = True  # the rest is the thread's as well
         return taken
 
-    def _join(self, ticket: Ticket) -> None:
+    def take_visible(self, most: int) -> list[Ticket]:
+        """The same, up to the first that is durable."""
+        with self._changed:
+            return self._take(most, only_visible=True)
+
+    def _take(self, most: int, *, only_visible: bool) -> list[Ticket]:
+        taken: list[Ticket] = []
+        while self._waiting and most:
+            if only_visible and self._waiting[0].proposal.is_durable:
+                # Its thread was woken, and takes those behind it as well.
+                break
+            ticket = self._waiting.popleft()
+            most -= 1
+            if not ticket.is_taken:
+                ticket.is_taken = True
+                taken.append(ticket)
+        return taken
+
+    def _wake(self) -> None:
+        self._is_due = True
+        if self._is_asleep:
+            self._is_asleep = False
+            self._changed.notify()
+
+    def _join(self, ticket: Ticket, *, is_for_thread: bool) -> None:
         with self._changed:
             self._admit(len(self._waiting))
             self._waiting.append(ticket)
-            if self._is_asleep:
-                self._is_asleep = False
-                self._changed.notify()
-            elif self._enough and len(self._waiting) >= self._enough:
+            if is_for_thread:
+                self._wake()
+            if self._enough and len(self._waiting) >= self._enough:
                 self._changed.notify()
             is_watched = ticket.loop in self._watched
             if not is_watched:

@@ -24,7 +24,7 @@ from leverframe.store.sqlite.connection import (
 )
 from leverframe.store.sqlite.data_keys import Keyring
 from leverframe.store.sqlite.evidence import Appender
-from leverframe.store.sqlite.filelock import FileLock
+from leverframe.store.sqlite.filelock import FileLock, lock_file
 from leverframe.store.sqlite.flushing import Flusher, WalFile
 from leverframe.store.sqlite.heads import HeadKeeper
 from leverframe.store.sqlite.live import SqliteLiveBook
@@ -37,6 +37,7 @@ from leverframe.store.sqlite.reads import (
     SqliteJournal,
 )
 from leverframe.store.sqlite.sealing import check_vault
+from leverframe.store.sqlite.wal_checkpoints import WalCheckpoints
 from leverframe.store.sqlite.writer import SqliteWriter
 
 _NO_SIGNERS: Mapping[TenantId, Signer] = MappingProxyType({})
@@ -53,18 +54,15 @@ class Store:
     live: LiveBook
     evidence: EvidenceLog
     signers: Mapping[TenantId, Signer]  # those it was opened with, each in the epoch of its log
-    _connection: sqlite3.Connection
-    _head_connection: sqlite3.Connection
-    _lock: FileLock
+    _connection: sqlite3.Connection  # the writer's
     _readers: Readers
+    _held: ExitStack  # connections and locks, closed when nobody uses them any more
 
     async def close(self) -> None:
         """Finish what waits and let go of the file.  Safe to call twice."""
         await self.writer.close()
         self._readers.close()
-        self._head_connection.close()
-        self._connection.close()
-        self._lock.close()
+        self._held.close()
 
 
 def open_sqlite(
@@ -98,34 +96,40 @@ def open_sqlite(
     path = path.absolute()
     lock = _locked(path, create=create)
     boot, wal, ring = clean_mark.boot_id(), WalFile(path), Keyring(vault)
-    with ExitStack() as undo:
-        undo.callback(lock.close)
+    with ExitStack() as undo, ExitStack() as held:
+        held.callback(lock.close)
         lock.acquire_within(patience_s)
-        connection = open_writer(path)
-        undo.callback(connection.close)
+        connection = _writer(path, held)
         with said_plainly(path):
             migrate(connection, path, create=create, vault=vault)
             _check_rows(connection, vault, signers)
             _recover(connection, path, boot, ring=ring, entry_of=entry_of)
-            head_connection = open_writer(path)
-            undo.callback(head_connection.close)
+            head_connection, copying_connection = _writer(path, held), _writer(path, held)
             undo.callback(wal.close)
             _flush(wal, path)
             heads = HeadKeeper(head_connection, path, signers)
             heads.check()
         lock.release()
         undo.pop_all()
+        kept = held.pop_all()
     writer = SqliteWriter(
         connection=connection,
         path=path,
         lock=lock,
         flusher=Flusher(wal=wal, path=path, heads=heads, connection=head_connection),
+        checkpoints=WalCheckpoints(copying_connection, path),
         ring=ring,
         boot=boot,
         is_strict=durability == "strict",
         patience_s=patience_s,
     )
-    return _opened(writer, Readers(path), vault, heads.signers, (connection, head_connection, lock))
+    return _opened(writer, Readers(path), vault, heads.signers, (connection, kept))
+
+
+def _writer(path: Path, held: ExitStack) -> sqlite3.Connection:
+    connection = open_writer(path)
+    held.callback(connection.close)
+    return connection
 
 
 def _check_rows(connection: sqlite3.Connection, vault: Vault, signers: Mapping[TenantId, Signer]) -> None:
@@ -141,7 +145,7 @@ def _locked(path: Path, *, create: bool) -> FileLock:
         create_file(path)
     check_file(path)
     try:
-        return FileLock(path.with_name(path.name + ".lock"))
+        return FileLock(lock_file(path))
     except OSError as err:
         raise cannot_write(path) from err
 
@@ -151,7 +155,7 @@ def _opened(
     readers: Readers,
     vault: Vault,
     signers: Mapping[TenantId, Signer],
-    held: tuple[sqlite3.Connection, sqlite3.Connection, FileLock],
+    held: tuple[sqlite3.Connection, ExitStack],
 ) -> Store:
     return Store(
         writer=writer,
@@ -162,9 +166,8 @@ def _opened(
         evidence=SqliteEvidenceLog(readers, vault),
         signers=signers,
         _connection=held[0],
-        _head_connection=held[1],
-        _lock=held[2],
         _readers=readers,
+        _held=held[1],
     )
 
 
