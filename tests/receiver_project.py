@@ -179,7 +179,7 @@ def held_contract() -> str:
 def effects(folder: Path) -> Counter[tuple[str, str]]:
     """How often each (tool, order) changed the receiver's state."""
     path = folder / "receiver.db"
-    if not path.exists():
+    if not path.exists() or not path.stat().st_size:
         return Counter()
     with closing(sqlite3.connect(path, timeout=30)) as receiver:
         rows = receiver.execute("SELECT tool, order_id, count(*) FROM effects GROUP BY tool, order_id").fetchall()

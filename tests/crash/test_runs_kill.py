@@ -8,13 +8,15 @@ import sys
 from pathlib import Path
 
 from tests.crash.after_the_crash import assert_nothing_was_lost
-from tests.receiver_project import write_project
+from tests.receiver_project import effects, write_project
 from tests.sampling import IS_LONG, SEED
 from tests.waiting import until
 
 KILLS = 50 if IS_LONG else 12
 ORDERS = 12 * KILLS  # more than the processes can do before they are killed
-_LONGEST_S = 0.6
+# A process is killed after so many writes more, and a moment: a time alone would be over before it on a quick machine.
+_MOST_WRITES = 20
+_MOMENT_S = 0.02
 
 
 def backfill(folder: Path, items: Path) -> subprocess.Popen[bytes]:
@@ -34,19 +36,18 @@ def finish(process: subprocess.Popen[bytes]) -> str:
     return output.decode()
 
 
-def begun(folder: Path) -> int:
-    """Grows as soon as a process writes."""
-    log = folder / ".leverframe/leverframe.db-wal"
-    return log.stat().st_mtime_ns if log.exists() else 0
+def written(folder: Path) -> int:
+    """How much has reached the receiver."""
+    return sum(effects(folder).values())
 
 
 def kill_at_a_random_moment(folder: Path, items: Path, draw: random.Random) -> bool:
     """Whether the process was still at work when its moment came."""
-    before = begun(folder)
+    wanted = written(folder) + draw.randint(1, _MOST_WRITES)
     process = backfill(folder, items)
-    until(lambda: begun(folder) > before or process.poll() is not None, what="a first write", within_s=60)
+    until(lambda: written(folder) >= wanted or process.poll() is not None, what="a write", within_s=60)
     try:
-        process.wait(timeout=draw.uniform(0, _LONGEST_S))
+        process.wait(timeout=draw.uniform(0, _MOMENT_S))
     except subprocess.TimeoutExpired:
         process.kill()
     output, _ = process.communicate()

@@ -9,7 +9,9 @@ from functools import cache
 
 from tests.meta.tree import Source
 
-MAY_CATCH_ALL = re.compile(r"^src/leverframe/(runtime/(door|worker)|store/sqlite/(transacting|flushing)|asgi)(\w*\.py$|/)")
+MAY_CATCH_ALL = re.compile(
+    r"^src/leverframe/(runtime/(door|worker)|store/sqlite/(transacting|flushing)|asgi)(\w*\.py$|/)"
+)
 UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
 BANNER = re.compile(r"^#\s*[-=*#~_]{3,}")
 BARE_IGNORE = re.compile(r"#\s*type:\s*ignore(?!\[[a-z-]+(,\s*[a-z-]+)*\])")
