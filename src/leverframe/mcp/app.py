@@ -18,7 +18,8 @@ from starlette.types import Receive, Scope, Send
 from leverframe.domain.access import TokenAccess
 from leverframe.domain.errors import AuthRefused, IssuerUnavailable, LeverframeError, ScopeMissing, TokenRefused
 from leverframe.mcp.guests import ApprovalUrl, Guests
-from leverframe.mcp.server import GUEST, AgentServer
+from leverframe.mcp.requests import GUEST
+from leverframe.mcp.server import AgentServer
 from leverframe.mcp.sessions import RETRY_MS, Sessions
 from leverframe.mcp.tool_lists import writing_lists
 from leverframe.ports.upstreams import Upstreams
@@ -27,6 +28,8 @@ METADATA_PATH: Final = "/.well-known/oauth-protected-resource/mcp"
 # Of the path-less form: where clients look that do not follow `WWW-Authenticate`.
 METADATA_PATHS: Final = (METADATA_PATH, "/.well-known/oauth-protected-resource")
 _MAX_BODY_BYTES: Final = 4 << 20
+# A session with no request and no stream for so long is over: what it watches is not watched for nobody.
+_IDLE_S: Final = 4 * 3_600.0
 _LOOPBACK: Final = ("127.0.0.1", "127.0.0.1:*", "localhost", "localhost:*", "[::1]", "[::1]:*")
 
 
@@ -69,13 +72,16 @@ class McpApp:
                 *([self._public_url] if host else []),
             ],
         )
+        agents = AgentServer(upstreams, approval_url, has_sessions=keeps_sessions)
         self._manager = Sessions(
-            AgentServer(upstreams, approval_url, has_sessions=keeps_sessions).build(),
+            agents.build(),
             security_settings=self._security,
             stateless=not keeps_sessions,
             retry_interval=RETRY_MS,
             max_request_body_size=_MAX_BODY_BYTES,
+            session_idle_timeout=_IDLE_S if keeps_sessions else None,
         )
+        self._manager.ended = agents.ended
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

@@ -16,6 +16,7 @@ from mcp.server.subscriptions import (
     ListenHandler,
     PromptsListChanged,
     ResourcesListChanged,
+    ResourceUpdated,
     ServerEvent,
     SubscriptionBus,
     ToolsListChanged,
@@ -60,13 +61,15 @@ class Changes:
             if len(self._sessions) > _MOST_SESSIONS:
                 self._sessions.popitem(last=False)
 
-    async def listen(
-        self, context: Context, params: types.SubscriptionsListenRequestParams, contract: Contract
-    ) -> PlainJson:
-        """`subscriptions/listen`: until the client has enough."""
+    def listener(self, contract: Contract) -> "Listener":
+        """Who listens for what happens at the servers of a contract."""
         if len(self._listeners) >= _MOST_LISTENERS:
             raise MCPError(types.INTERNAL_ERROR, f"{_MOST_LISTENERS:,} clients listen already; ask for the list again")
-        return await ListenHandler(_OfServers(self._listeners, _servers(contract)))(context, params)
+        return Listener(self._listeners, _servers(contract))
+
+    def ended(self, session_id: str) -> None:
+        """A session is over."""
+        self._sessions.pop(session_id, None)
 
     def missing(self) -> dict[str, str]:
         """The servers that are down, or on their way back from that, with the reason."""
@@ -96,12 +99,22 @@ class Changes:
                 task.add_done_callback(self._telling.discard)
 
 
-class _OfServers(SubscriptionBus):
+class Listener(SubscriptionBus):
     """The bus of one listener."""
 
     def __init__(self, listeners: dict[object, tuple[frozenset[str], _Hear]], servers: frozenset[str]) -> None:
         self._listeners = listeners
         self._servers = servers
+        self._hear: _Hear | None = None
+
+    async def listen(self, context: Context, params: types.SubscriptionsListenRequestParams) -> PlainJson:
+        """`subscriptions/listen`: until the client has enough."""
+        return await ListenHandler(self)(context, params)
+
+    def updated(self, uri: str) -> None:
+        """A resource changed that this listener watches."""
+        if self._hear is not None:
+            self._hear(ResourceUpdated(uri=uri))
 
     async def publish(self, event: ServerEvent) -> None:
         """Nothing is published by a listener."""
@@ -109,6 +122,7 @@ class _OfServers(SubscriptionBus):
     def subscribe(self, listener: _Hear) -> Callable[[], None]:
         """From now on, until what is given back is called."""
         token = object()
+        self._hear = listener
         self._listeners[token] = self._servers, listener
 
         def unsubscribe() -> None:

@@ -20,19 +20,19 @@ from leverframe.domain.tools import McpPart, ToolSpec
 from leverframe.mcp.calls import Asking, called, done, problem, required
 from leverframe.mcp.catalog import catalog, owner_of
 from leverframe.mcp.changes import Changes
-from leverframe.mcp.guests import ApprovalUrl, Guest
+from leverframe.mcp.guests import ApprovalUrl
 from leverframe.mcp.questions import sealed
 from leverframe.mcp.rendering import COMPLETE, META, listed_specs, part_of, refusal, tool_of
+from leverframe.mcp.requests import not_found_code, resource_of, run_of, session_of
 from leverframe.mcp.talk import Context, Talk
 from leverframe.mcp.tool_lists import ToolLists, beside
 from leverframe.mcp.values import PlainJson, exact_object, plain
+from leverframe.mcp.watching import Watching
 from leverframe.ports.conversation import Unanswerable
 from leverframe.ports.upstreams import Listing, Upstreams
 from leverframe.runtime.outcomes import Answered
 from leverframe.runtime.outside import OutsideRun
 
-GUEST: Final = "leverframe.guest"
-_NOT_FOUND: Final = -32002  # of the protocols through 2025-11-25
 _MAX_LEVELS: Final = 10_000
 # What a list may be kept for; it is the key's own, and a contract changes with a release.
 _FRESH_MS: Final = 5_000
@@ -71,7 +71,15 @@ class AgentServer:
         self._approval_url = approval_url
         self._levels: dict[str, str] = {}  # by session: the lowest level of log lines that it asked for
         self._changes = Changes(upstreams)
+        self._has_sessions = has_sessions
         self._tool_lists = ToolLists(has_sessions=has_sessions)
+        self._watching = Watching(upstreams, self._changes, self._asking)
+
+    def ended(self, session_id: str) -> None:
+        """A session is over."""
+        self._levels.pop(session_id, None)
+        self._changes.ended(session_id)
+        self._watching.ended(session_id)
 
     def build(self) -> Server[PlainJson]:
         """The package's server with these handlers."""
@@ -89,7 +97,10 @@ class AgentServer:
             on_list_prompts=self._lists(Listing.PROMPTS),
             on_get_prompt=self._get_prompt,
             on_completion=self._complete,
-            on_subscriptions_listen=self._listen,
+            on_subscriptions_listen=self._watching.listen,
+            # Without a session there is no stream to tell it on, so it is not offered there.
+            on_subscribe_resource=self._watching.subscribe if self._has_sessions else None,
+            on_unsubscribe_resource=self._watching.unsubscribe if self._has_sessions else None,
         )
         server.add_request_handler("logging/setLevel", types.SetLevelRequestParams, self._set_level)
         # In place of its spans, which would be beside ours, for each message.
@@ -100,25 +111,21 @@ class AgentServer:
         context = ctx
         if not context.method.endswith("/list") or context.request_id is None:
             return await call_next(context)
-        run = await _run(context)
-        self._changes.looked(_session(context), context, run.ctx.contract)
+        run = await run_of(context)
+        self._changes.looked(session_of(context), context, run.ctx.contract)
         if context.method != "tools/list":
             return await call_next(context)
         return await self._tool_lists.answer(context, run.ctx.contract, self._changes.missing(), call_next)
 
-    async def _listen(self, context: Context, params: types.SubscriptionsListenRequestParams) -> PlainJson:
-        run = await _run(context)
-        return await self._changes.listen(context, params, run.ctx.contract)
-
     async def _list_tools(self, context: Context, params: types.PaginatedRequestParams | None) -> PlainJson:
         del params
-        run = await _run(context)
+        run = await run_of(context)
         contract = run.ctx.contract
         tools = [tool_of(spec, contract.context.untrusted) for spec in listed_specs(contract)]
         return {**COMPLETE, "tools": tools}
 
     async def _call_tool(self, context: Context, params: types.CallToolRequestParams) -> PlainJson:
-        run = await _run(context)
+        run = await run_of(context)
         asking = self._asking(context, run, params)
         spec = asking.spec(params.name)
         if spec is not None and part_of(spec) is not McpPart.TOOL:
@@ -135,7 +142,7 @@ class AgentServer:
     def _lists(self, listing: Listing) -> PlainJson:
         async def handler(context: Context, params: types.PaginatedRequestParams | None) -> PlainJson:
             del params
-            run = await _run(context)
+            run = await run_of(context)
             found = await catalog(self._upstreams, run.ctx.contract, listing, run.ctx.run.tenant)
             entries = [plain(one) for one in found.entries]
             return {**COMPLETE, listing.value: entries, **beside(found.missing)}
@@ -143,13 +150,9 @@ class AgentServer:
         return handler
 
     async def _read_resource(self, context: Context, params: types.ReadResourceRequestParams) -> PlainJson:
-        run = await _run(context)
+        run = await run_of(context)
         uri = str(params.uri)
-        found = await catalog(self._upstreams, run.ctx.contract, Listing.RESOURCES, run.ctx.run.tenant)
-        server, own = owner_of(found, run.ctx.contract, McpPart.RESOURCE, uri)
-        code = types.INVALID_PARAMS if context.protocol_version >= "2026" else _NOT_FOUND
-        if not server:
-            raise MCPError(code, f"Resource {uri!r} is not found", {"uri": uri})
+        code, (server, own) = not_found_code(context), await resource_of(context, self._upstreams, run, uri)
         try:
             return await self._fetched(context, run, f"{server}.resource", {"uri": own}, params, code=code)
         except MCPError as err:
@@ -157,7 +160,7 @@ class AgentServer:
             raise MCPError(err.code, err.message, err.data or {"uri": uri}) from err
 
     async def _get_prompt(self, context: Context, params: types.GetPromptRequestParams) -> PlainJson:
-        run = await _run(context)
+        run = await run_of(context)
         found = await catalog(self._upstreams, run.ctx.contract, Listing.PROMPTS, run.ctx.run.tenant)
         server, own = owner_of(found, run.ctx.contract, McpPart.PROMPT, params.name)
         if not server:
@@ -166,7 +169,7 @@ class AgentServer:
         return await self._fetched(context, run, f"{server}.prompt", arguments, params, code=types.INVALID_PARAMS)
 
     async def _complete(self, context: Context, params: types.CompleteRequestParams) -> PlainJson:
-        run = await _run(context)
+        run = await run_of(context)
         sent = exact_object(params.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"meta"}))
         ref = exact_object(sent.get("ref"))
         is_prompt = "name" in ref
@@ -182,7 +185,7 @@ class AgentServer:
     async def _set_level(self, context: Context, params: types.SetLevelRequestParams) -> types.EmptyResult:
         if len(self._levels) >= _MAX_LEVELS:
             self._levels.clear()
-        self._levels[_session(context)] = params.level
+        self._levels[session_of(context)] = params.level
         return types.EmptyResult()
 
     async def _fetched(
@@ -211,23 +214,12 @@ class AgentServer:
         return Asking(
             context=context,
             run=run,
-            talk=Talk(context, run, self._levels.get(_session(context), "")),
+            talk=Talk(context, run, self._levels.get(session_of(context), "")),
             answers=exact_object(raw or {}),
             state=getattr(params, "request_state", None) or "",
             step=step if isinstance(step, str) else "",
             approval_url=self._approval_url,
         )
-
-
-async def _run(context: Context) -> OutsideRun:
-    request = context.request
-    guest = request.scope.get(GUEST) if request is not None else None
-    if not isinstance(guest, Guest):
-        raise MCPError(types.INVALID_REQUEST, "The request belongs to nobody")
-    try:
-        return await guest.run()
-    except LeverframeError as err:
-        raise MCPError(types.INVALID_REQUEST, f"{err.message}  {err.next_move}".strip()) from err
 
 
 def _no_schema(_: str) -> None:
@@ -240,7 +232,3 @@ def _check_headers(context: Context, spec: ToolSpec, params: types.CallToolReque
     fault = validate_mcp_param_headers(spec.input_schema, params.arguments or {}, headers)
     if fault is not None:
         raise MCPError(fault.code, fault.message, fault.data)
-
-
-def _session(context: Context) -> str:
-    return str(context.request.headers.get("mcp-session-id", "")) if context.request is not None else ""

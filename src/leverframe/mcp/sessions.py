@@ -6,10 +6,11 @@ sessions alike, so each has a memory of its own.  Source: MCP specification 2025
 """
 
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from mcp.server.streamable_http import EventCallback, EventMessage, EventStore
+from mcp.server.streamable_http import EventCallback, EventMessage, EventStore, StreamableHTTPServerTransport
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp_types import JSONRPCError, JSONRPCMessage, JSONRPCResponse
 
@@ -72,7 +73,12 @@ class SessionEvents(EventStore):
 
 
 class Sessions(StreamableHTTPSessionManager):
-    """The package's manager, with a memory for each session in place of one for all."""
+    """The package's manager, with a memory for each session in place of one for all.
+
+    `ended` is called with the id of a session that is over.
+    """
+
+    ended: Callable[[str], None]
 
     @property
     def event_store(self) -> EventStore | None:
@@ -81,3 +87,8 @@ class Sessions(StreamableHTTPSessionManager):
 
     @event_store.setter
     def event_store(self, _: EventStore | None) -> None: ...
+
+    async def _discard_session(self, session_id: str, transport: StreamableHTTPServerTransport) -> None:
+        """As the package does, whatever it was that ended the session."""
+        self.ended(session_id)
+        await super()._discard_session(session_id, transport)

@@ -1,6 +1,6 @@
 """What the tool servers of a project offer, and how they are."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -53,9 +53,20 @@ class Upstreams(Protocol):
         """One list of a server, whole, as it is for this tenant: another's may have other entries."""
         ...
 
+    async def follow(self, server: str, uri: str, tenant: TenantId, updated: "Updated") -> Callable[[], None]:
+        """Be told whenever a resource may have changed, also across restarts, until what is given back is called.
+
+        Raises `ToolUnavailable` where its server does not tell of that.
+        """
+        ...
+
     def watch(self, changed: "ListChanged") -> None:
         """Be told whenever a list or the state of a server changes."""
         ...
+
+
+Updated = Callable[[], None]
+"""Called in the event loop where a watched resource may have changed; must not block."""
 
 
 class ListChanged(Protocol):

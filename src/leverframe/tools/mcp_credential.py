@@ -7,6 +7,7 @@ Never: follows a redirect (`net` does not), keeps a value beyond what must be sc
 Source: MCP specification, basic/authorization ("Access Token Usage"); RFC 6750, section 2.1.
 """
 
+import asyncio
 from collections.abc import Mapping
 from typing import Final, Protocol
 
@@ -144,6 +145,13 @@ class ScrubbedPeer(Peer):
     async def notify(self, method: str, params: JsonObject, *, headers: Mapping[str, str]) -> None:
         """Send a notification."""
         await self._peer.notify(method, params, headers=headers)
+
+    async def overhear(self, opened: "asyncio.Future[None]", *, headers: Mapping[str, str]) -> None:
+        """Hear what the peer says by itself."""
+        try:
+            await self._peer.overhear(opened, headers=headers)
+        except PeerLost as err:
+            raise PeerLost(self._given.out_of_text(err.message), has_left=err.has_left) from None
 
     async def close(self) -> None:
         """End the conversation."""

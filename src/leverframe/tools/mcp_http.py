@@ -31,6 +31,8 @@ _CLOSE_S: Final = 2.0
 _NOTIFY_S: Final = 10.0
 _RETRY_S: Final = 1.0  # where the server says no other
 _MAX_RETRY_S: Final = 30.0
+_LEAST_RETRY_S: Final = 0.1
+_OWN_STREAM_S: Final = 3_600.0
 _OK, _REFUSED, _GONE = 200, 400, 404
 _BROKEN_OFF: Final = frozenset({"connect", "garbage"})  # a stream in the middle of which the connection went
 _SESSION: Final = "mcp-session-id"
@@ -120,6 +122,48 @@ class HttpPeer(Peer):
         with suppress(PeerLost, StreamBroken):
             await self._send({"jsonrpc": "2.0", "method": method, "params": params}, headers)
 
+    async def overhear(self, opened: "asyncio.Future[None]", *, headers: Mapping[str, str]) -> None:
+        """Hear the session's own stream to its end, and what followed while nobody listened."""
+        place, talk = _Place(), Talk()
+        while True:
+            stream = await self._own_stream(place, headers)
+            if not opened.done():
+                opened.set_result(None)
+            try:
+                async for message in _events(stream, place):
+                    await self._hear_by_itself(message, talk)
+            except Garbled as err:
+                raise PeerLost(f"Server {self._name!r} sent {err.fault}", has_left=True, is_garbled=True) from err
+            except StreamBroken as err:
+                if not self._can_resume(place):
+                    raise self._broken(err) from err
+            finally:
+                stream.close()
+            if not self._can_resume(place):
+                return
+            await asyncio.sleep(max(place.retry_s, _LEAST_RETRY_S))
+
+    async def _hear_by_itself(self, message: Incoming, talk: Talk) -> None:
+        if message.method:
+            talk.unasked()
+            await self._hear(message)
+        else:
+            talk.stray()
+
+    async def _own_stream(self, place: _Place, headers: Mapping[str, str]) -> HttpStream:
+        found = await self._http.open(
+            self._request("GET", b"", _asking_for_events(headers, place)),
+            Limits(total_s=_OWN_STREAM_S, idle_s=_OWN_STREAM_S, max_body_bytes=_MAX_ANSWER_BYTES),
+        )
+        if isinstance(found, HttpLost):
+            self._is_over = self._is_over or found.kind == "connect"
+            raise PeerLost(f"Server {self._name!r}: {found.message}", has_left=found.has_left)
+        if found.status != _OK or _kind(found) != _EVENTS:
+            found.close()
+            self._is_over = self._is_over or found.status == _GONE
+            raise PeerLost(f"it has no stream of its own (HTTP status {found.status})", has_left=True)
+        return found
+
     async def close(self) -> None:
         """End the session, where there is one."""
         if self._session and not self._is_over:
@@ -171,9 +215,7 @@ class HttpPeer(Peer):
         if left_s <= 0:
             message = f"Server {self._name!r} let its answer to {asked} wait, and it did not come in time"
             raise PeerLost(message, has_left=True, is_timeout=True)
-        more = {key: value for key, value in headers.items() if key.lower() == "mcp-protocol-version"}
-        request = self._request("GET", b"", {**more, "Accept": _EVENTS, "Last-Event-ID": place.event_id})
-        found = await self._http.open(request, _limits(left_s))
+        found = await self._http.open(self._request("GET", b"", _asking_for_events(headers, place)), _limits(left_s))
         if isinstance(found, HttpLost):
             message = f"Server {self._name!r} did not go on with its answer to {asked}: {found.message}"
             raise PeerLost(message, has_left=True, is_timeout=found.kind == "timeout")
@@ -221,7 +263,13 @@ class HttpPeer(Peer):
 
 def _limits(deadline_s: float) -> Limits:
     most_s = max(deadline_s, 0.001)
-    return Limits(total_s=most_s, first_byte_s=most_s, max_body_bytes=_MAX_ANSWER_BYTES)
+    return Limits(total_s=most_s, first_byte_s=most_s, idle_s=most_s, max_body_bytes=_MAX_ANSWER_BYTES)
+
+
+def _asking_for_events(headers: Mapping[str, str], place: _Place) -> Mapping[str, str]:
+    version = {key: value for key, value in headers.items() if key.lower() == "mcp-protocol-version"}
+    after = {"Last-Event-ID": place.event_id} if place.event_id else {}
+    return {**version, "Accept": _EVENTS, **after}
 
 
 def _kind(stream: HttpStream) -> str:

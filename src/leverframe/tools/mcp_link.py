@@ -82,6 +82,10 @@ class Link:
         sent = _enveloped(params, capabilities, round_.log_level if round_ is not None else "")
         return await self.peer.request(method, sent, deadline_s=deadline_s, headers=headers)
 
+    async def overhear(self, opened: "asyncio.Future[None]") -> None:
+        """Hear what the server says by itself, in the older protocols.  Raises `RpcError` or `PeerLost`."""
+        await self.peer.overhear(opened, headers=version_headers(self.greeting.version))
+
     async def listed(self, listing: Listing) -> Sequence[JsonObject]:
         """One list of the server, from memory where it was asked for lately; empty where it keeps none.
 

@@ -4,6 +4,7 @@ Knows: which bytes are a message, how much unasked talk is a flood, and how a re
 Never: answers a request that its own conversation did not bring.  Source: JSON-RPC 2.0; MCP, basic/transports.
 """
 
+import time
 from typing import Final
 
 from leverframe.core import canonical
@@ -14,6 +15,8 @@ from leverframe.tools.mcp_peer import INTERNAL_ERROR, Ears, Incoming, RpcError, 
 
 # A server may talk without being asked; this much of it without one answer in between is a flood.
 MAX_UNASKED: Final = 10_000
+_LOOK_AT: Final = 1_000
+_WHILE_S: Final = 10.0  # this many messages, in less than this
 MAX_ASKED_AT_ONCE: Final = 16
 _MAX_STRAYS: Final = 1_000  # answers to requests that were never made
 
@@ -43,16 +46,21 @@ class Talk:
 
     def __init__(self) -> None:
         self._unasked = self._strays = 0
+        self._since = time.monotonic()
 
     def unasked(self) -> None:
         """It sent a notification or a request of its own.  Raises `Garbled` where that is a flood."""
         self._unasked += 1
+        if self._unasked % _LOOK_AT == 0 and time.monotonic() - self._since > _WHILE_S:
+            # Word of changes over a long silence of ours is no flood.
+            self.answered()
         if self._unasked > MAX_UNASKED:
             raise Garbled(f"{MAX_UNASKED:,} messages in a row that nobody asked for")
 
     def answered(self) -> None:
         """It answered a request of ours."""
         self._unasked = 0
+        self._since = time.monotonic()
 
     def stray(self) -> None:
         """It answered a request that was never made.  Raises `Garbled` where it goes on with that."""

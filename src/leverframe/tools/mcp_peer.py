@@ -3,6 +3,7 @@
 Knows: JSON-RPC's two answers, and what an ending says about whether the request left.  Source: JSON-RPC 2.0.
 """
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -16,6 +17,7 @@ METHOD_NOT_FOUND: Final = -32601
 INVALID_PARAMS: Final = -32602
 INTERNAL_ERROR: Final = -32603
 UNSUPPORTED_VERSION: Final = -32022
+LISTEN: Final = "subscriptions/listen"  # a request of 2026-07-28 that stays open
 
 
 class RpcError(Exception):
@@ -70,6 +72,13 @@ class Peer(Protocol):
 
     async def notify(self, method: str, params: JsonObject, *, headers: Mapping[str, str]) -> None:
         """Send a notification; silence where the peer is gone."""
+        ...
+
+    async def overhear(self, opened: "asyncio.Future[None]", *, headers: Mapping[str, str]) -> None:
+        """Hear what the peer says by itself, until it has no more to say; `opened` is done when it is heard.
+
+        Raises `PeerLost` or `RpcError` where it cannot be heard.
+        """
         ...
 
     async def close(self) -> None:

@@ -14,7 +14,7 @@ from leverframe.core import canonical
 from leverframe.domain.json import JsonObject
 from leverframe.ports.conversation import Exchange, exchange
 from leverframe.tools.mcp_messages import MAX_ASKED_AT_ONCE, Garbled, Talk, heard, read_message, too_many
-from leverframe.tools.mcp_peer import Ears, Incoming, Peer, PeerLost, what, with_progress
+from leverframe.tools.mcp_peer import LISTEN, Ears, Incoming, Peer, PeerLost, what, with_progress
 from leverframe.tools.mcp_process import ServerProcess
 
 _CANCEL_S: Final = 1.0
@@ -32,6 +32,7 @@ class StdioPeer(Peer):
         self._next = 0
         self._waiting: dict[int, tuple[asyncio.Future[JsonObject], Exchange | None]] = {}
         self._given_up: set[int] = set()
+        self._open: set[int] = set()  # of those that wait, the ones that are to stay open
         self._talk = Talk()
         self._asked: set[asyncio.Task[None]] = set()
         self._heard = asyncio.Event()
@@ -66,6 +67,8 @@ class StdioPeer(Peer):
         self._next += 1
         number, answer = self._next, _future()
         self._waiting[number] = answer, exchange.get()
+        if method == LISTEN:
+            self._open.add(number)
         has_left = False
         try:
             async with asyncio.timeout_at(until):
@@ -76,7 +79,7 @@ class StdioPeer(Peer):
                 return await answer
         except TimeoutError as err:
             await self._give_up(number, method)
-            if self._looking is None and not [one for one in self._waiting if one < number]:
+            if self._looking is None and method != LISTEN and self._is_oldest(number):
                 self._looking = asyncio.create_task(self._look(), name=f"leverframe-mcp-look-{self._name}")
             message = f"{what(method, params)} of server {self._name!r} did not answer in {deadline_s:g} s"
             raise PeerLost(message + self._trailer(), has_left=has_left, is_timeout=True) from err
@@ -90,12 +93,19 @@ class StdioPeer(Peer):
             raise await self._gone(what(method, params), has_left=has_left) from err
         finally:
             self._waiting.pop(number, None)
+            self._open.discard(number)
 
     async def notify(self, method: str, params: JsonObject, *, headers: Mapping[str, str]) -> None:
         """Send a notification; silence where the pipe is broken."""
         del headers
         with suppress(OSError):
             await self._write({"jsonrpc": "2.0", "method": method, "params": params})
+
+    async def overhear(self, opened: "asyncio.Future[None]", *, headers: Mapping[str, str]) -> None:
+        """Until its end; a pipe is read all the time."""
+        del headers
+        opened.set_result(None)
+        await asyncio.wait({self._reading})
 
     async def close(self) -> None:
         """End the process and the reading."""
@@ -125,6 +135,10 @@ class StdioPeer(Peer):
         if self._looking is not None:
             message = f"Server {self._name!r} has been silent since a call ran out of time; {what(method, params)} was"
             raise PeerLost(f"{message} not sent to it", has_left=False, is_timeout=True)
+
+    def _is_oldest(self, number: int) -> bool:
+        """Whether no earlier call waits, which would be the one to judge the server by."""
+        return not any(one < number for one in self._waiting.keys() - self._open)
 
     async def _look(self) -> None:
         """After a call ran out of time: whether the server says anything at all, if only that it knows no ping."""

@@ -5,7 +5,7 @@ code, which may remember; lets an answer of a server stand for a person's approv
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -24,7 +24,7 @@ from leverframe.net.pool import StreamClient
 from leverframe.ports.acting import ToolExecutor
 from leverframe.ports.conversation import InputNeeded, Unanswerable, exchange
 from leverframe.ports.secrets import Secrets
-from leverframe.ports.upstreams import ListChanged, Listing, Upstreams, UpstreamState, UpstreamStatus
+from leverframe.ports.upstreams import ListChanged, Listing, Updated, Upstreams, UpstreamState, UpstreamStatus
 from leverframe.tools.mcp_connect import Connector
 from leverframe.tools.mcp_link import Link
 from leverframe.tools.mcp_peer import INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, PARSE_ERROR, PeerLost, RpcError
@@ -157,9 +157,7 @@ class McpTools(ToolExecutor, Upstreams):
 
     async def listed(self, server: str, listing: Listing, tenant: TenantId) -> Sequence[JsonObject]:
         """One list of a server, whole, as it is for this tenant; one that nobody reviewed is not started for it."""
-        closed = self._pins.known(McpOrigin(server=server, name="", part=McpPart.RESOURCE))
-        if closed is not None:
-            raise ToolUnavailable(closed.message, next_move="See it and say so: leverframe tools diff")
+        self._reviewed(server)
         upstream = self._of(server, tenant)
         link = await upstream.link(_START_WAIT_S)
         try:
@@ -169,6 +167,16 @@ class McpTools(ToolExecutor, Upstreams):
                 f"Server {server!r} does not list its {listing.value}: {str(err)[:_MAX_MESSAGE]}",
                 next_move="Look at its log.",
             ) from err
+
+    async def follow(self, server: str, uri: str, tenant: TenantId, updated: Updated) -> Callable[[], None]:
+        """Be told whenever a resource may have changed, as it is for this tenant."""
+        self._reviewed(server)
+        return await self._of(server, tenant).follow(uri, updated, within_s=_START_WAIT_S)
+
+    def _reviewed(self, server: str) -> None:
+        closed = self._pins.known(McpOrigin(server=server, name="", part=McpPart.RESOURCE))
+        if closed is not None:
+            raise ToolUnavailable(closed.message, next_move="See it and say so: leverframe tools diff")
 
     def watch(self, changed: ListChanged) -> None:
         """Be told whenever a list or the state of a server changes."""

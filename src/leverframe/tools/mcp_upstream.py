@@ -13,9 +13,10 @@ from leverframe.domain.contracts import McpServer
 from leverframe.domain.errors import ToolUnavailable
 from leverframe.domain.json import JsonObject
 from leverframe.ports.conversation import Exchange, Unanswerable
-from leverframe.ports.upstreams import ListChanged, Listing, UpstreamState, UpstreamStatus
+from leverframe.ports.upstreams import ListChanged, Listing, Updated, UpstreamState, UpstreamStatus
 from leverframe.tools.mcp_link import Link, greet
 from leverframe.tools.mcp_peer import INTERNAL_ERROR, METHOD_NOT_FOUND, Ears, Peer, PeerLost, RpcError
+from leverframe.tools.mcp_watching import Watching
 
 _FIRST_BACK_OFF_S: Final = 0.25
 _MAX_BACK_OFF_S: Final = 30.0
@@ -67,6 +68,7 @@ class Upstream(Ears):
         self._running: asyncio.Task[None] | None = None
         self._kick = asyncio.Event()
         self._one_at_a_time = asyncio.Lock()
+        self._watching = Watching(server.name, self._over)
 
     @property
     def status(self) -> UpstreamStatus:
@@ -129,6 +131,10 @@ class Upstream(Ears):
         # It was gone before anything left: whoever is started in its place is asked.
         return await self._one(await self.link(max(until - loop.time(), 0.0)), method, params, until)
 
+    async def follow(self, uri: str, updated: Updated, *, within_s: float) -> Callable[[], None]:
+        """Have a resource watched, across restarts.  Raises `ToolUnavailable`."""
+        return await self._watching.watch(await self.link(within_s), uri, updated)
+
     async def _one(self, link: Link, method: str, params: JsonObject, until: float) -> JsonObject:
         loop = asyncio.get_running_loop()
         if self._server.command and self._server.may_ask and not link.greeting.is_modern:
@@ -139,6 +145,7 @@ class Upstream(Ears):
 
     async def close(self) -> None:
         """End the conversation and what was started for it."""
+        await self._watching.close()
         if self._running is not None:
             self._running.cancel()
             await asyncio.wait({self._running})
@@ -166,6 +173,10 @@ class Upstream(Ears):
             if self._link is not None:
                 self._link.forget(listing)
             self._changed(self._server.name, listing)
+        elif method == "notifications/resources/updated":
+            self._watching.updated(params)
+        elif method == "notifications/subscriptions/acknowledged":
+            self._watching.acknowledged(params)
         elif method in _TOLD and during is not None and during.conversation is not None:
             await during.conversation.tell(method, params)
 
@@ -173,13 +184,18 @@ class Upstream(Ears):
         try:
             result = await link.request(method, params, deadline_s=max(deadline_s, 0.0))
         except PeerLost:
-            if not link.peer.is_alive and self._link is link:
-                self._drop()
-                self._kick.set()
+            if not link.peer.is_alive:
+                self._over(link)
             raise
         # It answered: the next crash is a first one.
         self._failures = 0
         return result
+
+    def _over(self, link: Link) -> None:
+        """A conversation was found to be over; another begins."""
+        if self._link is link:
+            self._drop()
+            self._kick.set()
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
@@ -216,12 +232,14 @@ class Upstream(Ears):
                 return
             self._link = link
             self._reason = ""
+            self._watching.begin(link)
             self._turn(UpstreamState.UP)
             if self._next is not None and not self._next.done():
                 self._next.set_result(link)
             await self._end_of(connection)
             self._reason = "it ended" + await connection.last_words()
         finally:
+            self._watching.end()
             self._drop()
             await _to_the_end(connection.peer.close())
 
