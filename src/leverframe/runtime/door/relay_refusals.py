@@ -7,6 +7,7 @@ of the refusals; that no more wait than memory is meant for.  Never: loses one w
 import asyncio
 from collections import deque
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Final
 
 from leverframe.domain.errors import LeverframeError
@@ -16,18 +17,28 @@ from leverframe.runtime.door.relay_record import Decision, decided
 from leverframe.runtime.door.relay_run import RelayAsk, RelayRun
 
 _MOST_BEHIND: Final = 512
-# The answers of a burst go first, since to record a refusal takes as long as to tell it: the records wait until nobody
-# was refused for so long, and no longer than the second.
+# The answers of a burst go first, since to record a refusal takes as long as to tell it: records wait while somebody
+# was refused so lately, and none longer than the second.
 _BEHIND_S: Final = 0.02
-_MOST_BEHIND_S: Final = 0.1
+_MOST_BEHIND_S: Final = 0.25
 _AT_ONCE: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A refusal that was told at `at` (of the event loop's clock), and is not recorded."""
+
+    at: float
+    run: RelayRun
+    ask: RelayAsk
+    made: Decision
 
 
 class RefusalRecords:
     """One for each process."""
 
     def __init__(self) -> None:
-        self._behind: deque[tuple[RelayRun, RelayAsk, Decision]] = deque()
+        self._behind: deque[_Waiting] = deque()
         self._writing: asyncio.Task[None] | None = None
 
     async def write(self, run: RelayRun, ask: RelayAsk, made: Decision) -> None:
@@ -35,24 +46,24 @@ class RefusalRecords:
         if len(self._behind) >= _MOST_BEHIND:
             await _write(run, ask, made)
             return
-        self._behind.append((run, ask, made))
+        loop = asyncio.get_running_loop()
+        self._behind.append(_Waiting(loop.time(), run, ask, made))
         if self._writing is None or self._writing.done():
-            self._writing = asyncio.get_running_loop().create_task(self._write_all())
+            self._writing = loop.create_task(self._write_all(loop))
 
     async def close(self) -> None:
         """Wait for those that are behind."""
         if self._writing is not None:
             await self._writing
 
-    async def _write_all(self) -> None:
-        loop, seen = asyncio.get_running_loop(), 0
-        until = loop.time() + _MOST_BEHIND_S
-        while len(self._behind) > seen and loop.time() < until:
-            seen = len(self._behind)
-            await asyncio.sleep(_BEHIND_S)
+    async def _write_all(self, loop: asyncio.AbstractEventLoop) -> None:
         while self._behind:
+            now = loop.time()
+            if now - self._behind[-1].at < _BEHIND_S and now - self._behind[0].at < _MOST_BEHIND_S:
+                await asyncio.sleep(_BEHIND_S)
+                continue
             some = [self._behind.popleft() for _ in range(min(_AT_ONCE, len(self._behind)))]
-            await asyncio.gather(*(_write(*one) for one in some))
+            await asyncio.gather(*(_write(one.run, one.ask, one.made) for one in some))
 
 
 async def _write(run: RelayRun, ask: RelayAsk, made: Decision) -> None:

@@ -65,6 +65,7 @@ class RelayRun:
     books: dict[str, Books] = field(default_factory=dict)  # by model
     reading: dict[str, asyncio.Task[Books]] = field(default_factory=dict)  # those that are being read
     settled_at: float = -1.0  # when a call of it was settled last, on the monotonic clock
+    is_short: bool = False  # there was no room for its last call
     waiting: int = 0  # calls that wait for room
     vendor_ids: set[str] = field(default_factory=set)  # of what vendors keep of it, as far as was looked for
     _count: int = 0

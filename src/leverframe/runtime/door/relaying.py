@@ -117,7 +117,8 @@ class Relayer:
     async def _decide(self, run: RelayRun, ask: RelayAsk, way: _Way) -> _Allowed | Denied:
         """Rooms 2 to 4, again as long as a guard fails."""
         lost, waits, tries = "", list(_WAIT_FOR_ROOM_S), _TRIES
-        is_asked_anew = False
+        # Where the last call found no room, old books would only be decided on twice.
+        is_asked_anew = run.is_short
         while tries:
             books = await _books(run, way.model, is_asked_anew=is_asked_anew)
             clamped = clamp(self._relays, ask.call, way.model, run.ctx.contract, books)
@@ -127,6 +128,7 @@ class Relayer:
                 model=str(way.model), run=run.ctx.facts, windows=books.windows, cost=cost, killed=killed
             )
             decision = _answer(run, question)
+            run.is_short = isinstance(decision, Deny) and bool(decision.exhausted)
             if isinstance(decision, Deny) and (decision.exhausted or decision.stops_run):
                 if not (is_asked_anew or books.is_of_now(run.settled_at, run.ctx.services.clock.monotonic())):
                     is_asked_anew = True

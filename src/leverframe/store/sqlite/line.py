@@ -106,6 +106,8 @@ class Line:
         """Return when so many wait, or the time is over: one transaction for several costs little more than for one."""
         until = time.monotonic() + within_s
         with self._changed:
+            if self._waiting and not self._waiting[0].proposal.is_durable:
+                return  # a loop left it to the thread, and it has waited for that
             self._enough = enough
             while len(self._waiting) < enough and not self._is_closed:
                 left = until - time.monotonic()
