@@ -44,7 +44,28 @@ PARTS = st.recursive(
     ),
     max_leaves=4,
 )
-SCHEMAS = objects(PARTS)
+
+
+def composed(parts: st.SearchStrategy[dict[str, Json]]) -> st.SearchStrategy[dict[str, Json]]:
+    """Objects of which other schemas judge the same value."""
+    branch = st.one_of(
+        objects(parts),
+        st.fixed_dictionaries({"required": st.lists(st.sampled_from(["a", "b"]), min_size=1, unique=True)}),
+    )
+    more = st.fixed_dictionaries(
+        {},
+        optional={
+            "allOf": st.lists(branch, min_size=1, max_size=2),
+            "anyOf": st.lists(branch, min_size=1, max_size=2),
+            "if": branch,
+            "then": branch,
+            "patternProperties": st.dictionaries(st.sampled_from(["^x-", "^b"]), LEAVES, min_size=1, max_size=1),
+        },
+    )
+    return st.builds(lambda one, two: {**one, **two}, objects(parts), more)
+
+
+SCHEMAS = composed(st.one_of(PARTS, composed(LEAVES)))
 
 
 def is_valid(schema: Json, value: Json) -> bool:

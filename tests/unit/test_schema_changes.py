@@ -32,6 +32,118 @@ NESTED = takes(order=takes("id", id=TEXT))
 REFERRED: JsonObject = {**takes(order={"$ref": "#/$defs/Order"}), "$defs": {"Order": takes("id", id=TEXT)}}
 LIST = takes(items={"type": "array", "items": TEXT})
 
+ONE_OF_TWO: list[Json] = [{"required": ["id"]}, {"required": ["name"]}]
+IF_A: dict[str, Json] = {"if": {"properties": {"k": {"const": "a"}}}, "then": {"required": ["v"]}}
+COMPOSED: list[tuple[str, JsonObject, JsonObject, Change]] = [
+    (
+        "anyOf required + new optional",
+        {**takes(id=TEXT, name=TEXT), "anyOf": ONE_OF_TWO},
+        {**takes(id=TEXT, name=TEXT, memo=TEXT), "anyOf": ONE_OF_TWO},
+        WIDENED,
+    ),
+    (
+        "oneOf required + new optional",
+        {**takes(id=TEXT, name=TEXT), "oneOf": ONE_OF_TWO},
+        {**takes(id=TEXT, name=TEXT, memo=TEXT), "oneOf": ONE_OF_TWO},
+        WIDENED,
+    ),
+    (
+        "allOf branch + new optional in branch",
+        {**takes(id=TEXT), "allOf": [takes(a=TEXT)]},
+        {**takes(id=TEXT), "allOf": [takes(a=TEXT, memo=TEXT)]},
+        WIDENED,
+    ),
+    (
+        "allOf only",
+        {"type": "object", "allOf": [takes(a=TEXT), takes(b=TEXT)]},
+        {"type": "object", "allOf": [takes(a=TEXT), takes(b=TEXT, c=TEXT)]},
+        WIDENED,
+    ),
+    ("allOf flattened", {"type": "object", "allOf": [takes(a=TEXT), takes(b=TEXT)]}, takes(a=TEXT, b=TEXT), EQUAL),
+    ("allOf removed branch", {**takes(id=TEXT), "allOf": [{"required": ["id"]}]}, takes(id=TEXT), WIDENED),
+    ("allOf required added", takes(id=TEXT), {**takes(id=TEXT), "allOf": [{"required": ["id"]}]}, BREAKING),
+    ("if/then + new optional", {**takes(k=TEXT, v=TEXT), **IF_A}, {**takes(k=TEXT, v=TEXT, m=TEXT), **IF_A}, WIDENED),
+    (
+        "patternProperties + new optional",
+        {**takes(id=TEXT), "patternProperties": {"^x-": TEXT}},
+        {**takes(id=TEXT, memo=TEXT), "patternProperties": {"^x-": TEXT}},
+        WIDENED,
+    ),
+    (
+        "patternProperties widened",
+        {**takes(id=TEXT), "patternProperties": {"^x-": TEXT}},
+        {**takes(id=TEXT), "patternProperties": {"^x-": {"type": ["string", "number"]}}},
+        WIDENED,
+    ),
+    (
+        "patternProperties narrowed",
+        {**takes(id=TEXT), "patternProperties": {"^x-": {"type": ["string", "number"]}}},
+        {**takes(id=TEXT), "patternProperties": {"^x-": TEXT}},
+        BREAKING,
+    ),
+    ("patternProperties added", takes(id=TEXT), {**takes(id=TEXT), "patternProperties": {"^x-": TEXT}}, WIDENED),
+    ("patternProperties removed", {**takes(id=TEXT), "patternProperties": {"^x-": TEXT}}, takes(id=TEXT), BREAKING),
+    (
+        "ref + properties + new optional",
+        {**takes(id=TEXT), "$ref": "#/$defs/B", "$defs": {"B": takes(b=TEXT)}},
+        {**takes(id=TEXT), "$ref": "#/$defs/B", "$defs": {"B": takes(b=TEXT, c=TEXT)}},
+        WIDENED,
+    ),
+    (
+        "anyOf branch names more",
+        {**takes(id=TEXT), "anyOf": [takes("a", a=TEXT), takes("b", b=TEXT)]},
+        {**takes(id=TEXT), "anyOf": [takes("a", a=TEXT), takes("b", b=TEXT), takes("c", c=TEXT)]},
+        WIDENED,
+    ),
+    (
+        "anyOf branch removed",
+        {**takes(id=TEXT), "anyOf": [takes("a", a=TEXT), takes("b", b=TEXT)]},
+        {**takes(id=TEXT), "anyOf": [takes("a", a=TEXT)]},
+        BREAKING,
+    ),
+    (
+        "nested anyOf object + new optional",
+        takes(o={**takes(id=TEXT, name=TEXT), "anyOf": ONE_OF_TWO}),
+        takes(o={**takes(id=TEXT, name=TEXT, memo=TEXT), "anyOf": ONE_OF_TWO}),
+        WIDENED,
+    ),
+    (
+        "dependentSchemas + new optional",
+        {**takes(a=TEXT, b=TEXT), "dependentSchemas": {"a": {"required": ["b"]}}},
+        {**takes(a=TEXT, b=TEXT, c=TEXT), "dependentSchemas": {"a": {"required": ["b"]}}},
+        WIDENED,
+    ),
+    (
+        "allOf: prop renamed",
+        {**takes(id=TEXT), "allOf": [takes(a=TEXT)]},
+        {**takes(id=TEXT), "allOf": [takes(b=TEXT)]},
+        BREAKING,
+    ),
+    (
+        "not",
+        {**takes(id=TEXT, n=TEXT), "not": {"required": ["id", "n"]}},
+        {
+            **takes(id=TEXT, n=TEXT),
+        },
+        WIDENED,
+    ),
+    (
+        "allOf nested in part new optional",
+        {"type": "object", "allOf": [takes(o=takes(id=TEXT))]},
+        {"type": "object", "allOf": [takes(o=takes(id=TEXT, m=TEXT))]},
+        WIDENED,
+    ),
+    (
+        "oneOf discriminated new field",
+        {"type": "object", "oneOf": [takes("k", k={"const": "a"}, x=TEXT), takes("k", k={"const": "b"}, y=TEXT)]},
+        {
+            "type": "object",
+            "oneOf": [takes("k", k={"const": "a"}, x=TEXT, z=TEXT), takes("k", k={"const": "b"}, y=TEXT)],
+        },
+        WIDENED,
+    ),
+]
+
 INPUTS: list[tuple[str, JsonObject, JsonObject, Change]] = [
     ("nothing", takes("id", id=TEXT), takes("id", id=TEXT), EQUAL),
     ("the order of keys", takes(id=TEXT, n=NUMBER), takes(n=NUMBER, id=TEXT), EQUAL),
@@ -131,7 +243,9 @@ OUTPUTS: list[tuple[str, JsonObject | None, JsonObject | None, Change]] = [
 ]
 
 
-@pytest.mark.parametrize(("old", "new", "change"), [row[1:] for row in INPUTS], ids=[row[0] for row in INPUTS])
+@pytest.mark.parametrize(
+    ("old", "new", "change"), [row[1:] for row in (*INPUTS, *COMPOSED)], ids=[row[0] for row in (*INPUTS, *COMPOSED)]
+)
 def test_a_change_of_arguments_is_called_what_it_is(old: JsonObject, new: JsonObject, change: Change) -> None:
     assert input_change(old, new).change is change
 

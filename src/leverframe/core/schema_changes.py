@@ -33,6 +33,9 @@ _COMPOSING: Final = frozenset(
         "dependentSchemas",
     }
 )
+# Where one of these stands, it is said what becomes of properties that nobody names.
+_SAYS_OF_OTHERS: Final = frozenset({"additionalProperties", "unevaluatedProperties", "propertyNames", "$dynamicRef"})
+_MAX_PARTS: Final = 64  # of a schema that refers to itself
 _PARTS: Final = ("allOf", "if", "then", "else", "not", "dependentSchemas")
 _CHOICES: Final = ("anyOf", "oneOf")
 _MAPS: Final = ("properties", "patternProperties", "$defs", "definitions")
@@ -67,6 +70,9 @@ def input_change(old: JsonObject, new: JsonObject) -> SchemaChange:
     before, after = _named(old), _named(new)
     added, removed = tuple(sorted(after - before)), tuple(sorted(before - after))
     takes_old, is_within_old, because = _both(_as_sent(old), _as_sent(new))
+    if takes_old == "unknown" and not removed and _patterns(old) <= _patterns(new):
+        # All that the old one names the new one names too, so that nothing is lost by leaving the new one open.
+        takes_old = _both(_as_sent(old), new)[0]
     if takes_old == "no":
         change = Change.BREAKING
     elif takes_old != "yes":
@@ -141,26 +147,96 @@ def _as_sent(schema: JsonObject) -> Json:
     """The arguments that are sent: of an object that names its properties no other, also where it would take them."""
     shared = frozenset(_composed(schema, is_part=False))
     top = schema if "properties" in schema or _COMPOSING & set(schema) else {**schema, "properties": {}}
-    return _closed(top, shared, "#")
+    return _closed(top, shared, "#", schema)
 
 
-def _closed(schema: Json, shared: frozenset[str], pointer: str) -> Json:
+def _closed(schema: Json, shared: frozenset[str], pointer: str, root: JsonObject, *, is_part: bool = False) -> Json:
+    """Close every object in a schema; of one that `is_part`, and judges a value with others, what is in it alone."""
     if not isinstance(schema, Mapping) or pointer in shared:
         return schema
     found: dict[str, Json] = dict(schema)
     for key in _MAPS:
         children = schema.get(key)
         if isinstance(children, Mapping):
-            found[key] = {name: _closed(one, shared, f"{pointer}/{key}/{name}") for name, one in children.items()}
+            found[key] = {name: _closed(one, shared, f"{pointer}/{key}/{name}", root) for name, one in children.items()}
     for key in _ITEMS:
         if key in schema:
-            found[key] = _closed(schema[key], shared, f"{pointer}/{key}")
-    for key in ("prefixItems", *(_CHOICES if "properties" not in schema else ())):
-        children = schema.get(key)
-        if isinstance(children, Sequence) and not isinstance(children, str):
-            found[key] = [_closed(one, shared, f"{pointer}/{key}/{at}") for at, one in enumerate(children)]
-    if "properties" in schema and not _COMPOSING & set(schema):
+            found[key] = _closed(schema[key], shared, f"{pointer}/{key}", root)
+    joins = "properties" in schema or "allOf" in schema
+    for key in ("prefixItems", *(() if joins else _CHOICES), *(("allOf",) if _are_apart(schema) else ())):
+        is_joined = key == "allOf" or (is_part and key in _CHOICES)
+        children = _parts(schema.get(key))
+        if children:
+            found[key] = [
+                _closed(one, shared, f"{pointer}/{key}/{at}", root, is_part=is_joined)
+                for at, one in enumerate(children)
+            ]
+    if joins and not is_part:
+        _close(found, schema, root)
+    return found
+
+
+def _are_apart(schema: JsonObject) -> bool:
+    """Whether no property is named by two of the parts that are joined: what is in it would be closed twice."""
+    names: list[str] = []
+    for part in (schema, *_joined(schema)):
+        properties = part.get("properties") if isinstance(part, Mapping) else None
+        names += properties if isinstance(properties, Mapping) else ()
+    return len(names) == len(set(names))
+
+
+def _close(found: dict[str, Json], schema: JsonObject, root: JsonObject) -> None:
+    """Have an object take the properties alone that it names, itself or by what is joined to it."""
+    composing = _COMPOSING & set(schema)
+    if composing <= {"patternProperties"}:
         found["additionalProperties"] = False
+        return
+    named = _named_here(schema, root)
+    if named is not None:
+        found["allOf"] = [*_parts(found.get("allOf")), named]
+
+
+def _named_here(schema: JsonObject, root: JsonObject) -> JsonObject | None:
+    """What takes only the properties that an object and the parts that are joined on it name.
+
+    None where one of them says itself what becomes of others, or where not all of them can be found.
+    """
+    names: dict[str, Json] = {}
+    patterns: dict[str, Json] = {}
+    waiting, seen = [schema], 0
+    while waiting:
+        part, seen = waiting.pop(), seen + 1
+        if seen > _MAX_PARTS or _SAYS_OF_OTHERS & set(part):
+            return None
+        for found, key in ((names, "properties"), (patterns, "patternProperties")):
+            named = part.get(key)
+            found.update(dict.fromkeys(named, True) if isinstance(named, Mapping) else {})
+        joined = _joined(part)
+        if "$ref" in part:
+            joined.append(_target(root, str(part["$ref"])))
+        for one in joined:
+            if isinstance(one, Mapping):
+                waiting.append(one)
+            elif not isinstance(one, bool):
+                return None
+    if not names:
+        return None
+    more: dict[str, Json] = {"patternProperties": patterns} if patterns else {}
+    return {"properties": names, **more, "additionalProperties": False}
+
+
+def _parts(children: Json) -> Sequence[Json]:
+    return children if isinstance(children, list | tuple) else ()
+
+
+def _joined(part: JsonObject) -> list[Json]:
+    """The parts that judge the same value."""
+    found: list[Json] = []
+    for key in ("allOf", *_CHOICES):
+        found += _parts(part.get(key))
+    found += [part[key] for key in ("if", "then", "else") if key in part]
+    dependent = part.get("dependentSchemas")
+    found += dependent.values() if isinstance(dependent, Mapping) else ()
     return found
 
 
@@ -208,6 +284,21 @@ def _named(schema: JsonObject) -> frozenset[str]:
 
 
 _MAX_DEEP: Final = 8  # of a schema that refers to itself: deeper names are the same ones again
+
+
+def _patterns(schema: Json) -> frozenset[str]:
+    """The patterns of all names in a schema."""
+    found: set[str] = set()
+    waiting: list[Json] = [schema]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, Mapping):
+            patterned = part.get("patternProperties")
+            found.update(patterned if isinstance(patterned, Mapping) else ())
+            waiting += part.values()
+        elif isinstance(part, list | tuple):
+            waiting += part
+    return frozenset(found)
 
 
 def _target(schema: JsonObject, reference: str) -> Json:

@@ -5,6 +5,7 @@ Never: claims that a value is right; whoever uses one asks the validator.  A sch
 here, which says nothing.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from itertools import chain, islice
@@ -29,6 +30,7 @@ _TEXTS: Final[tuple[Json, ...]] = (
 )
 _NUMBERS: Final[tuple[Json, ...]] = (0, 1, -1, Decimal("0.5"), Decimal("-0.5"), 10**9)
 _EXTRA: Final = "another_argument"
+_PLAIN: Final = re.compile(r"[\w-]*")
 
 
 def samples(schema: Json) -> Iterator[Json]:
@@ -127,11 +129,21 @@ def _objects(schema: JsonObject, root: Json, depth: int) -> Iterator[Json]:
         for value in values:
             yield {**least, name: value}
             yield {**whole, name: value}
+    patterned = schema.get("patternProperties")
+    for pattern, one in patterned.items() if isinstance(patterned, Mapping) else ():
+        name = _begun_by(pattern)
+        yield from ({**least, name: value} for value in islice(_of(one, root, depth + 1), _FEW))
     extra = schema.get("additionalProperties", schema.get("unevaluatedProperties", True))
     for value in chain(islice(_of(extra, root, depth + 1), _FEW)):
         yield {**least, _EXTRA: value}
     for name in needed:
         yield {key: value for key, value in whole.items() if key != name}
+
+
+def _begun_by(pattern: str) -> str:
+    """A name that a simple pattern may take: the letters that it begins with, and one more."""
+    plain = _PLAIN.match(pattern.removeprefix("^"))
+    return f"{plain[0] if plain else ''}x"
 
 
 def _guessed(schema: JsonObject) -> tuple[str, ...]:
