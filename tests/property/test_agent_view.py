@@ -157,3 +157,16 @@ def _chars_of_keys(node: Json) -> int:
 
 def _stars(node: Json) -> int:
     return str(node).count("*")
+
+
+def test_keys_that_look_alike_are_told_apart_without_making_more_text_than_came() -> None:
+    # Zero-width signs alone tell these keys apart; each is longer than what is shown of it.
+    keys = ["two words" + "\u200b" * count for count in range(2_000)]
+    value: dict[str, Json] = {key: place for place, key in enumerate(keys)}
+
+    found = shown(value, {}, Untrusted.PLAIN).shown
+
+    assert isinstance(found, dict)
+    assert list(found.values()) == list(range(2_000))
+    assert list(found)[:4] == ["two words", "two words*", "two words*2", "two words*3"]
+    assert max(map(len, found)) <= len("two words*1999")

@@ -206,12 +206,15 @@ def _each_text(value: Json, labels: Labels, place: str, change: Callable[[str], 
             return change(value) if _is_untrusted(labels, place) else value
         case Mapping():
             found: dict[str, Json] = {}
+            alike: dict[str, int] = {}
             is_untrusted = _is_untrusted(labels, place)
             for key, item in value.items():
-                name = key if not is_untrusted or _PLAIN_KEY.fullmatch(key) else change(key)
+                shown = name = key if not is_untrusted or _PLAIN_KEY.fullmatch(key) else change(key)
                 while name in found:
-                    # Two keys that look alike are told apart by what everybody sees.
-                    name += "*"
+                    # Keys that look alike are told apart by what everybody sees: `a`, `a*`, `a*2`.  Counted, since a
+                    # sender may make a hundred thousand of them.
+                    alike[shown] = count = alike.get(shown, 0) + 1
+                    name = f"{shown}*{count}" if count > 1 else f"{shown}*"
                 found[name] = _each_text(item, labels, f"{place}/{escaped(key)}", change)
             return found
         case list() | tuple():
