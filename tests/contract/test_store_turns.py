@@ -12,7 +12,7 @@ import pytest
 from leverframe.domain.errors import StoreUnavailable
 from leverframe.domain.proposals import Change, CommitResult, Committed, EnsureWindow, OpenRun, Proposal
 from leverframe.store import Store, open_sqlite
-from leverframe.store.sqlite import wal_checkpoints
+from leverframe.store.sqlite import wal_checkpoints, writer
 from leverframe.store.sqlite.filelock import FileLock, lock_file
 from leverframe.store.sqlite.flushing import Flusher
 from leverframe.store.sqlite.line import Ticket
@@ -80,6 +80,32 @@ def test_a_visible_proposal_is_committed_by_the_loop_of_its_caller(path: Path, m
 
     asyncio.run(both())
     assert [one == threading.get_ident() for one in threads] == [True, False]
+
+
+def test_a_loop_whose_turn_was_taken_for_a_moment_comes_back_for_it(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[int] = []
+    commit = Transactions.commit
+
+    def noting(self: Transactions, tickets: list[Ticket]) -> Done:
+        threads.append(threading.get_ident())
+        return commit(self, tickets)
+
+    async def held() -> None:
+        async with opened(path) as store:
+            monkeypatch.setattr(Transactions, "commit", noting)
+            monkeypatch.setattr(writer, "_GIVES_UP_S", 5.0)  # of a machine that stands still for a while
+            lock = FileLock(lock_file(path))
+            for number in range(20):
+                # As long as it takes to sign a head.
+                lock.acquire_within(1)
+                asyncio.get_running_loop().call_later(0.003, lock.release)
+                assert isinstance(await visible(store, new_step(str(number))), Committed)
+            lock.close()
+
+    asyncio.run(held())
+    assert set(threads) == {threading.get_ident()}
 
 
 @pytest.mark.parametrize("held_by", ["a SQL shell", "another process"])

@@ -10,6 +10,7 @@ Rules: ADR-0004, ADR-0007, ADR-0011, ADR-0019; the contract is `ports.store.Writ
 import asyncio
 import sqlite3
 import threading
+import time
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -31,6 +32,11 @@ LINGER_S = 0.001
 _LINGERS_FROM = 1.25
 # A loop gathers by itself what becomes ready while it is busy, so that it lingers for a crowd alone.
 _LOOP_LINGERS_FROM = 4
+# A head that is signed, or a ceiling that is flushed, takes the turn or the lock for milliseconds.  A loop comes back
+# so soon for as long as this, before it leaves its proposals to the thread: the two would fight over the interpreter,
+# and a thread that fell behind would be left all that comes meanwhile.
+_COMES_BACK_S = 0.001
+_GIVES_UP_S = 0.05
 _WHOLE_UP_TO = 16  # a smaller batch is not split: a transaction has costs of its own
 _NOTHING = Done(outcomes=[])
 
@@ -64,7 +70,8 @@ class SqliteWriter:
         # Who has it uses the connection, and may take the lock between processes, which is of the whole process.
         self._turn = threading.Lock()
         self._usual = 0.0  # how many proposals a batch has had lately
-        self._due: set[asyncio.AbstractEventLoop] = set()  # loops that will commit in a moment
+        # Loops that will commit in a moment, and since when each means to.
+        self._due: dict[asyncio.AbstractEventLoop, float] = {}
         self._line = Line(patience_s=patience_s, admit=self._admit, late=partial(held_too_long, path, patience_s))
         # A daemon: a process that ends without close() must not wait for ever; what was not committed never happened.
         self._thread = threading.Thread(target=self._serve, name="leverframe-store-writer", daemon=True)
@@ -112,7 +119,7 @@ class SqliteWriter:
         """Have a loop commit what waits once it has done what is ready now, so that what comes with it goes along."""
         if loop in self._due:
             return
-        self._due.add(loop)
+        self._due[loop] = time.monotonic()
         if self._usual >= _LOOP_LINGERS_FROM:
             loop.call_later(LINGER_S, self._commit_here, loop)
         else:
@@ -120,15 +127,20 @@ class SqliteWriter:
 
     def _commit_here(self, loop: asyncio.AbstractEventLoop) -> None:
         """Commit what is visible at the head of the line; whatever would have to be waited for is the thread's."""
-        self._due.discard(loop)
+        since = self._due.pop(loop)
+        if not len(self._line):
+            return
         if not self._turn.acquire(blocking=False):
-            self._line.wake()
+            self._come_back(loop, since)
             return
         has_lock, handed = False, False
         try:
-            has_lock = not self._flusher.is_signer_late and self._lock.try_acquire()
-            if not (has_lock and self._transactions.begin(is_patient=False)):
+            if self._flusher.is_signer_late:
                 self._line.wake()
+                return
+            has_lock = self._lock.try_acquire()
+            if not (has_lock and self._transactions.begin(is_patient=False)):
+                self._come_back(loop, since)
                 return
             tickets = self._line.take_visible(MAX_BATCH)
             if not tickets:
@@ -149,6 +161,14 @@ class SqliteWriter:
             threading.Thread(target=self._flush_for, args=(tickets, done), name="leverframe-store-raise").start()
         else:
             self._answer(tickets, done, None)
+
+    def _come_back(self, loop: asyncio.AbstractEventLoop, since: float) -> None:
+        """Try again in a moment; where that has taken too long, the thread waits in the loop's place."""
+        if time.monotonic() - since > _GIVES_UP_S:
+            self._line.wake()
+        else:
+            self._due[loop] = since
+            loop.call_later(_COMES_BACK_S, self._commit_here, loop)
 
     def _give_up_turn(self, *, has_lock: bool) -> None:
         if has_lock:
