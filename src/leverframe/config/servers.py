@@ -9,11 +9,11 @@ from leverframe.config.findings import Findings, Mark
 from leverframe.config.project_files import ProjectFiles
 from leverframe.config.registry import SECRET
 from leverframe.config.sections import Section
-from leverframe.domain.contracts import McpServer
+from leverframe.domain.contracts import McpServer, ServerLimits
 from leverframe.domain.ids import TenantId
 
 _STATE: Final = ".leverframe"
-_OF_PROCESSES: Final = frozenset({"trusted_process", "env", "readable", "writable", "network"})
+_OF_PROCESSES: Final = frozenset({"trusted_process", "env", "readable", "writable", "network", "limits"})
 _OF_ADDRESSES: Final = frozenset({"private", "credential", "credential_header"})
 # Headers that say something else, to the server or to the transport.
 _TAKEN: Final = frozenset(
@@ -43,6 +43,7 @@ def read_servers(
             readable=_paths(each, findings),
             writable=_writable(each, files, findings),
             has_network=each.text("network") == "allowed",
+            limits=_limits(each),
             url=each.text("url").rstrip("/"),
             allows_private_hosts=each.text("private") == "allowed",
             credential=each.text("credential"),
@@ -134,6 +135,20 @@ def _check_credentials(name: str, section: Section, tenants: Sequence[TenantId],
 def is_reference(text: str) -> bool:
     """Whether a text has the form of a reference to a secret."""
     return re.fullmatch(SECRET.pattern, text) is not None
+
+
+def _limits(section: Section) -> ServerLimits | None:
+    """What is written, and the defaults beside it; None where nothing is written."""
+    if "limits" not in section:
+        return None
+    written = section.section("limits")
+    usual = ServerLimits()
+    return ServerLimits(
+        memory_mib=written.whole("memory_mib") or usual.memory_mib,
+        processes=written.whole("processes") or usual.processes,
+        open_files=written.whole("open_files") or usual.open_files,
+        file_mib=written.whole("file_mib") or usual.file_mib,
+    )
 
 
 def _paths(section: Section, findings: Findings) -> tuple[str, ...]:

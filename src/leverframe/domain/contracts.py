@@ -257,6 +257,16 @@ class ModelRef:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ServerLimits:
+    """How much of the machine a server's process may have, with all that it starts, for one tenant."""
+
+    memory_mib: int = 1024
+    processes: int = 256  # threads too
+    open_files: int = 1024  # of one process
+    file_mib: int = 1024  # the largest file it may write
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class McpServer:
     """An MCP upstream: a `command` over stdio, or a `url`.
 
@@ -273,6 +283,7 @@ class McpServer:
     readable: tuple[str, ...] = ()
     writable: str = ""
     has_network: bool = False
+    limits: ServerLimits | None = None  # None: the usual ones in a sandbox, and none of a trusted process
     url: str = ""
     allows_private_hosts: bool = False
     credential: str = ""  # a secret:// reference, sent to the host of `url` alone

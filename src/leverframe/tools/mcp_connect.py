@@ -53,7 +53,7 @@ class Connector:
 
         async def last_words() -> str:
             await process.silence()
-            said = f" after {process.fault}" if process.fault else ""
+            said = f": {process.over}" if process.over else f" after {process.fault}" if process.fault else ""
             words = f"{said}; its last words: {process.last_words}" if process.last_words else said
             return given.out_of_text(words)
 

@@ -1,6 +1,7 @@
 """An MCP server as a child process: started as `tools.sandbox` says, spoken to in lines, stopped for certain.
 
-Knows: where one message ends, and what the process wrote to its standard error.
+Knows: where one message ends, what the process wrote to its standard error, and which limit of `tools.process_limits`
+it went over.
 Never: gives the process anything of ours: no variable, no open file, no terminal.
 Source: MCP specification, transports/stdio, shutdown.
 """
@@ -13,6 +14,7 @@ from contextlib import suppress
 from typing import Final, Self
 
 from leverframe.domain.errors import ToolUnavailable
+from leverframe.tools.process_limits import Confined, Threshold
 from leverframe.tools.results import MAX_RESULT_BYTES
 from leverframe.tools.sandbox import Launch
 
@@ -23,16 +25,22 @@ _STDERR_LINE_BYTES: Final = 16 << 10
 # What a process gets to end by itself after its input closed, and again after SIGTERM.
 _GRACE_S: Final = 2.0
 _LAST_WORDS_S: Final = 0.5
+# The kernel takes its time with the thousands of a fork bomb.
+_DYING_S: Final = 10.0
 
 
 class ServerProcess:
     """One child process and its three pipes."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, confined: Confined | None) -> None:
+        """`confined` None: it has no limits, or ended before it could have any."""
         self._process = process
+        self._confined = confined
+        self._watch = asyncio.create_task(self._look(confined)) if confined is not None else None
         self._stderr: deque[str] = deque(maxlen=_STDERR_LINES)
         self._stderr_task = asyncio.create_task(self._read_stderr())
         self.fault = ""  # what the server did that ended the conversation, where it was not its own end
+        self.over = ""  # the limit that it went over, which ended it
         self._has_ended = False
 
     @classmethod
@@ -40,33 +48,35 @@ class ServerProcess:
         """Start a server.
 
         Raises:
-            ToolUnavailable: it cannot be started.
+            ToolUnavailable: it cannot be started, or its limits cannot be kept.
         """
-        words = _unseen(launch)
-        program, *seen = launch.argv
+        if not launch.is_sandbox:
+            process = await _started(launch)
+            return await cls._confine(process, process.pid, launch)
+        threshold = Threshold()
         try:
-            process = await asyncio.create_subprocess_exec(
-                program,
-                *(() if words is None else ("--args", str(words))),
-                *seen,
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
-                env=dict(launch.env),
-                cwd=launch.cwd,
-                limit=MAX_LINE_BYTES,
-                pass_fds=() if words is None else (words,),
-                # A group of its own: Ctrl-C in our terminal is for us, who then stop it in order.
-                start_new_session=True,
-            )
-        except OSError as err:
-            raise ToolUnavailable(
-                f"{launch.argv[0]!r} cannot be started: {err.strerror}.", next_move="Mend `servers` of leverframe.yaml."
-            ) from err
+            process = await _started(launch, threshold)
+            threshold.started()
+            try:
+                first = await threshold.first_process()
+            except BaseException:
+                await _ended(process)
+                raise
+            found = await cls._confine(process, first, launch)
+            threshold.let_in()
+            return found
         finally:
-            if words is not None:
-                os.close(words)
-        return cls(process)
+            threshold.close()
+
+    @classmethod
+    async def _confine(cls, process: asyncio.subprocess.Process, first: int | None, launch: Launch) -> Self:
+        if first is None or launch.limits is None:
+            return cls(process, None)
+        try:
+            return cls(process, Confined(first, launch.limits, is_sandbox=launch.is_sandbox))
+        except ToolUnavailable:
+            await _ended(process)
+            raise
 
     @property
     def has_ended(self) -> bool:
@@ -104,9 +114,13 @@ class ServerProcess:
         self._has_ended = True
 
     async def silence(self) -> None:
-        """Wait a moment for the end of its standard error, where it has ended."""
+        """Wait a moment for the end of its standard error and for how it ended, where it has."""
         if self.has_ended:
-            await asyncio.wait({self._stderr_task}, timeout=_LAST_WORDS_S)
+            exiting = asyncio.ensure_future(self._process.wait())
+            await asyncio.wait({self._stderr_task, exiting}, timeout=_LAST_WORDS_S)
+            exiting.cancel()
+            if self._confined is not None:
+                self.over = self.over or self._confined.why_it_ended(self._process.returncode)
 
     async def stop(self) -> None:
         """End it: by closing its input, then SIGTERM, then SIGKILL, each to the whole group."""
@@ -114,15 +128,24 @@ class ServerProcess:
             if self._process.stdin is not None:
                 self._process.stdin.close()
             for number in (signal.SIGTERM, signal.SIGKILL):
-                if await self._has_exited(_GRACE_S if not self.fault else 0.05):
+                if await self._has_exited(0.05 if self.fault or self.over else _GRACE_S):
                     return
                 self._signal(number)
             await self._has_exited(_GRACE_S)
         finally:
             # Also where we are cancelled in the middle: no process outlives us.
             self._signal(signal.SIGKILL)
-            self._stderr_task.cancel()
-            await asyncio.wait({self._stderr_task, asyncio.ensure_future(self._process.wait())}, timeout=_GRACE_S)
+            ending = {self._stderr_task, asyncio.ensure_future(self._process.wait())}
+            if self._confined is None or self._watch is None:
+                self._stderr_task.cancel()
+            else:
+                # All of it is ended, so that its pipes end, too.
+                self._watch.cancel()
+                ending |= {self._watch, asyncio.ensure_future(self._drained())}
+                self._confined.close()
+            _, pending = await asyncio.wait(ending, timeout=_DYING_S if self.over else _GRACE_S)
+            for task in pending:
+                task.cancel()
 
     async def _has_exited(self, within_s: float) -> bool:
         with suppress(TimeoutError):
@@ -142,10 +165,48 @@ class ServerProcess:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, number)
 
+    async def _look(self, confined: Confined) -> None:
+        self.over = await confined.watched()
+
     async def _read_stderr(self) -> None:
         assert self._process.stderr is not None  # noqa: S101 the pipe was asked for in start()
         while data := await self._process.stderr.read(_STDERR_LINE_BYTES):
             self._stderr.extend(line[:300] for line in data.decode(errors="replace").splitlines())
+
+
+async def _started(launch: Launch, threshold: Threshold | None = None) -> asyncio.subprocess.Process:
+    words = _unseen(launch)
+    program, *seen = launch.argv
+    try:
+        return await asyncio.create_subprocess_exec(
+            program,
+            *(() if threshold is None else threshold.words),
+            *(() if words is None else ("--args", str(words))),
+            *seen,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env=dict(launch.env),
+            cwd=launch.cwd,
+            limit=MAX_LINE_BYTES,
+            pass_fds=(*(() if words is None else (words,)), *(() if threshold is None else threshold.passed)),
+            # A group of its own: Ctrl-C in our terminal is for us, who then stop it in order.
+            start_new_session=True,
+        )
+    except OSError as err:
+        raise ToolUnavailable(
+            f"{launch.argv[0]!r} cannot be started: {err.strerror}.", next_move="Mend `servers` of leverframe.yaml."
+        ) from err
+    finally:
+        if words is not None:
+            os.close(words)
+
+
+async def _ended(process: asyncio.subprocess.Process) -> None:
+    """Kill what has not begun its work."""
+    with suppress(ProcessLookupError):
+        process.kill()
+    await process.wait()
 
 
 def _unseen(launch: Launch) -> int | None:

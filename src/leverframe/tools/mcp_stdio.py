@@ -217,6 +217,10 @@ class StdioPeer(Peer):
 
     async def _gone(self, what: str, *, has_left: bool) -> PeerLost:
         await self._process.silence()
+        if self._process.over:
+            when = f"before it answered {what}" if has_left else f"before it was asked for {what}"
+            message = f"Server {self._name!r} was stopped {when}: {self._process.over}"
+            return PeerLost(message + self._trailer(), has_left=has_left)
         if self._process.fault:
             message = f"Server {self._name!r} sent {self._process.fault}, so nothing more is read from it"
             return PeerLost(message + self._trailer(), has_left=has_left, is_garbled=True)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from leverframe.domain.contracts import McpServer
+from leverframe.domain.contracts import McpServer, ServerLimits
 from leverframe.domain.errors import ToolUnavailable
 
 _STATE: Final = ".leverframe"
@@ -38,6 +38,8 @@ class Launch:
     argv: Sequence[str]
     env: Mapping[str, str] = field(repr=False)
     cwd: Path
+    is_sandbox: bool = False
+    limits: ServerLimits | None = None
     unseen: Sequence[str] = field(default=(), repr=False)
 
 
@@ -55,11 +57,18 @@ async def launch_of(server: McpServer, root: Path, hidden: Sequence[Path] = ()) 
     program = program_path(server.command[0], root)
     command = (program, *server.command[1:])
     if server.trusted_because:
-        return Launch(argv=command, env=server.env, cwd=root)
+        return Launch(argv=command, env=server.env, cwd=root, limits=server.limits)
     bwrap = await _working_bwrap(server.name)
     argv = (bwrap, *_walls(server, root, program, hidden), "--", *command)
     # bubblewrap itself runs outside of the walls it builds; it is given no variable either.
-    return Launch(argv=argv, env={}, cwd=root, unseen=tuple(_variables(server)))
+    return Launch(
+        argv=argv,
+        env={},
+        cwd=root,
+        is_sandbox=True,
+        limits=server.limits or ServerLimits(),
+        unseen=tuple(_variables(server)),
+    )
 
 
 def program_path(program: str, root: Path) -> str:
@@ -86,7 +95,11 @@ def _walls(server: McpServer, root: Path, program: str, hidden: Sequence[Path]) 
         yield "--share-net"
     for name in (*_SYSTEM, *(_FOR_NETWORK if server.has_network else ())):
         yield from ("--ro-bind-try", name, name)
-    yield from ("--proc", "/proc", "--dev", "/dev", "--size", _TMP_BYTES, "--tmpfs", "/tmp", "--dir", str(root))  # noqa: S108 its own
+    yield from ("--proc", "/proc", "--dev", "/dev")
+    # What is written to memory is in no process: each such place has a size, or cannot be written.
+    for name in ("/tmp", "/dev/shm"):  # noqa: S108 its own
+        yield from ("--size", _TMP_BYTES, "--tmpfs", name)
+    yield from ("--dir", str(root))
     for path in _seen(server, root, program):
         yield from ("--ro-bind", str(path), str(path))
     if server.writable:
@@ -94,13 +107,16 @@ def _walls(server: McpServer, root: Path, program: str, hidden: Sequence[Path]) 
         folder.mkdir(parents=True, exist_ok=True)
         yield from ("--bind", str(folder), str(folder))
     # Last, so that no folder above or below brings it back.
-    for path in (root / _STATE, *hidden):
+    masks = [path for path in dict.fromkeys((root / _STATE, *hidden)) if path.is_dir()]
+    for path in dict.fromkeys((root / _STATE, *hidden)):
         if path.is_dir():
             yield from ("--tmpfs", str(path))
         elif path.exists():
             yield from ("--ro-bind", "/dev/null", str(path))
     # Nor may what was made for the walls be written: only /tmp and the listed folder can.
-    yield from ("--remount-ro", "/", "--chdir", str(root))
+    for name in (*map(str, masks), "/dev", "/"):
+        yield from ("--remount-ro", name)
+    yield from ("--chdir", str(root))
 
 
 def _variables(server: McpServer) -> Iterator[str]:
