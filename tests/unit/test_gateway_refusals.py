@@ -11,9 +11,9 @@ from leverframe.runtime.outcomes import Exhausted
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
 
 
-def refused(*, resets_at: datetime | None, unit: str = "model_calls") -> Refusal:
+def refused(*, resets_at: datetime | None, unit: str = "model_calls", step: str = "1", at: datetime = NOW) -> Refusal:
     outcome = Exhausted(
-        path=StepPath("1"),
+        path=StepPath(step),
         budget=BudgetId("key/acme/bot/minute"),
         resets_at=resets_at,
         message="no room",
@@ -21,7 +21,7 @@ def refused(*, resets_at: datetime | None, unit: str = "model_calls") -> Refusal
         limit=60,
         left=0,
     )
-    return of_outcome(WireFormat.CHAT, outcome, NOW)
+    return of_outcome(WireFormat.CHAT, outcome, at)
 
 
 def test_a_rate_that_resets_soon_is_asked_again_by_the_sdk_itself() -> None:
@@ -53,3 +53,13 @@ def test_the_body_names_the_budget_its_unit_its_limit_and_what_is_left() -> None
     said = json.dumps(json.loads(refused(resets_at=NOW + timedelta(hours=9)).body))
 
     assert all(word in said for word in ('"key/acme/bot/minute"', '"model_calls"', "60", "2026-11-28T21:00:00Z"))
+
+
+def test_a_burst_is_told_the_same_and_the_next_second_a_shorter_wait() -> None:
+    end = NOW + timedelta(seconds=20)
+    burst = [refused(resets_at=end, step=f"w-{one}", at=NOW + timedelta(milliseconds=one)) for one in range(1, 999, 7)]
+    later = refused(resets_at=end, at=NOW + timedelta(seconds=3, milliseconds=1))
+
+    assert len({id(one) for one in burst}) == 1
+    assert dict(burst[0].headers)[b"retry-after"] == b"20"
+    assert dict(later.headers)[b"retry-after"] == b"17"

@@ -6,6 +6,7 @@ nobody ever encodes them again.  Never: lets free text or a personal value throu
 
 import re
 from functools import lru_cache
+from operator import attrgetter
 
 import msgspec
 
@@ -21,9 +22,6 @@ _is_cleartext = re.compile(r"[^\s\x00-\x1f\x7f]{1,256}").fullmatch
 _is_detail_key = re.compile(r"[a-z][a-z0-9_]{0,63}").fullmatch
 _encode = msgspec.json.Encoder().encode
 
-# Names of tenants, rules, models and the like come again and again: each is looked at once.
-_MOST_KNOWN = 4_096
-_known: set[str] = set()
 _known_keys: set[str] = set()
 
 
@@ -95,45 +93,62 @@ def encode_leaf(draft: EntryDraft, run_seq: int | None) -> bytes:
     return encoded
 
 
+# Texts that many entries have in common: names of tenants, rules, models and the like.
+_SHARED = (
+    "tenant",
+    "environment",
+    "run_id",
+    "actor",
+    "actor_version",
+    "on_behalf_of",
+    "tool",
+    "tool_schema_sha256",
+    "effect_class",
+    "policy_digest",
+    "rule",
+    "decision",
+    "release_digest",
+    "provider",
+    "model",
+    "region",
+    "outcome",
+)
+_shared_of = attrgetter(*_SHARED)
+
+
 def _leaf(draft: EntryDraft, run_seq: int | None) -> _Leaf:
     commitments = [one.digest for one in draft.disclosures if not one.is_redacted]
-    return _Leaf(
-        v=LEAF_VERSION,
+    return msgspec.structs.replace(
+        _shared(_shared_of(draft)),
         entry_id=draft.entry_id,
         at=rfc3339(draft.at),
         type=draft.type.value,
-        tenant=_name("tenant", draft.tenant),
-        environment=_name("environment", draft.environment),
-        run_id=_name("run_id", draft.run_id),
         run_seq=run_seq,
         step=_id("step", draft.step),
         cause=_id("cause", draft.cause),
-        actor=_name("actor", draft.actor),
-        actor_version=_name("actor_version", draft.actor_version),
-        on_behalf_of=_name("on_behalf_of", draft.on_behalf_of),
-        tool=_name("tool", draft.tool),
         tool_version=draft.tool_version,
-        tool_schema_sha256=_name("tool_schema_sha256", draft.tool_schema_sha256),
-        effect_class=_name("effect_class", draft.effect_class),
         action_digest=_id("action_digest", draft.action_digest),
         idempotency_key=_id("idempotency_key", draft.idempotency_key),
-        policy_digest=_name("policy_digest", draft.policy_digest),
-        rule=_name("rule", draft.rule),
-        decision=_name("decision", draft.decision),
         approval_id=_id("approval_id", draft.approval_id),
-        release_digest=_name("release_digest", draft.release_digest),
-        provider=_name("provider", draft.provider),
-        model=_name("model", draft.model),
-        region=_name("region", draft.region),
         input_tokens=draft.input_tokens,
         output_tokens=draft.output_tokens,
         cost_microusd=draft.cost_microusd,
-        outcome=_name("outcome", draft.outcome),
         labels=None if draft.labels is None else _labels(draft.labels.integrity, draft.labels.confidentiality),
         argument_labels=_argument_labels(draft) if draft.argument_labels else None,
         detail=_detail(draft) if draft.detail else None,
         _sd=sorted(commitments) if commitments else None,
     )
+
+
+# The calls of a run make the same few of them, so that each text is looked at once.
+@lru_cache(maxsize=1024)
+def _shared(texts: tuple[str | None, ...]) -> _Leaf:
+    """A leaf with what it has in common with others; texts that are empty are absent."""
+    leaf = _Leaf(v=LEAF_VERSION, entry_id="", at="", type="")
+    for field, text in zip(_SHARED, texts, strict=True):
+        if text:
+            setattr(leaf, field, _cleartext(field, text))
+    return leaf
 
 
 @lru_cache(maxsize=16)
@@ -161,18 +176,6 @@ def _know_key(key: str, draft: EntryDraft) -> None:
     if _is_detail_key(key) is None:
         raise ValueError(f"A key of detail is lower_snake_case, got {key!r} in entry {draft.entry_id!r}")
     _known_keys.add(key)
-
-
-def _name(field: str, text: str | None) -> str | None:
-    """A text that many entries share, as it stands in the leaf; absent where it is empty."""
-    if text in _known:
-        return text
-    if not text:
-        return None
-    if len(_known) >= _MOST_KNOWN:
-        _known.clear()
-    _known.add(_cleartext(field, text))
-    return text
 
 
 def _id(field: str, text: str | None) -> str | None:

@@ -132,8 +132,7 @@ class Hold:
     reserves: tuple[Reserve, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Deny:
+class Deny(msgspec.Struct, frozen=True, kw_only=True):
     """The call never runs.
 
     `stops_run`: a budget of the run is used up, and the run ends by its fallback.  `exhausted`: only budgets that span

@@ -68,8 +68,7 @@ class VendorTool:
     max_uses: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RelayCall:
+class RelayCall(msgspec.Struct, frozen=True, kw_only=True):
     """One call, read and found to be one that may be asked.
 
     `body` is what the client sent, to the byte.  `input_bound` is an upper bound of the tokens of all text in it;
@@ -79,7 +78,7 @@ class RelayCall:
     """
 
     wire: WireFormat
-    body: bytes = field(repr=False)
+    body: bytes
     model: str
     is_stream: bool = False
     wants_usage: bool = True  # the client asked for the usage of a stream, or always gets it
@@ -99,6 +98,10 @@ class RelayCall:
     fields: frozenset[str] = NO_NAMES  # the names of its members
     keeps: frozenset[str] = NO_NAMES  # the state that the contract admitted and this call uses
     sealed_ids: tuple[str, ...] = ()  # of what the vendor keeps, which an answer of the same run must have brought
+
+    def __repr__(self) -> str:
+        """Without the body, which holds people's words."""
+        return f"RelayCall(wire={self.wire!r}, model={self.model!r})"
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ and 5xx by itself; where asking again is in vain it is told so (`x-should-retry`
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from math import ceil
 from typing import Final
 
@@ -15,13 +16,15 @@ from leverframe.core.wires import error_body
 from leverframe.domain.budgets import BudgetUnit, Window
 from leverframe.domain.calls import ModelLost
 from leverframe.domain.errors import BudgetExhausted, CallDenied, Killed, LeverframeError, WireRefused
-from leverframe.domain.ids import WindowId
+from leverframe.domain.ids import StepPath, WindowId
+from leverframe.domain.records import replace
 from leverframe.domain.relays import RelayBroken, RelayRefusal, WireFormat
 from leverframe.domain.time import rfc3339_s
 from leverframe.gateway.exchange import JSON
 from leverframe.runtime.door.relaying import Unanswered
 from leverframe.runtime.outcomes import Exhausted, Refused, Stopped
 
+_ANY: Final = StepPath("")  # no refusal tells the step
 _KILL_SWITCH: Final = "kill-switch"
 _SERVED: Final = "chat/completions, responses, embeddings, messages, models"
 _NO_RETRY: Final = (b"x-should-retry", b"false")
@@ -65,7 +68,8 @@ def of_outcome(wire: WireFormat, outcome: Refused | Stopped | Exhausted | Unansw
     """What the door said."""
     match outcome:
         case Exhausted():
-            return _refusal(wire, _exhausted(outcome, now))
+            # Whole seconds: finer than what is told, and a burst is told the same.
+            return _exhausted(wire, replace(outcome, path=_ANY), now.replace(microsecond=0))
         case Stopped():
             words = _Words(
                 status=429,
@@ -127,7 +131,8 @@ def of_broken(wire: WireFormat, err: RelayBroken) -> Refusal:
     return _refusal(wire, _Words(status=status, slug="provider-unavailable", message=err.message))
 
 
-def _exhausted(outcome: Exhausted, now: datetime) -> _Words:
+@lru_cache(maxsize=256)
+def _exhausted(wire: WireFormat, outcome: Exhausted, now: datetime) -> Refusal:
     more: dict[str, str | int] = {"budget": outcome.budget}
     if outcome.resets_at is not None:
         more["resets_at"] = rfc3339_s(outcome.resets_at)
@@ -136,7 +141,7 @@ def _exhausted(outcome: Exhausted, now: datetime) -> _Words:
         # Of a refusal that an earlier version recorded nothing more is known.
         more |= {"unit": outcome.unit, "limit": outcome.limit, "left": outcome.left}
         told |= budget_headers((_window(outcome),), now)
-    return _Words(
+    words = _Words(
         status=429,
         slug=BudgetExhausted.slug,
         message=outcome.message,
@@ -144,6 +149,7 @@ def _exhausted(outcome: Exhausted, now: datetime) -> _Words:
         more=more,
         headers=tuple((name.encode(), value.encode()) for name, value in told.items()),
     )
+    return _refusal(wire, words)
 
 
 def _window(outcome: Exhausted) -> Window:

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
+import msgspec
+
 from leverframe.domain.authority import ApiKey, KeyScope, KeyState
 from leverframe.domain.contracts import Contract
 from leverframe.domain.errors import (
@@ -48,8 +50,7 @@ _MOST_IN_HAND: Final = 10_000
 _MOST_NAME_CHARS: Final = 100
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Caller:
+class Caller(msgspec.Struct, frozen=True, kw_only=True):
     """Who calls: the key, and the run that its token binds it to; None: its own."""
 
     key: ApiKey

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+import msgspec
+
 from leverframe.domain.calls import ToolUse
 from leverframe.domain.errors import BudgetExhausted
 from leverframe.domain.ids import ApprovalId, BudgetId, StepPath
@@ -67,8 +69,7 @@ class Stopped:
     message: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Exhausted:
+class Exhausted(msgspec.Struct, frozen=True, kw_only=True):
     """A budget that spans runs has no room for the call, which was not done: the problem `budget-exhausted`.
 
     A loop of ours ends by its fallback; an outside agent may ask again after `resets_at` (None: it never resets).

@@ -5,6 +5,7 @@ Knows: the built-in rules by name.  Never: decides; it is asked for what took pa
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import lru_cache
 
 from leverframe.core.budgets import left_text, limit_text
 from leverframe.core.conditions import ConditionEnv
@@ -123,7 +124,13 @@ def once_per(once: OncePer, spec: ToolSpec, *, is_unknown: bool) -> Reason:
 
 def no_room(window: Window, cost: Mapping[BudgetUnit, int]) -> Reason:
     """A budget window cannot take the worst case of this call."""
-    asked = left_text(replace(window, limit=cost.get(window.unit, 0), settled=0, reserved=0))
+    return _no_room(window, cost.get(window.unit, 0))
+
+
+# The calls of a burst are alike, and each is told so of the same books.
+@lru_cache(maxsize=256)
+def _no_room(window: Window, amount: int) -> Reason:
+    asked = left_text(replace(window, limit=amount, settled=0, reserved=0))
     if window.budget:
         return _exhausted(window, asked)
     text = f"{limit_text(window)}: {left_text(window)} left, and this call needs {asked}"

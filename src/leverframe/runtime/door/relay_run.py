@@ -23,6 +23,7 @@ from leverframe.domain.errors import JsonInvalid
 from leverframe.domain.evidence import Disclosure
 from leverframe.domain.ids import RunId, StepPath, child_path
 from leverframe.domain.json import JsonObject
+from leverframe.domain.policy import RunFacts
 from leverframe.domain.relays import RelayCall
 from leverframe.runtime.context import RunContext
 from leverframe.runtime.door.relay_books import Books
@@ -68,7 +69,12 @@ class RelayRun:
     is_short: bool = False  # there was no room for its last call
     waiting: int = 0  # calls that wait for room
     vendor_ids: set[str] = field(default_factory=set)  # of what vendors keep of it, as far as was looked for
+    facts: RunFacts = field(init=False)
     _count: int = 0
+
+    def __post_init__(self) -> None:
+        """Lay out what conditions read of it, which no call changes."""
+        self.facts = self.ctx.facts
 
     @property
     def is_observed(self) -> bool:

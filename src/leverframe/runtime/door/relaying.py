@@ -125,7 +125,7 @@ class Relayer:
             cost = {**_cost(clamped, way), **at_work(books.windows)}
             killed = _killed(run, ask, way)
             question = ModelQuestion(
-                model=str(way.model), run=run.ctx.facts, windows=books.windows, cost=cost, killed=killed
+                model=str(way.model), run=run.facts, windows=books.windows, cost=cost, killed=killed
             )
             decision = _answer(run, question)
             run.is_short = isinstance(decision, Deny) and bool(decision.exhausted)
