@@ -137,6 +137,12 @@ PROJECT_CASES = [
         "1:65 one-process",
         "without {tenant}",
     ),
+    (
+        "tenants whose variables have one name",
+        "{tenants: {acme-eu: {}, acme_eu: {}}, servers: {s: {mcp: [x], env: {K: 'secret://env/K_{tenant}'}}}}\n",
+        "1:72 tenants-alike",
+        "capitals and hyphens",
+    ),
     ("a broken reference", "servers: {s: {mcp: [x], env: {K: 'secret://env'}}}\n", "1:34 wrong-form", "SHOP_TOKEN"),
     ("a plain address", "servers: {s: {url: http://x.example/mcp}}\n", "1:15 plain-http", "private: allowed"),
     ("a whole machine", "servers: {s: {mcp: [x], readable: [/]}}\n", "1:36 too-wide", "the folder it needs"),
@@ -315,6 +321,28 @@ def test_a_fact_that_rests_on_third_party_text_is_refused(tmp_path: Path) -> Non
     _, problems = load_project_lenient(write_files(tmp_path, {**SMALL, "tools/shop.py": shop, W: contract}))
 
     assert told(problems) == [f"{W}:3:17 fact-untrusted"]
+
+
+@pytest.mark.parametrize(
+    ("tenants", "reference", "secret"),
+    [
+        ("{acme-eu: {}, acme_eu: {}}", "secret://env/K_{tenant}", "secret://env/K_ACME_EU"),
+        ("{Acme: {}, acme: {}}", "secret://env/K_{tenant}", "secret://env/K_ACME"),
+        ("{acme-eu: {}, acme_eu: {}}", "secret://file/keys/{tenant}.txt", ""),
+        ("{acme-eu: {}, acme_us: {}}", "secret://env/K_{tenant}", ""),
+    ],
+)
+def test_a_tools_credential_gives_no_two_tenants_one_secret(
+    tmp_path: Path, tenants: str, reference: str, secret: str
+) -> None:
+    tool = f'tool: t\nfrom: {{mcp: s}}\ninput: {{type: object}}\ncredential: "{reference}"\n'
+    project = f"{{tenants: {tenants}, servers: {{s: {{url: https://x.example/mcp}}}}}}\n"
+
+    _, problems = load_project_lenient(write_files(tmp_path, {**SMALL, "leverframe.yaml": project, T: tool}))
+
+    found = tuple(one for one in problems if one.severity == "error")
+    assert told(found) == ([f"{T}:4:13 tenants-alike"] if secret else [])
+    assert secret in "".join(one.message for one in found)
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,16 @@
 """`credentials` of the project file: who says what each credential may do."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from leverframe.config.findings import Findings, did_you_mean
 from leverframe.config.sections import Section
 from leverframe.config.tool_specs import LoadedTool
+from leverframe.config.yaml_nodes import Scalar
 from leverframe.core.scopes import references
+from leverframe.core.tenant_references import shared
 from leverframe.domain.contracts import McpServer
 from leverframe.domain.credentials import CredentialIssuer, SaidBy
+from leverframe.domain.ids import TenantId
 
 _TAKES = {
     SaidBy.JWT: frozenset({"said_by"}),
@@ -54,6 +57,26 @@ def read_issuers(section: Section, findings: Findings) -> Mapping[str, Credentia
             allows_private_hosts=each.text("private") == "allowed",
         )
     return issuers
+
+
+def check_tenants_apart(
+    section: Section, tools: Iterable[LoadedTool], tenants: Sequence[TenantId], findings: Findings
+) -> None:
+    """Report each `{tenant}` that gives two tenants one secret: a variable has no small letters and no hyphen."""
+    written: list[Scalar] = []
+    for server in section.named_sections("servers").values():
+        written += filter(None, [server.scalar("credential"), *server.named_scalars("env").values()])
+    written += filter(None, [tool.section.scalar("credential") for tool in tools])
+    alike = {each.reference: each for each in shared((one.text for one in written), tenants)}
+    for one in written:
+        found = alike.get(one.text)
+        if found is not None:
+            findings.error(
+                one.at,
+                "tenants-alike",
+                f"The tenants {found.other!r} and {found.tenant!r} would both get {found.resolved!r}.",
+                "Name them apart in more than capitals and hyphens, or use a source that keeps them apart, a file say.",
+            )
 
 
 def check_credentials(

@@ -10,7 +10,7 @@ from pathlib import Path
 from leverframe.config.access import check_access
 from leverframe.config.budgets import check_workflows
 from leverframe.config.contract import ContractDraft, read_contract
-from leverframe.config.credentials import check_credentials
+from leverframe.config.credentials import check_credentials, check_tenants_apart
 from leverframe.config.findings import Findings, Mark
 from leverframe.config.lints import lint_contract
 from leverframe.config.lock_file import LOCK_FILE, read_lock
@@ -99,6 +99,7 @@ def _loaded(
         check_access(project.section, contracts, findings)
     _check_endorsements(tools, project.types, findings)
     check_credentials(project.section, tools.values(), project.servers, findings)
+    check_tenants_apart(project.section, tools.values(), project.tenants, findings)
     if findings.has_errors:
         return None
     specs = {name: loaded.spec for name, loaded in tools.items()}

@@ -24,6 +24,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from leverframe.core.tenant_references import TENANT, of_tenant
 from leverframe.domain.errors import SecretUnavailable
 from leverframe.identity.secret_sources import AwsSource, KeyringSource, KmsSource, SecretSource, VaultSource
 from leverframe.ports.secrets import Secrets
@@ -32,7 +33,6 @@ _SCHEME: Final = "secret://"
 _MAX_BYTES: Final = 64 << 10
 # A shorter value stands in too many texts by chance to be taken out of them.
 MIN_CHARS: Final = 4
-_TENANT: Final = "{tenant}"
 _FRESH_S: Final = 300.0
 _LONGEST_S: Final = 3600.0
 
@@ -202,15 +202,13 @@ class ProjectSecrets(Secrets):
 
 
 def _for_tenant(reference: str, tenant: str) -> str:
-    if _TENANT not in reference:
+    if TENANT not in reference:
         return reference
     if not tenant:
         raise SecretUnavailable(
             f"{_shown(reference)} is of a tenant, and this is asked for none.", next_move="Name one without {tenant}."
         )
-    if reference.startswith(f"{_SCHEME}env/"):
-        tenant = "".join(char.upper() if char.isalnum() else "_" for char in tenant)
-    return reference.replace(_TENANT, tenant)
+    return of_tenant(reference, tenant)
 
 
 def _judge(reference: str, value: str) -> None:
