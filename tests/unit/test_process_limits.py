@@ -5,6 +5,8 @@ import os
 import resource
 import shutil
 import signal
+import subprocess
+import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
@@ -22,7 +24,7 @@ from leverframe.domain.tools import EffectClass, McpOrigin, ToolSpec
 from leverframe.ports.upstreams import UpstreamState
 from leverframe.tools import process_tree
 from leverframe.tools.mcp_tools import McpTools
-from leverframe.tools.process_limits import rlimits, too_large, too_many, too_much
+from leverframe.tools.process_limits import rlimits, too_large, too_many, too_much, unseen
 from tests.pinning import mcp_tools, pin_offering
 from tests.waiting import until
 
@@ -33,6 +35,28 @@ HERE: Final = SourceRef(file="leverframe.yaml", line=1)
 MIB: Final = 1 << 20
 MEMORY: Final[JsonObject] = {"name": "memory", "inputSchema": {"type": "object"}}
 SMALL: Final = ServerLimits(memory_mib=128, processes=24, open_files=64, file_mib=4)
+# A gateway that dies when it would let its server in.
+KILLED_IN_BETWEEN: Final = """
+import asyncio, os, signal, sys
+from pathlib import Path
+from leverframe.domain.contracts import McpServer
+from leverframe.domain.policy import SourceRef
+from leverframe.tools.mcp_process import ServerProcess
+from leverframe.tools.process_limits import Threshold
+from leverframe.tools.sandbox import launch_of
+
+Threshold.let_in = lambda self: os.kill(os.getpid(), signal.SIGKILL)
+root = Path(sys.argv[1])
+server = McpServer(
+    name="s",
+    source=SourceRef(file="leverframe.yaml", line=1),
+    command=("python", "server.py", str(root / "data")),
+    writable="data",
+)
+async def start():
+    await ServerProcess.start(await launch_of(server, root))
+asyncio.run(start())
+"""
 T = TypeVar("T")
 
 
@@ -111,6 +135,12 @@ def running(project: Path) -> list[int]:
             if str(project / "data").encode() in path.read_bytes().split(b"\0"):
                 found.append(int(path.parent.name))
     return found
+
+
+def cmdline(pid: int) -> list[str]:
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
+    return []
 
 
 @needs_bwrap
@@ -252,8 +282,28 @@ def test_a_server_that_undid_its_dying_with_its_parent_does_not_outlive_it(proje
     assert until(lambda: not running(project), what="the end of the server")
 
 
+@needs_bwrap
+def test_a_gateway_that_is_killed_before_the_limits_stand_leaves_no_server_that_runs_without(project: Path) -> None:
+    (project / "data").mkdir()
+    (project / "server.py").write_text("import sys\nopen(sys.argv[1] + '/ran', 'w').close()\n")
+    words = [sys.executable, "-c", KILLED_IN_BETWEEN, str(project)]
+
+    killed = subprocess.run(words, check=False, timeout=60)
+
+    assert killed.returncode == -signal.SIGKILL
+    # Whoever waits there is bubblewrap still, and waits for ever.
+    waiting = running(project)
+    assert "server.py" not in {name for pid in waiting for name in cmdline(pid)[:2]}
+    for pid in waiting:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    assert until(lambda: not running(project), what="the end of who waits")
+    assert not (project / "data" / "ran").exists()
+
+
 def test_what_a_look_says_of_limits_is_exact_at_the_limit() -> None:
-    assert too_many(24, SMALL) == ""
+    assert unseen(50) == too_many(24, SMALL) == ""
+    assert "could not be looked at" in unseen(51)
     assert "process limit" in too_many(25, SMALL)
     assert too_much(128 * MIB, SMALL) == ""
     assert "it had 129 MiB of memory where 128 are allowed" in too_much(129 * MIB, SMALL)

@@ -14,6 +14,7 @@ from contextlib import suppress
 from typing import Final, Self
 
 from leverframe.domain.errors import ToolUnavailable
+from leverframe.tools import process_tree
 from leverframe.tools.process_limits import Confined, Threshold
 from leverframe.tools.results import MAX_RESULT_BYTES
 from leverframe.tools.sandbox import Launch
@@ -27,6 +28,7 @@ _GRACE_S: Final = 2.0
 _LAST_WORDS_S: Final = 0.5
 # The kernel takes its time with the thousands of a fork bomb.
 _DYING_S: Final = 10.0
+_AT_THE_THRESHOLD: Final = 16  # bubblewrap, and the first process of its sandbox
 
 
 class ServerProcess:
@@ -166,7 +168,18 @@ class ServerProcess:
                 os.killpg(self._process.pid, number)
 
     async def _look(self, confined: Confined) -> None:
-        self.over = await confined.watched()
+        is_kept = False
+        try:
+            self.over = await confined.watched()
+            is_kept = True
+        except asyncio.CancelledError:
+            is_kept = True
+            raise
+        finally:
+            if not is_kept:
+                # Nobody looks any more, whatever the reason.
+                self.over = "its limits could not be kept"
+                confined.end()
 
     async def _read_stderr(self) -> None:
         assert self._process.stderr is not None  # noqa: S101 the pipe was asked for in start()
@@ -203,7 +216,10 @@ async def _started(launch: Launch, threshold: Threshold | None = None) -> asynci
 
 
 async def _ended(process: asyncio.subprocess.Process) -> None:
-    """Kill what has not begun its work."""
+    """Kill what has not begun its work, and who waits at the threshold."""
+    for pid in process_tree.usage_of(process.pid, enough=_AT_THE_THRESHOLD).pids:
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGKILL)
     with suppress(ProcessLookupError):
         process.kill()
     await process.wait()

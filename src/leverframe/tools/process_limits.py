@@ -34,6 +34,7 @@ _STACK_BYTES: Final = 8 << 20
 # Before it the kernel counts all processes of a user together, and those of others would use the limit up.
 _COUNTED_BY_SANDBOX: Final = (5, 14)
 _FIRST_TO_GO: Final = "1000"
+_BLIND_LOOKS: Final = 50
 _ALL: Final = 1 << 22  # Linux numbers no more tasks than these
 
 
@@ -42,7 +43,10 @@ class Threshold:
 
     def __init__(self) -> None:
         self._told, self._tell = os.pipe()
-        self._wait, self._go = os.pipe()
+        read, self._go = os.pipe()
+        # With a writer in the same descriptor its end is never seen: where we are killed now, nobody is let in.
+        self._wait = os.open(f"/proc/self/fd/{read}", os.O_RDWR | os.O_CLOEXEC)
+        os.close(read)
         self._open = {self._told, self._tell, self._wait, self._go}
 
     @property
@@ -84,7 +88,7 @@ class Threshold:
             os.write(self._go, b"1")
 
     def close(self) -> None:
-        """Forget the pipes.  Bubblewrap would go on: whoever waits there and is not to must be gone."""
+        """Forget the pipes.  Who was not let in by then waits for ever, and is to be ended."""
         self._close(*self._open)
 
     def _close(self, *descriptors: int) -> None:
@@ -125,12 +129,13 @@ class Confined:
 
     async def watched(self) -> str:
         """Look until it has more than it may, and end it; why.  Goes on for ever where it never has."""
-        looks = 0
+        looks, blind = 0, 0
         while True:
             await asyncio.sleep(LOOK_S)
             looks += 1
             usage = process_tree.usage_of(self._pid, enough=self._limits.processes + 1)
-            reason = too_many(usage.tasks, self._limits)
+            blind = 0 if usage.pids else blind + 1
+            reason = unseen(blind) or too_many(usage.tasks, self._limits)
             # A fork bomb grows while its memory is counted.
             is_large = usage.resident_bytes > self._limits.memory_mib * _MIB
             if not reason and (is_large or looks % _LOOKS_TO_COUNT == 0):
@@ -138,7 +143,7 @@ class Confined:
                 used = await asyncio.to_thread(process_tree.memory_bytes, usage.pids)
                 reason = too_much(used, self._limits)
             if reason:
-                self._kill()
+                self.end()
                 return reason
 
     def why_it_ended(self, return_code: int | None) -> str:
@@ -153,7 +158,8 @@ class Confined:
                 _kill(handle)
             os.close(handle)
 
-    def _kill(self) -> None:
+    def end(self) -> None:
+        """Kill all of it."""
         if self._handle is None:
             return
         if not self._is_sandbox:
@@ -188,6 +194,11 @@ def rlimits(limits: ServerLimits, *, is_sandbox: bool) -> dict[int, int]:
     if is_sandbox and _kernel() >= _COUNTED_BY_SANDBOX:
         found[resource.RLIMIT_NPROC] = limits.processes
     return found
+
+
+def unseen(looks: int) -> str:
+    """Why what could not be looked at so many times is ended; empty: it is not."""
+    return "its processes could not be looked at, so that its limits could not be kept" if looks > _BLIND_LOOKS else ""
 
 
 def too_many(tasks: int, limits: ServerLimits) -> str:
