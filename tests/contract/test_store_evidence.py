@@ -4,8 +4,8 @@ import msgspec
 import pytest
 
 from leverframe.core import merkle
-from leverframe.domain.evidence import TreeState
-from leverframe.domain.ids import RunId, TenantId, WorkflowName
+from leverframe.domain.evidence import KeptValue, TreeState
+from leverframe.domain.ids import EntryId, RunId, TenantId, WorkflowName
 from leverframe.domain.proposals import OpenRun, Proposal, PruneDisclosures, PutRun, RunIs
 from leverframe.domain.records import replace
 from leverframe.domain.runs import RunState
@@ -126,19 +126,22 @@ def test_proofs_out_of_stored_nodes_verify(bench: Bench) -> None:
     assert merkle.verify_consistency(257, old_root, 300, root, consistency)
 
 
-def test_a_disclosure_is_kept_once_and_comes_back_as_it_was(bench: Bench) -> None:
+def test_a_disclosure_is_kept_with_each_of_its_entries_and_comes_back_as_it_was(bench: Bench) -> None:
     said = a_disclosure()
     hidden = replace(a_disclosure("note", b'"secret"'), is_redacted=True, token="t1")  # noqa: S106 it is shown, not secret
     bench.open_run()
 
     bench.commit(entries=(an_entry("e1", disclosures=(said, hidden)),))
-    bench.commit(entries=(an_entry("e2", disclosures=(said,)),))
+    bench.commit(entries=(an_entry("e2", disclosures=(said, said)),))
 
     log = bench.store.evidence
-    asked = [said.digest, "unknown", hidden.digest]
-    assert bench.do(log.disclosures(ACME, asked)) == {said.digest: said, hidden.digest: hidden}
-    assert sorted(one.name for one in bench.do(log.disclosures_of_run(ACME, RUN))) == ["note", "reason"]
-    assert bench.do(log.disclosures(GLOBEX, [said.digest])) == {}
+    first, second = EntryId("e1"), EntryId("e2")
+    assert bench.do(log.disclosures(ACME, [first, EntryId("unknown")])) == {said.digest: said, hidden.digest: hidden}
+    assert bench.do(log.disclosures(ACME, [second])) == {said.digest: said}
+    assert bench.do(log.inputs(ACME, [RUN, RunId("run_unknown")])) == {said.digest: said, hidden.digest: hidden}
+    assert sorted(one.name for one in bench.do(log.disclosures_of_run(ACME, RUN))) == ["note", "reason", "reason"]
+    assert bench.do(log.disclosures(GLOBEX, [first])) == {}
+    assert bench.do(log.inputs(GLOBEX, [RUN])) == {}
     assert bench.do(log.disclosures_of_run(GLOBEX, RUN)) == []
 
 
@@ -158,7 +161,7 @@ def test_retention_takes_only_what_is_old_and_of_an_ended_run(bench: Bench) -> N
 
     found = bench.do(bench.store.evidence.prunable(ACME, after(-10), WORKFLOW, 9))
 
-    assert found == [a_disclosure(value_bytes=b'"run_old"').digest]
+    assert found == [("e_run_old", a_disclosure(value_bytes=b'"run_old"').digest)]
     assert bench.do(bench.store.evidence.prunable(ACME, after(-10), WORKFLOW, 0)) == []
     assert bench.do(bench.store.evidence.prunable(GLOBEX, after(-10), WORKFLOW, 9)) == []
 
@@ -169,11 +172,11 @@ def test_pruning_deletes_the_value_and_keeps_every_proof(bench: Bench) -> None:
     bench.commit(entries=(an_entry("e1", disclosures=(said,)),))
     bench.commit(PutRun(run=a_run(state=RunState.ENDED, ended_at=after(1)), expect=RunState.OPEN))
 
-    prune = PruneDisclosures(tenant=ACME, digests=(said.digest,))
+    prune = PruneDisclosures(tenant=ACME, values=(KeptValue(EntryId("e1"), said.digest),))
     bench.commit(prune, entries=(an_entry("e2", run_id=None),))
     bench.commit(prune)
 
-    assert bench.do(bench.store.evidence.disclosures(ACME, [said.digest])) == {}
+    assert bench.do(bench.store.evidence.disclosures(ACME, [EntryId("e1")])) == {}
     assert said.digest.encode() in bench.do(bench.store.evidence.leaves(ACME, 0, 1))[0].leaf
     assert bench.do(assert_log_verifies(bench.store)) == 2
 
@@ -182,10 +185,11 @@ def test_one_tenant_cannot_prune_what_another_disclosed(bench: Bench) -> None:
     said = a_disclosure()
     bench.commit(entries=(an_entry("e1", disclosures=(said,)),))
 
-    theirs = Proposal(tenant=GLOBEX, changes=(PruneDisclosures(tenant=GLOBEX, digests=(said.digest,)),))
+    prune = PruneDisclosures(tenant=GLOBEX, values=(KeptValue(EntryId("e1"), said.digest),))
+    theirs = Proposal(tenant=GLOBEX, changes=(prune,))
     bench.do(bench.store.writer.commit(theirs))
 
-    assert bench.do(bench.store.evidence.disclosures(ACME, [said.digest])) == {said.digest: said}
+    assert bench.do(bench.store.evidence.disclosures(ACME, [EntryId("e1")])) == {said.digest: said}
 
 
 def test_without_a_signer_there_is_no_checkpoint(bench: Bench) -> None:

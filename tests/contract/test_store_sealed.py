@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from leverframe.domain.errors import EvidenceBroken, KeyUnsafe
-from leverframe.domain.evidence import EventType
-from leverframe.domain.ids import ApprovalId, RunId, TenantId
+from leverframe.domain.evidence import EventType, KeptValue
+from leverframe.domain.ids import ApprovalId, EntryId, RunId, TenantId
 from leverframe.domain.proposals import Committed, DestroyKey, GuardFailed, OpenRun, Proposal, PutApproval
 from leverframe.identity.vault import FileVault
 from leverframe.ports.vault import DataKey
@@ -43,24 +43,25 @@ def stored_bytes(folder: Path) -> bytes:
     return b"".join(one.read_bytes() for one in folder.iterdir() if one.name.startswith("leverframe.db"))
 
 
-def say(bench: Bench, entry_id: str, text: str, run_id: RunId | None = RUN) -> str:
-    """Log one value; returns its digest."""
+def say(bench: Bench, entry_id: str, text: str, run_id: RunId | None = RUN) -> KeptValue:
+    """Log one value; returns where it is kept."""
     one = a_disclosure(value_bytes=f'"{text}"'.encode(), salt=f"salt{entry_id}")
     bench.commit(entries=(an_entry(entry_id, run_id=run_id, disclosures=(one,)),))
-    return one.digest
+    return KeptValue(EntryId(entry_id), one.digest)
 
 
-def values(bench: Bench, *digests: str) -> dict[str, bytes]:
-    found = bench.do(bench.store.evidence.disclosures(ACME, digests))
-    return {digest: one.value_bytes for digest, one in found.items()}
+def values(bench: Bench, *places: KeptValue) -> dict[KeptValue, bytes]:
+    found = bench.do(bench.store.evidence.disclosures(ACME, [one.entry_id for one in places]))
+    return {one: found[one.digest].value_bytes for one in places if one.digest in found}
 
 
 def holders(folder: Path) -> set[tuple[object, ...]]:
     return set(sql(folder, "SELECT tenant, CAST(holder AS TEXT) FROM data_keys WHERE wrapped IS NOT NULL"))
 
 
-def erasing(digests: Sequence[str], *, subject_digest: bytes = b"", run_id: str = "") -> Proposal:
-    change = DestroyKey(tenant=ACME, digests=tuple(digests), subject_digest=subject_digest, run_id=RunId(run_id))
+def erasing(places: Sequence[KeptValue], *, subject_digest: bytes = b"", run_id: str = "") -> Proposal:
+    digests = [one.digest for one in places]
+    change = DestroyKey(tenant=ACME, values=tuple(places), subject_digest=subject_digest, run_id=RunId(run_id))
     entry = an_entry("erased", type=EventType.DISCLOSURE_ERASED, run_id=None, detail={"digests": tuple(digests)})
     return Proposal(tenant=ACME, changes=(change,), entries=(entry,))
 
@@ -105,7 +106,7 @@ def test_tenants_never_share_a_key(bench: Bench, tmp_path: Path) -> None:
     bench.do(bench.store.writer.commit(globex))
 
     assert holders(tmp_path) == {("acme", "tenant"), ("globex", "tenant")}
-    assert bench.do(bench.store.evidence.disclosures(GLOBEX, [one.digest])) == {one.digest: one}
+    assert bench.do(bench.store.evidence.disclosures(GLOBEX, [EntryId("e2")])) == {one.digest: one}
     kinds = ("mac", "vault")
     names = [f"{tenant}.{kind}.key" for tenant in ("acme", "globex") for kind in kinds]
     assert sorted(file.name for file in (tmp_path / "keys").iterdir()) == names
@@ -167,7 +168,7 @@ def test_the_bytes_of_a_destroyed_key_are_overwritten(tmp_path: Path) -> None:
         one = a_disclosure()
         await store.writer.commit(Proposal(tenant=ACME, entries=(an_entry("e1", disclosures=(one,)),)))
         ((wrapped,),) = sql(tmp_path, "SELECT wrapped FROM data_keys")
-        await store.writer.commit(erasing([one.digest], run_id=RUN))
+        await store.writer.commit(erasing([KeptValue(EntryId("e1"), one.digest)], run_id=RUN))
         await store.close()
         assert isinstance(wrapped, bytes)
         return wrapped
@@ -205,13 +206,13 @@ def test_another_process_that_knew_the_key_does_not_use_it_again(bench: Bench, t
 )
 def test_a_value_that_was_changed_is_named_and_not_read(bench: Bench, tmp_path: Path, tampering: str) -> None:
     bench.open_run()
-    digest = say(bench, "e1", "one")
+    said = say(bench, "e1", "one")
     say(bench, "e2", "two")
 
     sql(tmp_path, tampering)
 
-    with pytest.raises(EvidenceBroken, match=f"{digest}.* of entry 'e1' is not what was sealed"):
-        values(bench, digest)
+    with pytest.raises(EvidenceBroken, match=f"{said.digest}.* of entry 'e1' is not what was sealed"):
+        values(bench, said)
 
 
 def test_a_reason_is_sealed_and_erased_with_its_subject(bench: Bench, tmp_path: Path) -> None:
@@ -250,7 +251,7 @@ def test_a_key_that_cannot_be_made_fails_its_proposal_and_none_beside_it(tmp_pat
         proposals = [Proposal(tenant=one.tenant, entries=(one,)) for one in entries]
         found = await asyncio.gather(*map(store.writer.commit, proposals), return_exceptions=True)
         sizes = [await assert_log_verifies(store, tenant) for tenant in (ACME, GLOBEX)]
-        read = await store.evidence.disclosures(ACME, [one.disclosures[0].digest for one in entries])
+        read = await store.evidence.disclosures(ACME, [one.entry_id for one in entries])
         await store.close()
         return [type(one) for one in found], [sizes == [10, 0], len(read) == 10]
 

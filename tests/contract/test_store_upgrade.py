@@ -12,10 +12,11 @@ import pytest
 from leverframe.domain.approvals import Approval, ApprovalState
 from leverframe.domain.errors import AuthorityForged, KeyUnsafe
 from leverframe.domain.evidence import Disclosure
-from leverframe.domain.ids import ApprovalId
+from leverframe.domain.ids import ApprovalId, EntryId
+from leverframe.domain.proposals import OpenRun, Proposal
 from leverframe.store import Store, open_sqlite
 from leverframe.store.sqlite.migrate import migrations, statements
-from tests.store_samples import ACME, RUN, a_disclosure
+from tests.store_samples import ACME, RUN, a_disclosure, a_run, an_entry, assert_log_verifies
 from tests.vaults import vault_beside
 
 T = TypeVar("T")
@@ -129,3 +130,39 @@ def test_whoever_sets_the_schema_back_gets_no_forged_row_blessed(path: Path) -> 
 
     with pytest.raises(AuthorityForged, match="'apr_1'"):
         within(path, approval)
+
+
+def test_values_that_were_found_by_their_digests_are_found_by_their_entries(tmp_path: Path) -> None:
+    path = tmp_path / "leverframe.db"
+    said = [a_disclosure(value_bytes=f'"{number}"'.encode(), salt=f"salt{number}") for number in range(50)]
+
+    async def write() -> None:
+        store = open_sqlite(path, create=True, vault=vault_beside(path))
+        entries = tuple(an_entry(f"e{number}", disclosures=(one,)) for number, one in enumerate(said))
+        opening = OpenRun(run=a_run(), windows=())
+        await store.writer.commit(Proposal(tenant=ACME, changes=(opening,), entries=entries))
+        await store.close()
+
+    async def read(store: Store) -> None:
+        for number, one in enumerate(said):
+            assert await store.evidence.disclosures(ACME, [EntryId(f"e{number}")]) == {one.digest: one}
+        assert await store.evidence.inputs(ACME, [RUN]) == {said[0].digest: said[0]}
+        assert len(await store.evidence.disclosures_of_run(ACME, RUN)) == len(said)
+        assert await assert_log_verifies(store) == len(said)
+
+    asyncio.run(write())
+    with closing(sqlite3.connect(path, isolation_level=None)) as old:
+        # As schema 11 had them.
+        old.executescript(
+            """ALTER TABLE disclosures RENAME TO newer;
+               CREATE TABLE disclosures (tenant TEXT NOT NULL, digest TEXT NOT NULL, entry_id TEXT NOT NULL,
+                   key_id BLOB NOT NULL, sealed BLOB NOT NULL, created_us INTEGER NOT NULL,
+                   PRIMARY KEY (tenant, digest)) STRICT;
+               INSERT INTO disclosures SELECT * FROM newer;
+               DROP TABLE newer;
+               CREATE INDEX disclosures_by_entry ON disclosures (entry_id);
+               PRAGMA user_version = 11;"""
+        )
+
+    within(path, read)
+    within(path, read)

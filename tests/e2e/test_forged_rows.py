@@ -10,7 +10,7 @@ import pytest
 
 from leverframe.domain.approvals import AnswerWord
 from leverframe.domain.errors import AuthorityForged
-from leverframe.domain.evidence import EntryDraft, EventType
+from leverframe.domain.evidence import EntryDraft, EventType, KeptValue
 from leverframe.domain.ids import ApprovalId, RunId
 from leverframe.domain.proposals import Committed, DestroyKey, Proposal
 from leverframe.runtime import answers
@@ -139,8 +139,14 @@ def erase(root: Path, run_id: RunId) -> tuple[str, ...]:
         services = assembly.services
         run = await services.journal.run(run_id)
         assert run is not None
-        kept = await services.evidence.disclosures_of_run(TENANT, run_id)
-        digests = tuple(one.digest for one in kept)
+        values = tuple(
+            [
+                KeptValue(leaf.entry_id, digest)
+                for leaf in await services.evidence.leaves_of_run(TENANT, run_id)
+                for digest in await services.evidence.disclosures(TENANT, [leaf.entry_id])
+            ]
+        )
+        digests = tuple(one.digest for one in values)
         entry = EntryDraft(
             entry_id=services.mint.entry_id(),
             at=services.mint.now(),
@@ -148,7 +154,7 @@ def erase(root: Path, run_id: RunId) -> tuple[str, ...]:
             tenant=TENANT,
             detail={"digests": digests},
         )
-        change = DestroyKey(tenant=TENANT, digests=digests, subject_digest=run.subject_digest, run_id=run_id)
+        change = DestroyKey(tenant=TENANT, values=values, subject_digest=run.subject_digest, run_id=run_id)
         assert isinstance(
             await services.writer.commit(Proposal(tenant=TENANT, changes=(change,), entries=(entry,))), Committed
         )

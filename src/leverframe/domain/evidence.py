@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
+from typing import NamedTuple
 
 import msgspec
 
@@ -132,6 +133,13 @@ class Disclosure(msgspec.Struct, frozen=True, kw_only=True):
     value_bytes: bytes  # JSON, exactly as digested
     is_redacted: bool = False
     token: str = ""  # of redacted ones: equal within a run for equal values, meaningless elsewhere
+
+
+class KeptValue(NamedTuple):
+    """Where a disclosure is kept: with the entry that commits to it."""
+
+    entry_id: EntryId
+    digest: str
 
 
 class WithheldReason(StrEnum):

@@ -13,7 +13,7 @@ from leverframe.domain.approvals import Answer, Approval, ApprovalState
 from leverframe.domain.authority import ApiKey, BudgetRaise, Endorsement, KillSwitch
 from leverframe.domain.budgets import BudgetUnit, Window
 from leverframe.domain.conditions import HistoryQuery
-from leverframe.domain.evidence import EntryDraft
+from leverframe.domain.evidence import EntryDraft, KeptValue
 from leverframe.domain.ids import (
     ApprovalId,
     ReservationId,
@@ -240,7 +240,7 @@ class PruneDisclosures(msgspec.Struct, frozen=True, kw_only=True):
     """Delete these disclosures (retention); their digests stay in the leaves, so every proof holds."""
 
     tenant: TenantId
-    digests: tuple[str, ...]
+    values: tuple[KeptValue, ...]
 
 
 class DestroyKey(msgspec.Struct, frozen=True, kw_only=True):
@@ -252,7 +252,7 @@ class DestroyKey(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     tenant: TenantId
-    digests: tuple[str, ...]
+    values: tuple[KeptValue, ...]
     subject_digest: bytes = b""
     run_id: RunId = RunId("")
 

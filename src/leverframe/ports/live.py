@@ -33,7 +33,7 @@ class KeyUse:
 
     workflow: WorkflowName
     environment: EnvironmentName
-    input_ref: str
+    run_id: RunId
     tool: ToolName
 
 

@@ -20,7 +20,7 @@ from leverframe.core.notes import SignedHead
 from leverframe.domain.approvals import Approval, ApprovalState
 from leverframe.domain.authority import Authority
 from leverframe.domain.budgets import BudgetUnit, Window
-from leverframe.domain.evidence import Disclosure, EntryDraft, TreeState
+from leverframe.domain.evidence import Disclosure, EntryDraft, KeptValue, TreeState
 from leverframe.domain.ids import ApprovalId, CallId, EntryId, RunId, Sha256, StepPath, TenantId, WindowId, WorkflowName
 from leverframe.domain.proposals import CommitResult, HistoryLookup, HistoryValues, OnceFree, Proposal
 from leverframe.domain.runs import Run, RunState, Step
@@ -205,18 +205,24 @@ class EvidenceLog(Protocol):
         """
         ...
 
-    async def disclosures(self, tenant: TenantId, digests: Sequence[str]) -> Mapping[str, Disclosure]:
-        """Disclosures by digest; those pruned, erased or unknown are left out."""
+    async def disclosures(self, tenant: TenantId, entry_ids: Sequence[EntryId]) -> Mapping[str, Disclosure]:
+        """What these entries disclose, by digest; what is pruned or erased is left out."""
+        ...
+
+    async def inputs(self, tenant: TenantId, run_ids: Sequence[RunId]) -> Mapping[str, Disclosure]:
+        """What the first entries of these runs disclose, by digest: what the runs were opened with."""
         ...
 
     async def disclosures_of_run(self, tenant: TenantId, run_id: RunId) -> Sequence[Disclosure]:
         """All disclosures that a run's entries carry."""
         ...
 
-    async def disclosures_of_subject(self, tenant: TenantId, subject_digest: bytes) -> Sequence[str]:
-        """Digests of all that is kept of a subject's runs, oldest first: what `DestroyKey` must name."""
+    async def disclosures_of_subject(self, tenant: TenantId, subject_digest: bytes) -> Sequence[KeptValue]:
+        """All that is kept of a subject's runs, oldest first: what `DestroyKey` must name."""
         ...
 
-    async def prunable(self, tenant: TenantId, before: datetime, workflow: WorkflowName, limit: int) -> Sequence[str]:
-        """Digests of disclosures of that workflow's ended runs, older than `before`."""
+    async def prunable(
+        self, tenant: TenantId, before: datetime, workflow: WorkflowName, limit: int
+    ) -> Sequence[KeptValue]:
+        """What is kept of that workflow's ended runs and older than `before`."""
         ...

@@ -175,7 +175,7 @@ async def _values(services: Services, scope: Scope, entries: Sequence[_Entry]) -
             kept.update((one.digest, one) for one in disclosures)
             declared = declared_redaction(services, await find_run(services, run_id))
             values.redactions[run_id] = redaction_from(declared, disclosures)
-    without_run = [digest for entry in entries if not entry.run_id for digest in entry.digests]
+    without_run = [entry.leaf.entry_id for entry in entries if entry.digests and not entry.run_id]
     kept.update(await services.evidence.disclosures(scope.tenant, without_run))
     values.given = list(kept.values())
     missing = [(entry, digest) for entry in entries for digest in _committed(entry, kept) if digest not in kept]

@@ -25,9 +25,8 @@ async def inherited(services: Services, book: LiveBook, key: ApiKey) -> Confiden
     A tool that the project does not know any more may have shown a secret.
     """
     uses = await book.uses_of(key.principal, services.mint.now() - REMEMBERED)
-    refs = sorted({one.input_ref for one in uses})
-    inputs = await services.evidence.disclosures(key.tenant, refs) if refs else {}
-    taken_over = [_taken_over(one, inputs) for one in inputs.values()]
+    inputs = await services.evidence.inputs(key.tenant, sorted({one.run_id for one in uses})) if uses else {}
+    taken_over = [_taken_over(one, inputs) for one in inputs.values() if not one.is_redacted]
     return max((*taken_over, *_shown(services, uses)), default=Confidentiality.PUBLIC)
 
 

@@ -9,7 +9,7 @@ how long its values are kept.
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from leverframe.domain.evidence import EntryDraft, EventType
+from leverframe.domain.evidence import EntryDraft, EventType, KeptValue
 from leverframe.domain.ids import TenantId, WorkflowName
 from leverframe.domain.proposals import Proposal, PruneDisclosures
 from leverframe.domain.time import rfc3339
@@ -39,10 +39,10 @@ async def prune(services: Services, *, at_most: int = AT_MOST) -> tuple[Pruned, 
     for workflow, days in _retention(services).items():
         before = now - timedelta(days=days)
         for tenant in services.project.tenants:
-            digests = await services.evidence.prunable(tenant, before, workflow, at_most)
-            if digests:
-                pruned = Pruned(tenant=tenant, workflow=workflow, before=before, count=len(digests))
-                await _delete(services, pruned, tuple(digests))
+            values = await services.evidence.prunable(tenant, before, workflow, at_most)
+            if values:
+                pruned = Pruned(tenant=tenant, workflow=workflow, before=before, count=len(values))
+                await _delete(services, pruned, tuple(values))
                 done.append(pruned)
     return tuple(done)
 
@@ -56,7 +56,7 @@ def _retention(services: Services) -> dict[WorkflowName, int]:
     return found
 
 
-async def _delete(services: Services, pruned: Pruned, digests: tuple[str, ...]) -> None:
+async def _delete(services: Services, pruned: Pruned, values: tuple[KeptValue, ...]) -> None:
     """Delete in batches.  The first carries the entry: a crash between two leaves a promise to delete, never a gap."""
     entry = EntryDraft(
         entry_id=services.mint.entry_id(),
@@ -65,7 +65,7 @@ async def _delete(services: Services, pruned: Pruned, digests: tuple[str, ...]) 
         tenant=pruned.tenant,
         detail={"workflow": pruned.workflow, "before": rfc3339(pruned.before), "count": pruned.count},
     )
-    for first in range(0, len(digests), BATCH):
-        change = PruneDisclosures(tenant=pruned.tenant, digests=digests[first : first + BATCH])
+    for first in range(0, len(values), BATCH):
+        change = PruneDisclosures(tenant=pruned.tenant, values=values[first : first + BATCH])
         entries = (entry,) if first == 0 else ()
         await services.writer.commit(Proposal(tenant=pruned.tenant, changes=(change,), entries=entries))

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from leverframe.core.agent_view import marker_of
 from leverframe.core.canonical import encode
-from leverframe.core.disclosures import places_in, redaction_from
+from leverframe.core.disclosures import redaction_from
 from leverframe.core.policy import CompiledPolicy, compile_contract
 from leverframe.core.provenance import bringing, index_input
 from leverframe.core.redaction import learn, redaction_of
@@ -167,10 +167,8 @@ async def take_up_lightly(
     services: Services, contract: Contract, run: Run, *, today: CompiledPolicy | None = None
 ) -> RunContext:
     """The same without any step and with no payload but the input: enough to pass model calls on in it."""
-    tops = await services.evidence.disclosures(run.tenant, (run.input_ref,))
-    parts = [digest for one in tops.values() for digest in places_in(one.value_bytes)]
-    withheld = await services.evidence.disclosures(run.tenant, tuple(parts)) if parts else {}
-    return _rebuilt(services, contract, run, {**tops, **withheld}, today=today)
+    given = await services.evidence.inputs(run.tenant, (run.run_id,))
+    return _rebuilt(services, contract, run, given, today=today)
 
 
 def _rebuilt(

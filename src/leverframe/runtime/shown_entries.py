@@ -63,7 +63,7 @@ async def entries_of(services: Services, wanted: str, tenant: TenantId | None) -
         run_id = str(entry.get("run_id", ""))
         if run_id and run_id not in runs:
             runs[run_id] = await values_of(services, await find_run(services, RunId(run_id)))
-        values = runs.get(run_id) or await _without_run(services, TenantId(str(entry.get("tenant"))), entry)
+        values = runs.get(run_id) or await _without_run(services, TenantId(str(entry.get("tenant"))), leaf)
         shown.append(
             EntryShown(
                 index=leaf.index,
@@ -111,8 +111,8 @@ async def _by_entry_id(services: Services, tenant: TenantId, entry_id: str) -> l
     return []
 
 
-async def _without_run(services: Services, tenant: TenantId, entry: JsonObject) -> RunValues:
-    return RunValues(kept=await services.evidence.disclosures(tenant, _digests(entry)), redaction=Redaction())
+async def _without_run(services: Services, tenant: TenantId, leaf: LoggedLeaf) -> RunValues:
+    return RunValues(kept=await services.evidence.disclosures(tenant, (leaf.entry_id,)), redaction=Redaction())
 
 
 def _shown(values: RunValues, digest: str) -> ValueShown:

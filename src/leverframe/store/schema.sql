@@ -207,9 +207,8 @@ CREATE TABLE disclosures (
     key_id BLOB NOT NULL,
     sealed BLOB NOT NULL,
     created_us INTEGER NOT NULL,
-    PRIMARY KEY (tenant, digest)
+    PRIMARY KEY (tenant, entry_id, digest)
 ) STRICT;
-CREATE INDEX disclosures_by_entry ON disclosures (entry_id);
 
 -- holder is whose key it is: a subject's, a run's or the tenant's.  A destroyed key has a row and no bytes.
 CREATE TABLE data_keys (
@@ -288,4 +287,4 @@ CREATE TABLE endorsements (
 CREATE INDEX leaves_of_authority ON leaves (tenant, leaf_index)
  WHERE type IN ('key.created', 'key.rotated', 'key.revoked', 'killswitch.set', 'budget.raised');
 
-PRAGMA user_version = 11;
+PRAGMA user_version = 12;

@@ -1,4 +1,4 @@
-"""SQL of `disclosures`: salted values, each stored once and sealed, apart from the leaves that commit to them.
+"""SQL of `disclosures`: salted values, sealed, apart from the leaves that commit to them and found by their entries.
 
 Owner: evidence.  Writer: the store's writer.  Trust: untrusted; a changed one does not open or no longer fits its
 digest, and a deleted one shows as missing, so an editor can only make verification fail.
@@ -9,13 +9,14 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from typing import Any
 
 import msgspec
 
 from leverframe.domain.errors import EvidenceBroken
-from leverframe.domain.evidence import Disclosure, EntryDraft
-from leverframe.domain.ids import RunId, TenantId, WorkflowName
+from leverframe.domain.evidence import Disclosure, EntryDraft, KeptValue
+from leverframe.domain.ids import EntryId, RunId, TenantId, WorkflowName
 from leverframe.domain.proposals import DestroyKey, GuardFailed, PruneDisclosures
 from leverframe.domain.time import to_us
 from leverframe.ports.vault import DataKey, Vault
@@ -24,14 +25,22 @@ from leverframe.store.sqlite.data_keys import Keys, holder_of
 _PUT = """
 INSERT INTO disclosures (tenant, digest, entry_id, key_id, sealed, created_us)
 VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-ON CONFLICT (tenant, digest) DO NOTHING
+ON CONFLICT DO NOTHING
 """
 
-_ONE = """
+_OF_ENTRY = """
 SELECT d.tenant, d.digest, d.entry_id, d.key_id, d.sealed, d.created_us, k.wrapped
   FROM disclosures AS d
   LEFT JOIN data_keys AS k ON k.tenant = d.tenant AND k.key_id = d.key_id
- WHERE d.tenant = :tenant AND d.digest = :digest
+ WHERE d.tenant = :tenant AND d.entry_id = :entry_id
+"""
+
+_OF_FIRST_ENTRY = """
+SELECT d.tenant, d.digest, d.entry_id, d.key_id, d.sealed, d.created_us, k.wrapped
+  FROM leaves AS l
+ CROSS JOIN disclosures AS d
+  LEFT JOIN data_keys AS k ON k.tenant = d.tenant AND k.key_id = d.key_id
+ WHERE l.tenant = :tenant AND l.run_id = :run_id AND l.run_seq = 1 AND d.entry_id = l.entry_id AND d.tenant = :tenant
 """
 
 _OF_RUN = """
@@ -52,7 +61,7 @@ SELECT d.tenant, d.digest, d.entry_id, d.key_id, d.sealed, d.created_us, k.wrapp
 """
 
 _OF_SUBJECT = """
-SELECT d.digest
+SELECT d.entry_id, d.digest
   FROM runs AS r
  CROSS JOIN leaves AS l
  CROSS JOIN disclosures AS d
@@ -62,7 +71,7 @@ SELECT d.digest
 """
 
 _PRUNABLE = """
-SELECT d.digest
+SELECT d.entry_id, d.digest
   FROM runs AS r
  CROSS JOIN leaves AS l
  CROSS JOIN disclosures AS d
@@ -73,7 +82,7 @@ SELECT d.digest
  LIMIT :limit
 """
 
-_PRUNE = "DELETE FROM disclosures WHERE tenant = :tenant AND digest = :digest"
+_PRUNE = "DELETE FROM disclosures WHERE tenant = ?1 AND entry_id = ?2 AND digest = ?3"
 
 _LEFT = "SELECT count(*) FROM disclosures WHERE tenant = ?1 AND key_id = ?2"
 
@@ -127,12 +136,12 @@ def put_rows(tx: sqlite3.Connection, rows: Iterable[tuple[object, ...]]) -> None
 
 def prune(tx: sqlite3.Connection, change: PruneDisclosures) -> None:
     """Delete disclosures; those that are gone already are nothing."""
-    tx.executemany(_PRUNE, [{"tenant": change.tenant, "digest": digest} for digest in change.digests])
+    tx.executemany(_PRUNE, [(change.tenant, *value) for value in change.values])
 
 
 def destroy(tx: sqlite3.Connection, keys: Keys, change: DestroyKey) -> GuardFailed | None:
     """Delete disclosures with the key of their subject; more under that key than were named is a lost race."""
-    prune(tx, PruneDisclosures(tenant=change.tenant, digests=change.digests))
+    prune(tx, PruneDisclosures(tenant=change.tenant, values=change.values))
     key_id = keys.destroy(change.tenant, holder_of(change.subject_digest, change.run_id))
     if key_id is None:
         return None
@@ -143,12 +152,20 @@ def destroy(tx: sqlite3.Connection, keys: Keys, change: DestroyKey) -> GuardFail
     return None
 
 
-def by_digest(
-    tx: sqlite3.Connection, vault: Vault, tenant: TenantId, digests: Sequence[str]
+def of_entries(
+    tx: sqlite3.Connection, vault: Vault, tenant: TenantId, entry_ids: Iterable[EntryId]
 ) -> Mapping[str, Disclosure]:
-    """Those of the digests that are still there.  Raises EvidenceBroken where one was changed."""
-    found = (tx.execute(_ONE, {"tenant": tenant, "digest": digest}).fetchone() for digest in digests)
-    return {one.digest: one for one in _opened(vault, (row for row in found if row is not None))}
+    """What these entries disclose and is still there, by digest.  Raises EvidenceBroken where one was changed."""
+    found = (tx.execute(_OF_ENTRY, {"tenant": tenant, "entry_id": one}) for one in entry_ids)
+    return {one.digest: one for one in _opened(vault, chain.from_iterable(found))}
+
+
+def of_first_entries(
+    tx: sqlite3.Connection, vault: Vault, tenant: TenantId, run_ids: Iterable[RunId]
+) -> Mapping[str, Disclosure]:
+    """The same of the first entry of each of these runs, which holds its input."""
+    found = (tx.execute(_OF_FIRST_ENTRY, {"tenant": tenant, "run_id": one}) for one in run_ids)
+    return {one.digest: one for one in _opened(vault, chain.from_iterable(found))}
 
 
 def of_run(tx: sqlite3.Connection, vault: Vault, tenant: TenantId, run_id: RunId) -> Sequence[Disclosure]:
@@ -162,18 +179,21 @@ def of_tenant(tx: sqlite3.Connection, vault: Vault, tenant: TenantId) -> Iterato
         yield _stored(vault, row)
 
 
-def of_subject(tx: sqlite3.Connection, tenant: TenantId, subject_digest: bytes) -> Sequence[str]:
-    """Digests of all that is kept of a subject's runs, oldest first."""
-    params = {"tenant": tenant, "subject_digest": subject_digest}
-    return [digest for (digest,) in tx.execute(_OF_SUBJECT, params)]
+def of_subject(tx: sqlite3.Connection, tenant: TenantId, subject_digest: bytes) -> Sequence[KeptValue]:
+    """All that is kept of a subject's runs, oldest first."""
+    return _places(tx.execute(_OF_SUBJECT, {"tenant": tenant, "subject_digest": subject_digest}))
 
 
 def prunable(
     tx: sqlite3.Connection, tenant: TenantId, before: datetime, workflow: WorkflowName, limit: int
-) -> Sequence[str]:
-    """Digests of that workflow's runs that ended before then, oldest first."""
+) -> Sequence[KeptValue]:
+    """What is kept of that workflow's runs that ended before then, oldest first."""
     params = {"tenant": tenant, "workflow": workflow, "before_us": to_us(before), "limit": limit}
-    return [digest for (digest,) in tx.execute(_PRUNABLE, params)]
+    return _places(tx.execute(_PRUNABLE, params))
+
+
+def _places(rows: Iterable[tuple[str, str]]) -> Sequence[KeptValue]:
+    return [KeptValue(EntryId(entry_id), digest) for entry_id, digest in rows]
 
 
 def _place(tenant: str, entry_id: str, digest: str) -> bytes:

@@ -15,8 +15,8 @@ from pathlib import Path
 from leverframe.domain.approvals import Approval, ApprovalState
 from leverframe.domain.authority import Authority
 from leverframe.domain.budgets import Window
-from leverframe.domain.evidence import Disclosure, TreeState
-from leverframe.domain.ids import ApprovalId, CallId, RunId, Sha256, StepPath, TenantId, WindowId, WorkflowName
+from leverframe.domain.evidence import Disclosure, KeptValue, TreeState
+from leverframe.domain.ids import ApprovalId, CallId, EntryId, RunId, Sha256, StepPath, TenantId, WindowId, WorkflowName
 from leverframe.domain.proposals import HistoryLookup, HistoryValues, OnceFree
 from leverframe.domain.runs import Run, Step
 from leverframe.ports.store import LoggedLeaf, RunFilter
@@ -210,22 +210,29 @@ class SqliteEvidenceLog:
             found = evidence.note_of(tx, tenant)
             return None if found is None else found[1]
 
-    async def disclosures(self, tenant: TenantId, digests: Sequence[str]) -> Mapping[str, Disclosure]:
-        """Disclosures by digest."""
+    async def disclosures(self, tenant: TenantId, entry_ids: Sequence[EntryId]) -> Mapping[str, Disclosure]:
+        """What these entries disclose, by digest."""
         with self._readers.snapshot() as tx:
-            return disclosures.by_digest(tx, self._vault, tenant, digests)
+            return disclosures.of_entries(tx, self._vault, tenant, entry_ids)
+
+    async def inputs(self, tenant: TenantId, run_ids: Sequence[RunId]) -> Mapping[str, Disclosure]:
+        """What the first entries of these runs disclose, by digest."""
+        with self._readers.snapshot() as tx:
+            return disclosures.of_first_entries(tx, self._vault, tenant, run_ids)
 
     async def disclosures_of_run(self, tenant: TenantId, run_id: RunId) -> Sequence[Disclosure]:
         """All disclosures that a run's entries carry."""
         with self._readers.snapshot() as tx:
             return disclosures.of_run(tx, self._vault, tenant, run_id)
 
-    async def disclosures_of_subject(self, tenant: TenantId, subject_digest: bytes) -> Sequence[str]:
-        """Digests of all that is kept of a subject's runs."""
+    async def disclosures_of_subject(self, tenant: TenantId, subject_digest: bytes) -> Sequence[KeptValue]:
+        """All that is kept of a subject's runs."""
         with self._readers.snapshot() as tx:
             return disclosures.of_subject(tx, tenant, subject_digest)
 
-    async def prunable(self, tenant: TenantId, before: datetime, workflow: WorkflowName, limit: int) -> Sequence[str]:
-        """Digests of disclosures of that workflow's runs that ended before then."""
+    async def prunable(
+        self, tenant: TenantId, before: datetime, workflow: WorkflowName, limit: int
+    ) -> Sequence[KeptValue]:
+        """What is kept of that workflow's runs that ended before then."""
         with self._readers.snapshot() as tx:
             return disclosures.prunable(tx, tenant, before, workflow, limit)

@@ -95,7 +95,7 @@ SELECT run_id FROM runs INDEXED BY runs_live
 """
 
 _USES = """
-SELECT DISTINCT r.workflow, r.environment, r.input_ref, coalesce(s.name, '')
+SELECT DISTINCT r.workflow, r.environment, r.run_id, coalesce(s.name, '')
   FROM runs AS r INDEXED BY runs_by_time
   LEFT JOIN steps AS s ON s.run_id = r.run_id AND s.kind = 'tool' AND s.state = 'ok' AND s.started_us >= :since_us
  WHERE r.opened_us >= :opened_us AND r.initiator = :initiator AND (s.name IS NOT NULL OR r.opened_us >= :since_us)
@@ -200,8 +200,13 @@ def uses_of(tx: sqlite3.Connection, initiator: PrincipalId, since: datetime) -> 
     """Each tool that answered since then in a run of this principal."""
     params = {"initiator": initiator, "since_us": to_us(since), "opened_us": to_us(since - _LONGEST_RUN)}
     return [
-        KeyUse(workflow=WorkflowName(workflow), environment=EnvironmentName(place), input_ref=ref, tool=ToolName(tool))
-        for workflow, place, ref, tool in tx.execute(_USES, params)
+        KeyUse(
+            workflow=WorkflowName(workflow),
+            environment=EnvironmentName(place),
+            run_id=RunId(run_id),
+            tool=ToolName(tool),
+        )
+        for workflow, place, run_id, tool in tx.execute(_USES, params)
     ]
 
 
