@@ -22,8 +22,8 @@ from leverframe.domain.errors import JsonInvalid, ToolUnavailable
 from leverframe.tools import process_tree
 
 LOOK_S: Final = 0.1
-# Shared pages and files in memory cost more to count: at every look only where the plain sum is above the limit.
-_LOOKS_TO_COUNT: Final = 10
+# Files in memory cost more to find than what processes have; shared pages, to tell apart, far more.
+_LOOKS_TO_FILES: Final = 10
 _BUILD_S: Final = 10.0
 _MIB: Final = 1 << 20
 # What one process may set aside, which bounds it between two looks: node begins with 600 MiB of which it uses 80, and
@@ -129,7 +129,7 @@ class Confined:
 
     async def watched(self) -> str:
         """Look until it has more than it may, and end it; why.  Goes on for ever where it never has."""
-        looks, blind = 0, 0
+        looks, blind, files = 0, 0, 0
         while True:
             await asyncio.sleep(LOOK_S)
             looks += 1
@@ -137,8 +137,9 @@ class Confined:
             blind = 0 if usage.pids else blind + 1
             reason = unseen(blind) or too_many(usage.tasks, self._limits)
             # A fork bomb grows while its memory is counted.
-            is_large = usage.resident_bytes > self._limits.memory_mib * _MIB
-            if not reason and (is_large or looks % _LOOKS_TO_COUNT == 0):
+            if not reason and looks % _LOOKS_TO_FILES == 0:
+                files = await asyncio.to_thread(process_tree.memory_file_bytes, usage.pids)
+            if not reason and too_much(usage.resident_bytes + files, self._limits):
                 # In a thread: the kernel walks every page, and holds nobody else up.
                 used = await asyncio.to_thread(process_tree.memory_bytes, usage.pids)
                 reason = too_much(used, self._limits)

@@ -52,15 +52,22 @@ def usage_of(root: int, *, enough: int) -> Usage:
 def memory_bytes(pids: Sequence[int]) -> int:
     """What these processes have in memory: shared pages once, and files in memory that none of them has mapped."""
     own, shared = 0, 0
-    files: dict[tuple[int, int], int] = {}
     for pid in pids:
         with suppress(OSError):
             parts = proportions(_read(f"/proc/{pid}/smaps_rollup").decode())
             shared += parts.get("Pss_Shmem", 0)
             own += parts.get("Pss", 0) - parts.get("Pss_Shmem", 0)
+    # A file that is mapped is in both.
+    return own + max(shared, memory_file_bytes(pids))
+
+
+def memory_file_bytes(pids: Sequence[int]) -> int:
+    """What the files in memory have that these processes hold open, mapped or not."""
+    files: dict[tuple[int, int], int] = {}
+    for pid in pids:
         with suppress(OSError):
             _add_memory_files(pid, files)
-    return own + max(shared, sum(files.values()))
+    return sum(files.values())
 
 
 def proportions(text: str) -> dict[str, int]:
