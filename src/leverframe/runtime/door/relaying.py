@@ -222,12 +222,16 @@ async def _books(run: RelayRun, model: ModelRef, *, is_asked_anew: bool) -> Book
 
 async def _read_with_others(run: RelayRun, name: str) -> Books:
     """Of a burst one reads the books, and the others wait for it; each would read the same rows."""
+    found = await _read_once(run, name)
+    # What was settled while they were read may have made room.
+    return found if found.read_at > run.settled_at else await _read_once(run, name)
+
+
+async def _read_once(run: RelayRun, name: str) -> Books:
     reading = run.reading.get(name)
     if reading is None:
         reading = run.reading[name] = asyncio.create_task(_read(run, name))
-    found = await asyncio.shield(reading)
-    # What was settled while they were read may have made room.
-    return found if found.read_at > run.settled_at else await _read(run, name)
+    return await asyncio.shield(reading)
 
 
 async def _read(run: RelayRun, name: str) -> Books:
