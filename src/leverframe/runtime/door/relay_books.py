@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Final
 
 from leverframe.core.budget_headers import budget_headers
+from leverframe.core.budgets import at_work
 from leverframe.core.canonical import encode
 from leverframe.core.policy.recorded import window_json
 from leverframe.domain.budgets import BudgetUnit, Window
@@ -45,6 +46,7 @@ class Books:
     windows: tuple[Window, ...]
     recorded: bytes  # the windows as the evidence holds them
     to_ensure: tuple[EnsureWindow, ...]  # shared windows that the store has not, or has otherwise
+    at_work: Mapping[BudgetUnit, int]  # what a call adds to its cost while it is on its way
     uncounted: tuple[BudgetUnit, ...]  # units of the run's own windows without a limit
     left: Mapping[BudgetUnit, int]
     limits: Mapping[BudgetUnit, int]  # the lowest limit of a unit
@@ -99,6 +101,7 @@ async def read_books(ctx: RunContext, now: datetime, model: str) -> Books:
             for one in shared
             if not _is_kept(one, known)
         ),
+        at_work=at_work(limited),
         uncounted=tuple(one.unit for one in windows if one.limit >= UNLIMITED and not one.budget),
         left=left,
         limits=limits,

@@ -253,7 +253,8 @@ def lost_bytes(message: str, kind: str) -> bytes:
 
 def is_over(attempt: Attempt, used: ModelBound) -> bool:
     """The vendor says that it took more than was set aside, in a window that has a limit."""
-    return _took(attempt, used).is_over
+    amounts = _amounts(used)
+    return any(amounts.get(part.unit, 0) > part.amount for part in attempt.reserves)
 
 
 def _inputs(ask: RelayAsk, made: Decision) -> bytes:

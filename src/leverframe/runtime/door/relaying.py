@@ -13,7 +13,6 @@ from typing import Final
 
 import msgspec
 
-from leverframe.core.budgets import at_work
 from leverframe.core.policy import ModelQuestion, decide
 from leverframe.domain.authority import ApiKey, KillSwitch
 from leverframe.domain.budgets import BudgetUnit
@@ -122,7 +121,7 @@ class Relayer:
         while tries:
             books = await _books(run, way.model, is_asked_anew=is_asked_anew)
             clamped = clamp(self._relays, ask.call, way.model, run.ctx.contract, books)
-            cost = {**_cost(clamped, way), **at_work(books.windows)}
+            cost = {**_cost(clamped, way), **books.at_work}
             killed = _killed(run, ask, way)
             question = ModelQuestion(
                 model=str(way.model), run=run.facts, windows=books.windows, cost=cost, killed=killed
