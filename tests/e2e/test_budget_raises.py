@@ -4,7 +4,6 @@ import asyncio
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -16,6 +15,7 @@ from leverframe.domain.errors import ApprovalRefused, AuthorityForged, NotFound
 from leverframe.domain.ids import BudgetId, EnvironmentName, TeamName, WindowId, WorkflowName
 from leverframe.domain.json import JsonObject
 from leverframe.domain.proposals import Proposal, SettleRun
+from leverframe.domain.records import replace
 from leverframe.runtime.keys import NewKey, Wanted, create_key, rotate_key
 from leverframe.runtime.outcomes import Answered, Exhausted
 from leverframe.runtime.outside import OutsideRun

@@ -60,9 +60,13 @@ class Books:
         """Whether a call may be decided on them."""
         return at - self.read_at < _FRESH_S and (self.until is None or now < self.until)
 
-    def is_of_now(self, settled_at: float, at: float) -> bool:
-        """Whether a call may be refused on them: nothing of the run was settled since."""
-        return at - self.read_at < _OF_NOW_S and self.read_at > settled_at
+    def is_of_now(self, moved_at: float, at: float) -> bool:
+        """Whether a call may be refused on them: no commit that they must show came since."""
+        return at - self.read_at < _OF_NOW_S and self.read_at > moved_at
+
+    def has_room_beside(self, others: int, cost: Mapping[BudgetUnit, int]) -> bool:
+        """Whether this call and so many others like it, which the books do not show yet, all find room."""
+        return all(cost.get(unit, 0) * (others + 1) <= left for unit, left in self.left.items())
 
     def corrected(self, told: str, at: float) -> "Books | None":
         """The same with the room that a refused reservation was told of; None where that was not the reason."""

@@ -65,9 +65,11 @@ class RelayRun:
     is_overrun: bool = False  # a vendor took more than it declared: the run is to be stopped
     books: dict[str, Books] = field(default_factory=dict)  # by model
     reading: dict[str, asyncio.Task[Books]] = field(default_factory=dict)  # those that are being read
-    settled_at: float = -1.0  # when a call of it was settled last, on the monotonic clock
+    moved_at: float = -1.0  # when a commit last moved its books, as far as a reader must see it; monotonic
     is_short: bool = False  # there was no room for its last call
     waiting: int = 0  # calls that wait for room
+    committing: int = 0  # calls whose decision is on its way into the store
+    committed: asyncio.Future[None] | None = None  # done when the next of them is there; None: nobody waits for it
     vendor_ids: set[str] = field(default_factory=set)  # of what vendors keep of it, as far as was looked for
     facts: RunFacts = field(init=False)
     _count: int = 0

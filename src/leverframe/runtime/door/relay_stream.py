@@ -222,7 +222,7 @@ async def _commit(run: RelayRun, ask: RelayAsk, attempt: Attempt, settlement: Se
     services = run.ctx.services
     proposal: Proposal = settled(run, ask, attempt, settlement, at=services.mint.now())
     result = await services.writer.commit(proposal)
-    run.settled_at = services.clock.monotonic()
+    run.moved_at = services.clock.monotonic()
     if isinstance(result, GuardFailed):
         raise Contended(
             f"The answer at step {attempt.step.path} of {attempt.step.run_id} was settled by someone else"

@@ -117,23 +117,27 @@ class Relayer:
         """Rooms 2 to 4, again as long as a guard fails."""
         lost, waits, tries = "", list(_WAIT_FOR_ROOM_S), _TRIES
         # Where the last call found no room, old books would only be decided on twice.
-        is_asked_anew = run.is_short
+        is_asked_anew, may_stand_back = run.is_short, True
         while tries:
             books = await _books(run, way.model, is_asked_anew=is_asked_anew)
             clamped = clamp(self._relays, ask.call, way.model, run.ctx.contract, books)
             cost = {**_cost(clamped, way), **books.at_work}
             killed = _killed(run, ask, way)
-            question = ModelQuestion(
-                model=str(way.model), run=run.facts, windows=books.windows, cost=cost, killed=killed
+            decision = _answer(
+                run, ModelQuestion(model=str(way.model), run=run.facts, windows=books.windows, cost=cost, killed=killed)
             )
-            decision = _answer(run, question)
             run.is_short = isinstance(decision, Deny) and bool(decision.exhausted)
+            if isinstance(decision, Allow) and may_stand_back and _may_not_fit(run, books, cost):
+                may_stand_back, is_asked_anew = False, True
+                await _stand_back(run)
+                continue
             if isinstance(decision, Deny) and (decision.exhausted or decision.stops_run):
-                if not (is_asked_anew or books.is_of_now(run.settled_at, run.ctx.services.clock.monotonic())):
+                if not (is_asked_anew or books.is_of_now(run.moved_at, run.ctx.services.clock.monotonic())):
                     is_asked_anew = True
                     continue
                 if waits and run.waiting < _MOST_WAITING and _is_on_their_way(books, cost):
                     await _wait(run, waits.pop(0))
+                    may_stand_back = True
                     continue
             made = Decision(
                 path=way.path,
@@ -158,7 +162,8 @@ class Relayer:
                 run.used_at = run.ctx.services.clock.monotonic()
                 return _Allowed(attempt=attempt, deadline_s=_deadline_s(books))
             _correct(run, way.model, failed)
-            lost, tries, is_asked_anew = failed.detail, tries - 1, False
+            # What the writer said is of now.
+            lost, tries, is_asked_anew = failed.detail, tries - 1, True
         raise Contended(
             f"The call of {str(way.model)!r} in {run.ctx.run.run_id} lost against others (last: {lost}); it was not"
             " sent.",
@@ -168,7 +173,13 @@ class Relayer:
     async def _commit(self, run: RelayRun, key: ApiKey, proposal: Proposal) -> GuardFailed | None:
         """Room 4; None when it is recorded."""
         services = run.ctx.services
-        match await services.writer.commit(proposal):
+        run.committing += 1
+        try:
+            result = await services.writer.commit(proposal)
+        finally:
+            run.committing -= 1
+            _tell_committed(run)
+        match result:
             case Committed():
                 return None
             case GuardFailed(guard="RunIs") as failed:
@@ -213,7 +224,7 @@ async def _books(run: RelayRun, model: ModelRef, *, is_asked_anew: bool) -> Book
     services, name = run.ctx.services, str(model)
     now, at = services.mint.now(), services.clock.monotonic()
     known = run.books.get(name)
-    is_old = known is not None and is_asked_anew and not known.is_of_now(run.settled_at, at)
+    is_old = known is not None and is_asked_anew and not known.is_of_now(run.moved_at, at)
     if known is None or is_old or not known.is_fresh(now, at):
         return await _read_with_others(run, name)
     return known
@@ -223,7 +234,7 @@ async def _read_with_others(run: RelayRun, name: str) -> Books:
     """Of a burst one reads the books, and the others wait for it; each would read the same rows."""
     found = await _read_once(run, name)
     # What was settled while they were read may have made room.
-    return found if found.read_at > run.settled_at else await _read_once(run, name)
+    return found if found.read_at > run.moved_at else await _read_once(run, name)
 
 
 async def _read_once(run: RelayRun, name: str) -> Books:
@@ -247,6 +258,30 @@ def _correct(run: RelayRun, model: ModelRef, failed: GuardFailed) -> None:
     told = known.corrected(failed.detail, run.ctx.services.clock.monotonic()) if known is not None else None
     if told is not None:
         run.books[str(model)] = told
+
+
+def _may_not_fit(run: RelayRun, books: Books, cost: Mapping[BudgetUnit, int]) -> bool:
+    """Whether those that take their room just now may leave none for this call; an observed one needs none."""
+    others = run.committing
+    return bool(others) and not run.is_observed and not books.has_room_beside(others, cost)
+
+
+async def _stand_back(run: RelayRun) -> None:
+    """Let those before this call take their room first: the store would refuse what does not fit beside them.
+
+    Of a burst on a small budget each call would else seal and propose what only a few of them can have.
+    """
+    if run.committed is None:
+        run.committed = asyncio.get_running_loop().create_future()
+    await asyncio.shield(run.committed)
+
+
+def _tell_committed(run: RelayRun) -> None:
+    """Have those that stood back look at what is left."""
+    if run.committed is not None:
+        run.moved_at = run.ctx.services.clock.monotonic()
+        run.committed.set_result(None)
+        run.committed = None
 
 
 async def _wait(run: RelayRun, seconds: float) -> None:
