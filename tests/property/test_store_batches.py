@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -174,6 +175,31 @@ def test_a_batch_that_is_done_again_carefully_has_the_same_evidence() -> None:
     together = left_by(proposals, is_batch=True)
 
     assert [answer[:1] for answer in together[0]] == [("done",), ("PutStep",), ("TakeReserves",)]
+    assert together == left_by(proposals, is_batch=False)
+
+
+@pytest.mark.parametrize("unit", ["usd", "steps"])
+def test_a_reservation_that_was_made_before_is_found_where_its_books_were_let_go(unit: str) -> None:
+    """A window that follows the project's file lets go of all; then there is no room, or no such window, any more."""
+    shared = [
+        EnsureWindow(window=a_window(limit, BudgetUnit.USD, "acme/day"), tenant=ACME, resets_at=None)
+        for limit in (15, 14)
+    ]
+    first, again = (
+        TakeReserves(
+            reservation_id=ReservationId("rsv_0"),
+            run_id=RunId("run_1"),
+            path=StepPath("1"),
+            reserves=(Reserve(window_id=WindowId("acme/day"), unit=one, amount=15),),
+        )
+        for one in ("usd", unit)
+    )
+    changes: list[tuple[Change, ...]] = [(shared[0], first, shared[1]), (again,)]
+    proposals = [proposal(number, ((), one, RunId("run_1"))) for number, one in enumerate(changes)]
+
+    together = left_by(proposals, is_batch=True)
+
+    assert [answer[:1] for answer in together[0]] == [("done",), ("done",)]
     assert together == left_by(proposals, is_batch=False)
 
 

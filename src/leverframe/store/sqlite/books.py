@@ -137,9 +137,30 @@ class Books:
         """
         earlier = self._earlier(change.reservation_id)
         if earlier is not None:
-            if earlier.state == "voided":
-                return GuardFailed(guard="TakeReserves", detail=f"reservation {change.reservation_id} was voided")
-            return None
+            return _taken(earlier, change)
+        try:
+            refused, found = self._room(tenant, change)
+        except ValueError:
+            if self._reservation(change.reservation_id) is None:
+                raise
+            refused, found = None, None
+        if found is None:
+            # What was believed new may have been taken before, when there was room or a window for it.
+            earlier = self._reservation(change.reservation_id)
+            return refused if earlier is None else _taken(earlier, change)
+        amounts = []
+        for place, window, amount in found:
+            self._move(place, window, actual=0, amount=-amount)
+            amounts.append((*place, amount))
+        self._reservations[change.reservation_id] = Reservation(amounts=amounts, state="open")
+        self._opened[change.reservation_id] = reservations.row_of(change, amounts)
+        self.moves += 1
+        return None
+
+    def _room(
+        self, tenant: TenantId, change: TakeReserves
+    ) -> tuple[GuardFailed | None, list[tuple[_Place, _Window, int]] | None]:
+        """Where a reservation finds room; or what refuses it."""
         asked: dict[_Place, int] = {}
         for reserve in change.reserves:
             if reserve.amount < 0:
@@ -151,16 +172,10 @@ class Books:
             amount, window = asked[place], self._window(tenant, place)
             left = window.limit - window.settled - window.reserved
             if amount > left:
-                return GuardFailed(guard="TakeReserves", detail=f"{place[0]} {place[1]}: left {left}, asked {amount}")
+                detail = f"{place[0]} {place[1]}: left {left}, asked {amount}"
+                return GuardFailed(guard="TakeReserves", detail=detail), None
             found.append((place, window, amount))
-        amounts = []
-        for place, window, amount in found:
-            self._move(place, window, actual=0, amount=-amount)
-            amounts.append((*place, amount))
-        self._reservations[change.reservation_id] = Reservation(amounts=amounts, state="open")
-        self._opened[change.reservation_id] = reservations.row_of(change, amounts)
-        self.moves += 1
-        return None
+        return None, found
 
     def settle(self, tenant: TenantId, change: SettleReserves) -> GuardFailed | None:
         """Turn what is open into spending.  A second settle changes nothing; a voided reservation is refused.
@@ -280,6 +295,12 @@ class Books:
             and window.ceiling <= max(window.limit, window.settled + window.reserved)
             and window.source == _source(change)
         )
+
+
+def _taken(earlier: Reservation, change: TakeReserves) -> GuardFailed | None:
+    if earlier.state == "voided":
+        return GuardFailed(guard="TakeReserves", detail=f"reservation {change.reservation_id} was voided")
+    return None
 
 
 def _note(change: Change, window_ids: set[str], reservation_ids: set[str]) -> None:
