@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Final
 
-from leverframe.core.provenance import ValueIndex, index_input, index_result, label_args, label_output
+from leverframe.core.argument_labels import label_args
+from leverframe.core.provenance import ValueIndex, index_input, index_result, label_output
 from leverframe.core.token_types import compile_types
 from leverframe.domain.json import Json
 from leverframe.domain.labels import Integrity, Label

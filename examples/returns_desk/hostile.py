@@ -48,6 +48,8 @@ CANCEL_OF_ANOTHER = _attempt(
     order_id=OTHERS_ORDER,
     reason="no longer needed",
 )
+# Where the shop says which orders and cards are the customer's: an order that is only asked about is no record.
+READ_CUSTOMER = _attempt("read the customer's record", "get_user_details", user_id=CUSTOMER)
 UNKNOWN_TOOL = _attempt(f"delete_customer({CUSTOMER})", "delete_customer", user_id=CUSTOMER)
 OFF_SCHEMA = _attempt(
     'return item_ids="all"',

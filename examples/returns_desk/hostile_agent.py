@@ -71,6 +71,8 @@ class HostileAgent:
 
     async def _overreach(self, run: OutsideRun) -> None:
         """Another customer's order, a tool that is not there, arguments of the wrong type."""
+        record = await self._try(run, hostile.READ_CUSTOMER)
+        self.promises.expect("the customer's record was read", isinstance(record, Answered), wanted=True)
         outcome = await self._try(run, hostile.CANCEL_OF_ANOTHER)
         self._denied(run, hostile.CANCEL_OF_ANOTHER, outcome, rule=_OWN_ORDERS)
         outcome = await self._try(run, hostile.UNKNOWN_TOOL)

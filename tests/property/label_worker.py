@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from leverframe.config.project import load_project
-from leverframe.core.provenance import ValueIndex, known_label
+from leverframe.core.argument_labels import known_label
+from leverframe.core.provenance import ValueIndex
 from leverframe.domain.ids import RunId
 from leverframe.domain.labels import Label
 from leverframe.runtime.outside import OutsideRun

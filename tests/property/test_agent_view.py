@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leverframe.core.agent_view import Source, Viewed, handle_in, resolve_handles, unmarked, view
-from leverframe.core.provenance import label_at
+from leverframe.core.places import label_at
 from leverframe.domain.context_rules import Untrusted
 from leverframe.domain.json import Json
 from leverframe.domain.labels import Integrity, Label

@@ -6,8 +6,9 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
+from leverframe.core.argument_labels import label_args
 from leverframe.core.endorsements import Named, traced_as
-from leverframe.core.provenance import ValueIndex, index_input, index_result, label_args, label_output, run_union
+from leverframe.core.provenance import ValueIndex, asked_with, index_input, index_result, label_output, run_union
 from leverframe.core.token_types import compile_types
 from leverframe.domain.json import Json
 from leverframe.domain.labels import Confidentiality, Integrity, Label, join
@@ -174,3 +175,38 @@ def test_an_endorsed_value_stays_endorsed_whatever_is_read_after_it(
     later = index_result(index, planted, label_output(planted, tool(LOOKUP)), step="9")
 
     assert label_args({"email": value}, {}, later)["email"].integrity is Integrity.USER
+
+
+@given(user=OBJECTS, reads=READS, said=SCALARS, keys=st.lists(KEYS, max_size=3), level=LEVELS)
+def test_no_answer_that_repeats_a_value_of_its_own_call_changes_what_the_value_is(
+    user: dict[str, Json], reads: list[Read], said: Json, keys: list[str], level: Integrity
+) -> None:
+    before = entered(user, reads)[-1]
+    answer: Json = {**dict.fromkeys(keys, said), "id": [dict.fromkeys(keys, said)]}
+    labels = label_output(answer, tool(LOOKUP, output_trust={"": level}))
+
+    after = index_result(before, answer, labels, step="9", asked=asked_with({"q": said}))
+
+    args: dict[str, Json] = dict.fromkeys(["order_id", "note", "email", "id"], said)
+    old, new = label_args(args, {}, before), label_args(args, {}, after)
+    assert {name: label.integrity for name, label in new.items()} == {
+        name: label.integrity for name, label in old.items()
+    }
+
+
+@given(user=OBJECTS, reads=READS, said=SCALARS, keys=st.lists(KEYS, max_size=3))
+def test_what_the_agent_wrote_out_of_nowhere_is_never_more_than_the_users_word_makes_it(
+    user: dict[str, Json], reads: list[Read], said: Json, keys: list[str]
+) -> None:
+    first = entered(user, [])[-1]
+    before = replace(entered(user, reads)[-1], written=asked_with({"text": said}))
+    answer: dict[str, Json] = dict.fromkeys(keys, said)
+
+    after = index_result(
+        before, answer, label_output(answer, tool(LOOKUP, output_trust={"": Integrity.SYSTEM})), step="9"
+    )
+
+    args: dict[str, Json] = dict.fromkeys(["order_id", "note", "email", "id"], said)
+    users = label_args(args, {}, first)
+    for name, label in label_args(args, {}, after).items():
+        assert label.integrity <= users[name].integrity

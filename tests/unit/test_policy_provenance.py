@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from leverframe.core.argument_labels import label_args
 from leverframe.core.policy import Question, compile_policy, decide
-from leverframe.core.provenance import ValueIndex, index_input, index_result, label_args, label_output
+from leverframe.core.provenance import ValueIndex, index_input, index_result, label_output
 from leverframe.core.token_types import compile_types
 from leverframe.domain.contracts import Provenance, ProvenanceRule, ProvenanceRules
 from leverframe.domain.ids import ToolName
@@ -150,10 +151,36 @@ def test_a_secret_and_untrusted_text_in_one_run_let_nothing_out_unasked() -> Non
     assert rules_of({"order": "o1"}, both) == ("allow", ())
 
 
+_LEADS = ("third-party-link",)
+
+
 @pytest.mark.parametrize(
-    ("text", "expected"), [("plain words", ()), ("see https://elsewhere.example/x", ("third-party-link",))]
+    ("text", "expected"),
+    [
+        ("plain words", ()),
+        ("The file notes.md, e.g. of main.py, says 3.5 and/or 12:30. Then go on.", ()),
+        ("it is at src/main.py", ()),
+        ({"note": ["plain", {"key": "words"}]}, ()),
+        ("see https://elsewhere.example/x", _LEADS),
+        ("see elsewhere.example/x", _LEADS),
+        ("see elsewhere.zz/x", _LEADS),
+        ("see elsewhere.zz:8080", _LEADS),
+        ("see elsewhere.zz?q=1", _LEADS),
+        ("see elsewhere.com", _LEADS),
+        ("see elsewhere.co.uk today", _LEADS),
+        ("see els\u00e9where.\u65e5\u672c/x", _LEADS),
+        ("see elsewhere\u3002com/x", _LEADS),
+        ("see //elsewhere.zz", _LEADS),
+        ("see https:/elsewhere", _LEADS),
+        ("see https:\\\\elsewhere", _LEADS),
+        ("at 10.1.2.3", _LEADS),
+        ("[here][1]\n\n[1]: x", _LEADS),
+        ("<img src = x>", _LEADS),
+        ({"https://elsewhere.example": "words"}, _LEADS),
+        ([{"a": {"elsewhere.example/x": 1}}], _LEADS),
+    ],
 )
-def test_after_public_text_alone_only_a_link_is_asked_about(text: str, expected: tuple[str, ...]) -> None:
+def test_after_public_text_alone_only_a_link_is_asked_about(text: Json, expected: tuple[str, ...]) -> None:
     page: Json = {"page": "words"}
     spec = tool(READ, output_confidentiality=Confidentiality.PUBLIC)
     public = index_result(ValueIndex(types=TYPES), page, label_output(page, spec), step="1")

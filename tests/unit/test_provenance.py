@@ -5,16 +5,10 @@ from decimal import Decimal
 
 import pytest
 
-from leverframe.core.provenance import (
-    ValueIndex,
-    index_input,
-    index_result,
-    label_args,
-    label_at,
-    label_output,
-    run_union,
-)
-from leverframe.core.token_types import compile_types, money_form, normal_value
+from leverframe.core.argument_labels import label_args
+from leverframe.core.places import label_at
+from leverframe.core.provenance import ValueIndex, index_input, index_result, label_output, run_union
+from leverframe.core.token_types import compile_types, normal_value
 from leverframe.domain.json import Json, JsonObject
 from leverframe.domain.labels import UNTRACED, Confidentiality, Integrity, Label
 from leverframe.domain.tools import ArgRole, ArgSpec
@@ -346,11 +340,3 @@ def test_money_in_the_users_words_beats_a_planted_copy_and_pasted_money_is_nobod
 
     assert label_args({"usd": Decimal("49.9")}, PAID, seen)["usd"].integrity is Integrity.USER
     assert label_args({"usd": 1000}, PAID, seen)["usd"].integrity is Integrity.THIRD_PARTY
-
-
-@pytest.mark.parametrize(
-    ("token", "number"),
-    [("$50", "50"), ("EUR 1,250.00", "1250"), ("12 EUR", "12"), ("50", None), ("1,25", None), ("5%", None), ("", None)],
-)
-def test_money_is_a_number_with_a_fraction_or_a_mark_of_its_currency(token: str, number: str | None) -> None:
-    assert money_form(token) == number

@@ -4,7 +4,8 @@ from decimal import Decimal
 
 import pytest
 
-from leverframe.core.provenance import index_input, index_result, label_args, label_output
+from leverframe.core.argument_labels import label_args
+from leverframe.core.provenance import index_input, index_result, label_output
 from leverframe.core.token_types import compile_types
 from leverframe.domain.json import Json, JsonObject
 from leverframe.domain.labels import Integrity
@@ -26,6 +27,96 @@ def test_an_amount_as_text_is_the_users_where_they_wrote_it_as_money() -> None:
     index = index_input({"message": "Pay $50."}, opener=Integrity.USER, trust={}, types=MONEY)
 
     assert label_args({"usd": "50.00"}, PAID, index)["usd"].integrity is Integrity.USER
+
+
+@pytest.mark.parametrize(
+    "around",
+    [
+        "o'{}",
+        "o\u2019{}",
+        "a/{}",
+        "https://{}/",
+        "https://user:{}/path",
+        "//{}",
+        "a!{}",
+        "x={}",
+        "?to={}",
+        "a&{}",
+        "a#{}",
+        "#{}",
+        "a%{}",
+        ".{}",
+        "a.{}",
+        "a`{}",
+        "a*{}",
+        "a~{}",
+        "a|{}",
+        "a{{{}",
+        "u\u0308{}",
+        "a\u200b{}",
+        "\u00fc{}",
+        'a"{}',
+        "{}\u200b.au",
+        "{}.au",
+        "{}\u3002jp",
+        "{}-x",
+        "{}@c.de",
+        "{}\u0301",
+    ],
+)
+def test_an_address_is_not_the_users_where_it_goes_on(around: str) -> None:
+    types = compile_types({"email": r"[a-z]+@[a-z]+\.com"})
+    index = index_input(
+        {"message": f"write to {around.format('neil@b.com')} today"}, opener=Integrity.USER, trust={}, types=types
+    )
+
+    assert label_args({"email": "neil@b.com"}, {}, index)["email"].integrity is Integrity.THIRD_PARTY
+
+
+@pytest.mark.parametrize(
+    "around",
+    [
+        "{}",
+        "'{}'",
+        '"{}"',
+        "`{}`",
+        "**{}**",
+        "_{}_",
+        "<{}>",
+        "({})",
+        "[{}]",
+        "[Ann](mailto:{})",
+        "mailto:{}",
+        "to:{}",
+        "a@c.de,{}",
+        "a@c.de;{}",
+        "{}.",
+        "{}!",
+        "{}?",
+        "{}'s",
+        "{}\u2019s",
+        "{}:",
+        "\u201c{}\u201d",
+        "Ann <{}>,",
+        "\u2014{}\u2014",
+        "cc:\n{}\n",
+    ],
+)
+def test_an_address_is_the_users_in_all_ways_to_write_one(around: str) -> None:
+    types = compile_types({"email": r"[a-z]+@[a-z]+\.com"})
+    index = index_input(
+        {"message": f"write to {around.format('neil@b.com')} today"}, opener=Integrity.USER, trust={}, types=types
+    )
+
+    assert label_args({"email": "neil@b.com"}, {}, index)["email"].integrity is Integrity.USER
+
+
+def test_a_sign_that_calls_everybody_is_no_word_of_the_users() -> None:
+    types = compile_types({"channel": r"[a-z]+"})
+    index = index_input({"message": "tell <!here> in general"}, opener=Integrity.USER, trust={}, types=types)
+
+    assert label_args({"channel": "here"}, {}, index)["channel"].integrity is Integrity.THIRD_PARTY
+    assert label_args({"channel": "general"}, {}, index)["channel"].integrity is Integrity.USER
 
 
 @pytest.mark.parametrize("address", ["ann@b.com", "b@b.com", "lee@b.com", "c@d.com"])
@@ -84,6 +175,60 @@ def test_an_enum_behind_a_reference_or_an_alternative_never_matches() -> None:
         Integrity.TENANT_RECORD,
         Integrity.TENANT_RECORD,
     ]
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"if": {}, "then": {"properties": {"a": {"enum": ["c_1"]}}}},
+        {"if": {}, "else": {"properties": {"a": {"const": "c_1"}}}},
+        {"allOf": [{"if": {}, "then": {"properties": {"a": {"enum": ["c_1"]}}}}]},
+        {"properties": {"a": {"if": {}, "then": {"enum": ["c_1"]}}}},
+        {"patternProperties": {"^a$": {"enum": ["c_1"]}}},
+        {"patternProperties": {"(?=a)": {"enum": ["c_1"]}}},
+        {"properties": {"a": {"type": "string"}}, "patternProperties": {"a": {"enum": ["c_1"]}}},
+        {"additionalProperties": {"enum": ["c_1"]}},
+        {"unevaluatedProperties": {"enum": ["c_1"]}},
+        {"dependentSchemas": {"b": {"properties": {"a": {"enum": ["c_1"]}}}}},
+        {"properties": {"a": {"$ref": "#way"}}, "$defs": {"w": {"$anchor": "way", "enum": ["c_1"]}}},
+        {"properties": {"a": {"$dynamicRef": "#way"}}, "$defs": {"w": {"$dynamicAnchor": "way", "enum": ["c_1"]}}},
+        {"$id": "https://a.example/s", "properties": {"a": {"$ref": "https://a.example/s#/$defs/w"}}}
+        | {"$defs": {"w": {"enum": ["c_1"]}}},
+        {"properties": {"a": {"$ref": "#/$defs/a%20b"}}, "$defs": {"a b": {"enum": ["c_1"]}}},
+        {"properties": {"a": {"$ref": "#/allOf/0"}}, "allOf": [{"enum": ["c_1"]}]},
+    ],
+)
+def test_an_enum_never_matches_wherever_the_schema_lists_it(schema: JsonObject) -> None:
+    as_id = {"a": ArgSpec(type="id")}
+
+    assert label_args({"a": "c_1"}, as_id, after_read(), schema)["a"].integrity is Integrity.THIRD_PARTY
+    assert label_args({"a": "c_1"}, as_id, after_read(), {})["a"].integrity is Integrity.TENANT_RECORD
+
+
+@pytest.mark.parametrize(
+    "items",
+    [
+        {"items": [{"enum": ["c_1"]}]},
+        {"items": [{}], "additionalItems": {"enum": ["c_1"]}},
+        {"prefixItems": [{}], "unevaluatedItems": {"enum": ["c_1"]}},
+        {"contains": {"enum": ["c_1"]}},
+    ],
+)
+def test_an_enum_of_items_never_matches_in_whatever_words_it_is_listed(items: JsonObject) -> None:
+    as_id = {"a": ArgSpec(type="id")}
+    value: Json = ["c_1", "c_1"]
+
+    labels = label_args({"a": value}, as_id, after_read(), {"properties": {"a": items}})
+
+    assert labels["a"].integrity is Integrity.THIRD_PARTY
+
+
+def test_a_property_that_one_part_of_a_schema_names_is_not_listed_by_what_is_said_of_the_others() -> None:
+    schema: Json = {"allOf": [{"properties": {"a": {"type": "string"}}}], "unevaluatedProperties": {"enum": ["c_1"]}}
+
+    labels = label_args({"a": "c_1"}, {"a": ArgSpec(type="id")}, after_read(), schema)
+
+    assert labels["a"].integrity is Integrity.TENANT_RECORD
 
 
 def test_a_key_that_the_schema_does_not_name_is_a_value() -> None:

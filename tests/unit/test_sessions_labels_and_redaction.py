@@ -50,10 +50,15 @@ def test_a_part_of_the_users_text_that_is_no_whole_token_is_third_party(desk: De
     assert labels_of(desk, run.run_id, outcome.path) == {"order_id": "third-party", "status": "third-party"}
 
 
+def holds(desk: Desk, column: str, value: str) -> None:
+    """Let order W00002 hold a value in a column that the shop's tool reads."""
+    desk.shop(f"UPDATE orders SET {column} = ? WHERE order_id = 'W00002'", value)  # noqa: S608 our own names
+
+
 def test_a_value_that_a_tool_returned_has_the_trust_of_its_field(desk: Desk) -> None:
+    holds(desk, "email", "W00001")
+    holds(desk, "note", "W00003")
     run = desk.open(message="my order, please")
-    desk.call(run, "look_up", {"order_id": "W00001"})
-    desk.shop("UPDATE orders SET note = 'W00003' WHERE order_id = 'W00002'")
     desk.call(run, "look_up", {"order_id": "W00002"})
 
     known = desk.call(run, "set_status", {"order_id": "W00001", "status": "paid"})
@@ -61,6 +66,63 @@ def test_a_value_that_a_tool_returned_has_the_trust_of_its_field(desk: Desk) -> 
 
     assert labels_of(desk, run.run_id, known.path)["order_id"] == "tenant-record"
     assert labels_of(desk, run.run_id, planted.path)["order_id"] == "third-party"
+
+
+def test_what_an_answer_repeats_of_its_own_call_is_nobodys_also_in_a_run_that_is_taken_up_again(desk: Desk) -> None:
+    run = desk.open(message="my order, please")
+    desk.call(run, "look_up", {"order_id": "W00001"})
+
+    here = desk.call(run, "set_status", {"order_id": "W00001", "status": "paid"})
+    again = desk.do(desk.runner.reopen_outside(run.run_id))
+    there = desk.call(again, "set_status", {"order_id": "W00001", "status": "sent"})
+
+    assert labels_of(desk, run.run_id, here.path)["order_id"] == "third-party"
+    assert labels_of(desk, run.run_id, there.path)["order_id"] == "third-party"
+
+
+def test_what_is_written_and_read_back_is_nobodys_again_also_in_a_run_that_is_taken_up_again(desk: Desk) -> None:
+    holds(desk, "email", "W00001")
+    run = desk.open(message="my order, please")
+    desk.call(run, "set_status", {"order_id": "W00003", "status": "W00001"})
+    desk.call(run, "look_up", {"order_id": "W00002"})
+
+    here = desk.call(run, "set_status", {"order_id": "W00001", "status": "paid"})
+    again = desk.do(desk.runner.reopen_outside(run.run_id))
+    there = desk.call(again, "set_status", {"order_id": "W00001", "status": "sent"})
+
+    assert labels_of(desk, run.run_id, here.path)["order_id"] == "third-party"
+    assert labels_of(desk, run.run_id, there.path)["order_id"] == "third-party"
+
+
+def test_a_record_that_is_known_before_it_is_written_somewhere_stays_one_and_so_does_the_users_word(
+    desk: Desk,
+) -> None:
+    holds(desk, "email", "W00001")
+    run = desk.open(message="set W00004")
+    desk.call(run, "look_up", {"order_id": "W00002"})
+    for order_id in ("W00001", "W00004"):
+        desk.call(run, "set_status", {"order_id": order_id, "status": "paid"})
+    desk.call(run, "look_up", {"order_id": "W00002"})
+
+    labels = {
+        order_id: labels_of(
+            desk, run.run_id, desk.call(run, "set_status", {"order_id": order_id, "status": "sent"}).path
+        )["order_id"]
+        for order_id in ("W00001", "W00004")
+    }
+
+    assert labels == {"W00001": "tenant-record", "W00004": "user"}
+
+
+def test_a_write_that_was_denied_has_put_nothing_anywhere(desk: Desk) -> None:
+    holds(desk, "email", "W00001")
+    run = desk.open(message="my order, please")
+    desk.call(run, "set_status", {"order_id": "W00003", "status": ["W00001"]})
+    desk.call(run, "look_up", {"order_id": "W00002"})
+
+    known = desk.call(run, "set_status", {"order_id": "W00001", "status": "paid"})
+
+    assert labels_of(desk, run.run_id, known.path)["order_id"] == "tenant-record"
 
 
 def test_several_equal_values_give_the_lowest_unless_the_users_own_text_holds_it(desk: Desk) -> None:

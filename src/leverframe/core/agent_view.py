@@ -8,15 +8,15 @@ Property: `tests/property/test_agent_view.py`.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 from leverframe.core.hygiene import Removed, RemovedKind, clean_entry
-from leverframe.core.provenance import escaped, label_at, stands_for
+from leverframe.core.places import child, is_far, item, label_within, stands_for, walk
 from leverframe.domain.context_rules import Untrusted
 from leverframe.domain.json import Json, JsonObject
-from leverframe.domain.labels import Integrity, Label
+from leverframe.domain.labels import UNTRACED, Integrity, Label
 
 HANDLE: Final = re.compile(r"h_[0-9a-f]{24}")
 _PLAIN_KEY: Final = re.compile(r"[A-Za-z0-9_.:$@-]{1,64}")
@@ -86,21 +86,21 @@ def view(
         marker: the mark of quoted text; where the text itself has it, it is taken out.
         handle: the handle of a place, by its JSON pointer.
     """
-    if not _has_untrusted(labels):
+    if not _has_untrusted(value, labels):
         return Viewed(shown=value, cleaned=value)
     removed: list[Removed] = []
     cleaned = value
     if is_cleaned:
-        cleaned = _each_text(value, labels, "", lambda text: _clean(text, removed))
+        cleaned = _each_text(value, labels, lambda text: _clean(text, removed))
     if how is Untrusted.PLAIN:
         return Viewed(shown=cleaned, cleaned=cleaned, removed=tuple(removed))
     if how is Untrusted.QUOTE:
         # What bears the mark already would pass for quoted words of ours.
-        cleaned = _each_text(cleaned, labels, "", lambda text: _without(text, marker, removed))
-        shown = _each_text(cleaned, labels, "", lambda text: text.replace(" ", marker))
+        cleaned = _each_text(cleaned, labels, lambda text: _without(text, marker, removed))
+        shown = _each_text(cleaned, labels, lambda text: text.replace(" ", marker))
         return Viewed(shown=shown, cleaned=cleaned, removed=tuple(removed))
     hiding = _Hiding(labels=labels, source=source, handle=handle)
-    shown = hiding.shown(cleaned, "", source.schema)
+    shown = hiding.shown(cleaned, "", source.schema, labels.get("", UNTRACED))
     return Viewed(shown=shown, cleaned=cleaned, removed=tuple(removed), hidden=hiding.hidden)
 
 
@@ -164,13 +164,13 @@ def resolve_handles(args: JsonObject, known: Mapping[str, Hidden]) -> Meant:
             case Mapping():
                 if any(one in known for key in node for one in HANDLE.findall(key)):
                     problems.append(f"{place}: a handle is the name of a key; give it as a value")
-                return {key: resolved(item, f"{place}/{escaped(key)}", name) for key, item in node.items()}
+                return {key: resolved(each, child(place, key), name) for key, each in node.items()}
             case list() | tuple():
-                return [resolved(item, f"{place}/{at}", name) for at, item in enumerate(node)]
+                return [resolved(each, item(place, at), name) for at, each in enumerate(node)]
             case _:
                 return node
 
-    found = {name: resolved(value, f"/{escaped(name)}", name) for name, value in args.items()}
+    found = {name: resolved(value, child("", name), name) for name, value in args.items()}
     return Meant(args=found, used={name: tuple(each) for name, each in used.items()}, unknown="; ".join(problems[:3]))
 
 
@@ -191,36 +191,50 @@ def handle_in(node: Json) -> str | None:
     return node if isinstance(node, str) and HANDLE.fullmatch(node) else None
 
 
-def _has_untrusted(labels: Labels) -> bool:
-    return "" not in labels or any(label.integrity is Integrity.THIRD_PARTY for label in labels.values())
+def _has_untrusted(value: Json, labels: Labels) -> bool:
+    is_named = "" not in labels or any(label.integrity is Integrity.THIRD_PARTY for label in labels.values())
+    return is_named or any(is_far(place) for place, _, _ in walk(value, inner=True))
 
 
-def _is_untrusted(labels: Labels, place: str) -> bool:
-    return label_at(labels, place).integrity is Integrity.THIRD_PARTY
-
-
-def _each_text(value: Json, labels: Labels, place: str, change: Callable[[str], str]) -> Json:
+def _each_text(value: Json, labels: Labels, change: Callable[[str], str]) -> Json:
     """A value with its untrusted texts changed, and the keys of its untrusted objects that are more than a name."""
-    match value:
-        case str():
-            return change(value) if _is_untrusted(labels, place) else value
-        case Mapping():
-            found: dict[str, Json] = {}
-            alike: dict[str, int] = {}
-            is_untrusted = _is_untrusted(labels, place)
-            for key, item in value.items():
-                shown = name = key if not is_untrusted or _PLAIN_KEY.fullmatch(key) else change(key)
-                while name in found:
-                    # Keys that look alike are told apart by what everybody sees: `a`, `a*`, `a*2`.  Counted, since a
-                    # sender may make a hundred thousand of them.
-                    alike[shown] = count = alike.get(shown, 0) + 1
-                    name = f"{shown}*{count}" if count > 1 else f"{shown}*"
-                found[name] = _each_text(item, labels, f"{place}/{escaped(key)}", change)
-            return found
-        case list() | tuple():
-            return [_each_text(item, labels, f"{place}/{at}", change) for at, item in enumerate(value)]
-        case _:
-            return value
+
+    def changed(node: Json, place: str, label: Label) -> Json:
+        match node:
+            case str():
+                return change(node) if label.integrity is Integrity.THIRD_PARTY else node
+            case Mapping():
+                names = _names_shown(node, change) if label.integrity is Integrity.THIRD_PARTY else node
+                return {
+                    name: within(each, child(place, key), label)
+                    for name, (key, each) in zip(names, node.items(), strict=True)
+                }
+            case list() | tuple():
+                return [within(each, item(place, at), label) for at, each in enumerate(node)]
+            case _:
+                return node
+
+    def within(node: Json, place: str, above: Label) -> Json:
+        return changed(node, place, label_within(labels, place, above))
+
+    return changed(value, "", labels.get("", UNTRACED))
+
+
+def _names_shown(node: JsonObject, change: Callable[[str], str]) -> Collection[str]:
+    """The keys of an untrusted object as they are shown, in their order.
+
+    Keys that look alike are told apart by what everybody sees: `a`, `a*`, `a*2`.  Counted, since a sender may make a
+    hundred thousand of them.
+    """
+    found: dict[str, None] = {}
+    alike: dict[str, int] = {}
+    for key in node:
+        shown = name = key if _PLAIN_KEY.fullmatch(key) else change(key)
+        while name in found:
+            alike[shown] = count = alike.get(shown, 0) + 1
+            name = f"{shown}*{count}" if count > 1 else f"{shown}*"
+        found[name] = None
+    return found
 
 
 def _clean(text: str, removed: list[Removed]) -> str:
@@ -244,34 +258,46 @@ class _Hiding:
     handle: Callable[[str], str]
     hidden: dict[str, Hidden] = field(default_factory=dict)
 
-    def shown(self, value: Json, place: str, schema: Json) -> Json:
-        if not _is_untrusted(self.labels, place):
-            return self._within(value, place, schema)
+    def shown(self, value: Json, place: str, schema: Json, label: Label) -> Json:
+        if label.integrity is not Integrity.THIRD_PARTY:
+            return self._within(value, place, schema, label)
         declared = _properties(schema) if isinstance(value, Mapping) else {}
         if not declared or not isinstance(value, Mapping):
-            return self._hide(value, place, schema)
+            return self._hide(value, place, schema, label)
         # Every property that the spec declares, there or not: which of them came is the sender's word.
+        labels = {name: self._label(child(place, name), label) for name in declared}
         return {
-            name: self.shown(value.get(name), f"{place}/{escaped(name)}", rule)
+            name: self.shown(value.get(name), child(place, name), rule, labels[name])
             for name, rule in declared.items()
-            if name in value or _is_untrusted(self.labels, f"{place}/{escaped(name)}")
+            if name in value or labels[name].integrity is Integrity.THIRD_PARTY
         }
 
-    def _within(self, value: Json, place: str, schema: Json) -> Json:
+    def _within(self, value: Json, place: str, schema: Json, label: Label) -> Json:
         match value:
             case Mapping():
                 rules = _properties(schema)
-                return {key: self.shown(item, f"{place}/{escaped(key)}", rules.get(key)) for key, item in value.items()}
+                places = {key: child(place, key) for key in value}
+                return {
+                    key: self.shown(each, places[key], rules.get(key), self._label(places[key], label))
+                    for key, each in value.items()
+                }
             case list() | tuple():
                 items = schema.get("items") if isinstance(schema, Mapping) else None
-                return [self.shown(item, f"{place}/{at}", items) for at, item in enumerate(value)]
+                at = [item(place, position) for position in range(len(value))]
+                return [
+                    self.shown(each, here, items, self._label(here, label))
+                    for each, here in zip(value, at, strict=True)
+                ]
             case _:
                 return value
 
-    def _hide(self, value: Json, place: str, schema: Json) -> Json:
+    def _label(self, place: str, above: Label) -> Label:
+        return label_within(self.labels, place, above)
+
+    def _hide(self, value: Json, place: str, schema: Json, label: Label) -> Json:
         found = Hidden(
             value=_text_of_blocks(value),
-            label=label_at(self.labels, place),
+            label=label,
             type=self._type(place, schema),
             source=self.source.name,
         )

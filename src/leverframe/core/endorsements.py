@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from leverframe.core.hygiene import clean_entry
-from leverframe.core.provenance import stands_for, typed_forms
+from leverframe.core.places import child_at, place_of, stands_for
+from leverframe.core.provenance import typed_forms
 from leverframe.core.token_types import TokenTypes
 from leverframe.domain.json import Json
 from leverframe.domain.labels import Integrity
@@ -31,15 +32,11 @@ def named_at(values: Json, pointer: str) -> Named | None:
         return None
     name, node = "", values
     for token in pointer.split("/")[1:]:
-        key = token.replace("~1", "/").replace("~0", "~")
-        if isinstance(node, Mapping) and key in node:
-            name, node = key, node[key]
-        elif isinstance(node, list | tuple) and key.isascii() and key.isdigit() and int(key[:9]) < len(node):
-            if key != str(int(key[:9])):
-                return None
-            node = node[int(key)]
-        else:
+        found = child_at(node, token)
+        if found is None:
             return None
+        # An item of a list goes by the name of the list.
+        name, node = found[0] if isinstance(node, Mapping) else name, found[1]
     return Named(name=name, value=node)
 
 
@@ -54,7 +51,8 @@ def traced_as(found: Named, pointer: str, types: TokenTypes, declared: Mapping[s
 
     Text counts as it came and as hygiene leaves it, since an agent passes on what it was shown.
     """
-    name = next((name for place, name in declared.items() if stands_for(place, pointer)), found.name)
+    place = place_of(pointer)
+    name = next((name for pattern, name in declared.items() if stands_for(pattern, place)), found.name)
     spellings = [found.value]
     if isinstance(found.value, str):
         spellings.append(clean_entry(found.value).text)

@@ -1,35 +1,39 @@
-"""Where the values of a call come from, by value identity.
+"""What entered a run, by value: the index in which an argument's equal value is found again.
 
-Knows: which fields entered a run, under which semantic type and label, and what an argument's equal value inherits.
-Never: matches a substring, nor lowers confidentiality; a match may only raise integrity above third-party.
+Knows: which fields entered a run, under which semantic type and label.  Never: matches a substring, nor lowers
+confidentiality; a match may only raise integrity above third-party.  What a call was asked with teaches nothing where
+its answer says it back.
 Both sides need the same semantic type (declared, else the property's name; a whole value that a project's `types`
 pattern matches has that type too).  Booleans, nulls, enums and whole numbers never match: they are too easily equal.
 Source: docs/labels.md.  Property: `tests/property/test_labels.py`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from functools import lru_cache
+from unicodedata import normalize
 
 import re2
 
-from leverframe.core.schema_places import Rules, leaves_of, lists_values, property_rules, rules_of
-from leverframe.core.token_types import MAX_TEXT_CHARS, NO_TYPES, TokenTypes, exact_form, money_form, normal_form
+from leverframe.core.hidden_text import is_hidden
+from leverframe.core.places import escaped, is_starred, label_at, place_of, stands_for, walk, walk_labelled
+from leverframe.core.token_types import MAX_TEXT_CHARS, NO_TYPES, TokenTypes, exact_form, normal_form
+from leverframe.core.written_money import Money, is_written_as_money, written_money
 from leverframe.domain.json import Json, JsonObject
-from leverframe.domain.labels import UNTRACED, Confidentiality, Integrity, Label, join
-from leverframe.domain.tools import ArgRole, ArgSpec, ToolSpec
+from leverframe.domain.labels import Confidentiality, Integrity, Label, join
+from leverframe.domain.tools import ToolSpec
 
-_NOT_DECLARED = ArgSpec()
+Pair = tuple[str, str]  # semantic type and normal form
+
+INPUT_ORIGIN = "input/"
+
 _NO_NAMES: Mapping[str, str] = {}
-_MOST_MONEY = 10**30
-# Members of enumerations that are asked for each argument; to look one up takes a tenth of a microsecond.
-_FREE_TEXT, _AMOUNT = ArgRole.FREE_TEXT, ArgRole.AMOUNT
-_USER, _THIRD_PARTY = Integrity.USER, Integrity.THIRD_PARTY
-_NUMBER = re2.compile(r"[+-]?[0-9]{1,40}(?:\.[0-9]{1,40})?")
 _PLAIN_KEY = re2.compile(r"[A-Za-z0-9_.:$@-]{1,64}")
+_FRACTION = re2.compile(r"[+-]?[0-9]{1,40}\.[0-9]{1,40}")
 _MOST_OF_A_NAME = 64
 _AROUND_WORDS = ".,;:!?'\"`()[]{}<>*_"
+# No text that a project's pattern or a name of a property leads to begins so: a number is never equal to a text.
+_NUMBER = "\0"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,13 +43,17 @@ class ValueIndex:
     `union` joins all that entered; it is the confidentiality of every argument and the label of a model's output.
     `eased` holds what people endorsed: an equal argument is at least as trusted as that, wherever else it stands.
     `said` holds the user's own texts, so that free text which quotes them is known for the user's.
+    `written` is looked up with every argument: a value that is written and read back is nobody's again.
+    `paid` is apart from `known`, since no answer may add to it: a whole number counts there and nowhere else.
     """
 
     types: TokenTypes = NO_TYPES
-    known: Mapping[tuple[str, str], Label] = field(default_factory=dict)
+    known: Mapping[Pair, Label] = field(default_factory=dict)
     union: Label = field(default_factory=lambda: join(()))
     said: tuple[tuple[str, str], ...] = ()  # origin and text of what the user wrote
-    eased: Mapping[tuple[str, str], Label] = field(default_factory=dict)
+    eased: Mapping[Pair, Label] = field(default_factory=dict)
+    written: frozenset[str] = frozenset()  # forms of what the agent wrote somewhere, traced to nothing (`asked_with`)
+    paid: Mapping[Pair, tuple[tuple[Money, Label], ...]] = field(default_factory=dict)  # money in the user's words
 
 
 def index_input(
@@ -76,7 +84,7 @@ def label_input(
     confidentiality: Confidentiality = Confidentiality.TENANT,
 ) -> Mapping[str, Label]:
     """The labels of a run's input by JSON pointer; "" is all of it."""
-    pointers = {key if key.startswith("/") else f"/{escaped(key)}": level for key, level in trust.items()}
+    pointers = {place_of(key) if key.startswith("/") else f"/{escaped(key)}": level for key, level in trust.items()}
     return {
         pointer: Label(integrity=level, confidentiality=confidentiality, origin=f"input{pointer}")
         for pointer, level in {"": opener, **pointers}.items()
@@ -95,13 +103,37 @@ def bringing(index: ValueIndex, opener: Integrity, inherits: Confidentiality) ->
 
 
 def index_result(
-    index: ValueIndex, result: Json, labels: Mapping[str, Label], *, step: str, spec: ToolSpec | None = None
+    index: ValueIndex,
+    result: Json,
+    labels: Mapping[str, Label],
+    *,
+    step: str,
+    spec: ToolSpec | None = None,
+    asked: Iterable[str] = (),
 ) -> ValueIndex:
     """Add a tool's answer, whose `labels` are those of `label_output`; the old index stays as it was.
 
-    `spec` names the semantic types of fields that go by another name (`output_types`).
+    Args:
+        index: what entered before.
+        result: the answer.
+        labels: of its places.
+        step: the path of the call.
+        spec: names the semantic types of fields that go by another name (`output_types`).
+        asked: the forms of what the call was asked with (`asked_with`).  An equal value in the answer is an echo, and
+            says nothing of where it is from: a tool that repeats an address does not know it.
     """
-    return _with_values(index, result, labels, origin=step, declared={} if spec is None else spec.output_types)
+    declared = _NO_NAMES if spec is None else spec.output_types
+    return _with_values(index, result, labels, origin=step, declared=declared, asked=frozenset(asked))
+
+
+def asked_with(*args: Json) -> frozenset[str]:
+    """The forms in which an answer may repeat what its call was asked with, keys included."""
+    found: set[str] = set()
+    for each in args:
+        for _, _, node in walk(each, inner=True):
+            texts = node if isinstance(node, Mapping) else () if isinstance(node, list | tuple) else (node,)
+            found.update(form for text in texts if (form := repeated_form(text)))
+    return frozenset(found)
 
 
 def label_output(result: Json, spec: ToolSpec, *, step: str = "", types: TokenTypes = NO_TYPES) -> Mapping[str, Label]:
@@ -112,12 +144,14 @@ def label_output(result: Json, spec: ToolSpec, *, step: str = "", types: TokenTy
     """
     rules = {"": Integrity.THIRD_PARTY, **spec.output_trust}
     found = {
-        pointer: Label(integrity=level, confidentiality=spec.output_confidentiality, origin=f"{step}{pointer}")
+        place_of(pointer): Label(
+            integrity=level, confidentiality=spec.output_confidentiality, origin=f"{step}{pointer}"
+        )
         for pointer, level in rules.items()
-        if not _is_starred(pointer)
+        if not is_starred(pointer)
     }
-    starred = {pointer: level for pointer, level in rules.items() if _is_starred(pointer)}
-    for place, _, _ in _walk(result, "", inner=True) if starred else ():
+    starred = {pointer: level for pointer, level in rules.items() if is_starred(pointer)}
+    for place, _, _ in walk(result, inner=True) if starred else ():
         levels = [level for pointer, level in starred.items() if stands_for(pointer, place)]
         if levels and place not in found:
             found[place] = Label(
@@ -143,144 +177,15 @@ def endorsed_places(result: Json, spec: ToolSpec, types: TokenTypes) -> Mapping[
         return {}
     return {
         place: type_name
-        for place, _, leaf in _walk(result, "")
+        for place, _, leaf in walk(result)
         for pointer, type_name in spec.endorse.items()
         if isinstance(leaf, str) and stands_for(pointer, place) and type_name in types.whole(leaf)
     }
 
 
-def label_at(labels: Mapping[str, Label], pointer: str) -> Label:
-    """The label of the value at `pointer`: that of the longest prefix; none is third-party."""
-    while True:
-        label = labels.get(pointer)
-        if label is not None:
-            return label
-        if not pointer:
-            return UNTRACED
-        pointer = pointer[: pointer.rindex("/")]
-
-
-def label_args(
-    args: JsonObject, specs: Mapping[str, ArgSpec], index: ValueIndex, schema: Json = None
-) -> dict[str, Label]:
-    """The label of each argument: of the equal value that entered the run, else third-party; nested values, the lowest.
-
-    Args:
-        args: the parsed arguments.
-        specs: `ToolSpec.args`; an argument without one has its own name as its semantic type.
-        index: what entered the run.
-        schema: the tool's input schema, for its enums; None where there is none.
-
-    Confidentiality is that of the whole run, matched or not: an encoded secret matches nothing.
-    """
-    found = {}
-    for name, value in args.items():
-        spec = specs.get(name, _NOT_DECLARED)
-        label = _quoted(value, index) if spec.role is _FREE_TEXT and index.said else None
-        found[name] = label or _label_arg(value, name, spec, index, schema)
-    return found
-
-
-def _quoted(value: Json, index: ValueIndex) -> Label | None:
-    """The label of free text that is, whole, a run of words in the user's own text.
-
-    Only free text: it steers nobody, and names nothing.  A selector or a recipient is never matched within a text.
-    """
-    # What is longer than a text that is indexed is no passage of one.
-    if not isinstance(value, str) or len(value) > MAX_TEXT_CHARS:
-        return None
-    # Found as it stands it is found as words, since the user's text has one space between its words and no more.
-    words = as_it_stands = f" {value} "
-    for origin, text in index.said if value else ():
-        if as_it_stands not in text:
-            if words is as_it_stands:
-                words = f" {_words(value)} "
-                if not words.strip():
-                    return None
-            if words not in text:
-                continue
-        return _labelled(_USER, index.union.confidentiality, origin)
-    return None
-
-
-# An argument is labelled for every call, and few labels are ever given: a frozen value takes long to build.
-@lru_cache(maxsize=1_024)
-def _labelled(integrity: Integrity, confidentiality: Confidentiality, origin: str) -> Label:
-    return Label(integrity=integrity, confidentiality=confidentiality, origin=origin)
-
-
-def _words(text: str) -> str:
-    """A text as words with one space between them; punctuation around words is let go, case is kept."""
-    bare = (word.strip(_AROUND_WORDS) for word in text[:MAX_TEXT_CHARS].split())
-    return " ".join(word for word in bare if word)
-
-
 def run_union(index: ValueIndex) -> Label:
     """The join of all that entered the run: the label of whatever a model writes after it."""
     return index.union
-
-
-def _label_arg(value: Json, name: str, spec: ArgSpec, index: ValueIndex, schema: Json) -> Label:
-    is_amount = spec.role is _AMOUNT
-    if is_amount and isinstance(value, int | Decimal):
-        return _label_amount(value, spec.type or name, index)
-    secrecy = index.union.confidentiality
-    rules = None if schema is None else property_rules(rules_of(schema, schema), name, schema)
-    if not isinstance(value, Mapping | list | tuple):
-        one = _label_leaf(value, spec.type or name, index, rules, is_amount=is_amount)
-        return _labelled(one.integrity, secrecy, one.origin)
-    labels = [
-        _label_leaf(leaf, type_name, index, listed, is_amount=is_amount)
-        for leaf, type_name, listed in leaves_of(value, spec.type or name, rules, schema)
-    ]
-    # An empty list or object has no leaf to trace, and leaving something out is a choice as well.
-    integrity = min((label.integrity for label in labels), default=_THIRD_PARTY)
-    origins = {label.origin for label in labels if label.integrity is integrity}
-    return _labelled(integrity, secrecy, origins.pop() if len(origins) == 1 else "")
-
-
-def _label_leaf(value: Json, type_name: str, index: ValueIndex, rules: Rules | None, *, is_amount: bool) -> Label:
-    if rules and lists_values(rules):
-        return UNTRACED
-    if is_amount and isinstance(value, str) and _NUMBER.fullmatch(text := value.strip()):
-        # Written as a text it is a number all the same, and a whole one is as easily equal.
-        return _label_amount(Decimal(text), type_name, index)
-    return _label_scalar(value, type_name, index)
-
-
-def _label_amount(value: int | Decimal, type_name: str, index: ValueIndex) -> Label:
-    """The label of a number that is paid: a whole one only where the user wrote it as money (`$50`, `50.00`)."""
-    secrecy = index.union.confidentiality
-    is_number = not isinstance(value, bool) and (isinstance(value, int) or value.is_finite())
-    # What is larger was paid by nobody, and has more digits than a number may be written with.
-    if not is_number or not -_MOST_MONEY < value < _MOST_MONEY:
-        return _labelled(UNTRACED.integrity, secrecy, "")
-    money = index.known.get((_money_of(type_name), str(exact_form(Decimal(value))))) if index.types.patterns else None
-    form = traceable_form(value, type_name) if money is None else None
-    found = money or (UNTRACED if form is None else known_label(index, type_name, form))
-    return _labelled(found.integrity, secrecy, found.origin)
-
-
-def _money_of(type_name: str) -> str:
-    """What money in the user's own words is known under: no type that a project declares has such a name."""
-    return f"{type_name} (money)"
-
-
-def _label_scalar(value: Json, type_name: str, index: ValueIndex) -> Label:
-    form = traceable_form(value, type_name)
-    if form is None:
-        return UNTRACED
-    return known_label(index, type_name, form)
-
-
-def known_label(index: ValueIndex, type_name: str, form: str) -> Label:
-    """The label of an argument of this type and normal form, by what entered the run and what people endorsed in it."""
-    found = index.known.get((type_name, form), UNTRACED)
-    eased = index.eased.get((type_name, form)) if index.eased else None
-    if eased is None or eased.integrity <= found.integrity:
-        return found
-    # What a person vouched for is as secret as the most secret of its equals.
-    return replace(eased, confidentiality=max(eased.confidentiality, found.confidentiality))
 
 
 def traceable_form(value: Json, type_name: str) -> str | None:
@@ -289,13 +194,28 @@ def traceable_form(value: Json, type_name: str) -> str | None:
         return normal_form(type_name, value) or None
     # A fraction is traced by its exact value, so that 49.90 and 49.9 are one; whole numbers are too easily equal.
     if isinstance(value, Decimal) and value.is_finite() and value != value.to_integral_value():
-        return str(exact_form(value))
+        return f"{_NUMBER}{exact_form(value)}"
     return None
 
 
-def _is_name(key: str) -> bool:
-    # Most keys are plain words, which the pattern would take ten times as long to tell.
-    return (key.isascii() and key.isidentifier() and len(key) <= _MOST_OF_A_NAME) or bool(_PLAIN_KEY.fullmatch(key))
+def typed_forms(value: Json, key: str, types: TokenTypes) -> Iterator[Pair]:
+    """Every semantic type and normal form under which a value is known; none where it is never traced."""
+    form = traceable_form(value, key)
+    if form is not None and key:
+        yield key, form
+        if isinstance(value, str) and _FRACTION.fullmatch(text := value.strip()):
+            number = traceable_form(Decimal(text), key)
+            if number is not None:
+                yield key, number
+    if isinstance(value, str):
+        for type_name in types.whole(value):
+            yield type_name, normal_form(type_name, value)
+
+
+def words(text: str) -> str:
+    """A text as words with one space between them; punctuation around words is let go, case is kept."""
+    bare = (word.strip(_AROUND_WORDS) for word in text[:MAX_TEXT_CHARS].split())
+    return " ".join(word for word in bare if word)
 
 
 def _with_values(
@@ -306,42 +226,72 @@ def _with_values(
     origin: str,
     lifts_tokens: bool = False,
     declared: Mapping[str, str] = _NO_NAMES,
+    asked: frozenset[str] = frozenset(),
 ) -> ValueIndex:
-    known = dict(index.known)
-    entered = [index.union]
-    said = list(index.said)
-    for place, key, leaf in _walk(values, "", inner=True):
-        label = label_at(labels, place)
+    known, paid, said = dict(index.known), dict(index.paid), list(index.said)
+    entered = {index.union}
+    for place, key, leaf, label in walk_labelled(values, labels):
         if isinstance(leaf, Mapping | list | tuple):
             # What is in it counts by itself; a key that is more than a name is a text of whoever wrote the object.
             if isinstance(leaf, Mapping) and not all(map(_is_name, leaf)):
-                entered.append(label)
+                entered.add(label)
             continue
-        entered.append(label)
+        entered.add(label)
+        traced = Label(integrity=label.integrity, confidentiality=label.confidentiality, origin=f"{origin}{place}")
         if lifts_tokens and isinstance(leaf, str) and _is_user(label):
-            said.append((f"{origin}{place}", f" {_words(leaf)} "))
-        traced = replace(label, origin=f"{origin}{place}")
+            said.append((traced.origin, f" {words(leaf)} "))
+            _lift(leaf, index.types, traced, known, paid)
+        if asked and repeated_form(leaf) in asked:
+            continue  # whoever asked had it before, from wherever that was
         name = next((name for pointer, name in declared.items() if stands_for(pointer, place)), key)
-        for pair in typed_forms(leaf, name, index.types, lifts=lifts_tokens and _is_user(label)):
-            old = known.get(pair)
-            known[pair] = traced if old is None else _met(old, traced)
-    return replace(index, known=known, union=join(entered), said=tuple(said))
+        for pair in typed_forms(leaf, name, index.types):
+            _learn(known, pair, traced)
+    return replace(index, known=known, union=join(entered), said=tuple(said), paid=paid)
 
 
-def typed_forms(value: Json, key: str, types: TokenTypes, *, lifts: bool = False) -> Iterator[tuple[str, str]]:
-    """Every semantic type and normal form under which a value is known; none where it is never traced."""
-    form = traceable_form(value, key)
-    if form is not None and key:
-        yield key, form
+def _lift(
+    text: str,
+    types: TokenTypes,
+    label: Label,
+    known: dict[Pair, Label],
+    paid: dict[Pair, tuple[tuple[Money, Label], ...]],
+) -> None:
+    """Learn the typed tokens of the user's own text, and what they wrote as money."""
+    for type_name, start, end in types.tokens(text):
+        token = text[start:end]
+        money = written_money(text, start, end)
+        if money is not None:
+            pair = (type_name, money.number)
+            before = paid.get(pair, ())
+            # Once for each currency that its marks may mean, however often it is written.
+            if all(one != money for one, _ in before):
+                paid[pair] = (*before, (money, label))
+        elif is_written_as_money(token):
+            continue  # what stands beside it makes it another amount
+        _learn(known, (type_name, normal_form(type_name, token)), label)
+
+
+def _learn(known: dict[Pair, Label], pair: Pair, label: Label) -> None:
+    old = known.get(pair)
+    known[pair] = label if old is None else _met(old, label)
+
+
+def repeated_form(value: Json) -> str:
+    """A value as an answer may repeat it: without case, blanks, signs that nobody sees, and compatibility forms.
+
+    A form under which a value is traced has the same one as the value.
+    """
     if isinstance(value, str):
-        for type_name in types.whole(value):
-            yield type_name, normal_form(type_name, value)
-        if lifts:
-            for type_name, token in types.tokens(value):
-                yield type_name, normal_form(type_name, token)
-                money = money_form(token)
-                if money is not None:
-                    yield _money_of(type_name), money
+        if not value.isascii():
+            value = "".join(char for char in normalize("NFKC", value) if not is_hidden(char))
+        plain = "".join(value.removeprefix(_NUMBER).casefold().split())
+        return str(exact_form(Decimal(plain))) if _FRACTION.fullmatch(plain) else plain
+    return str(exact_form(value)) if isinstance(value, Decimal) and value.is_finite() else ""
+
+
+def _is_name(key: str) -> bool:
+    # Most keys are plain words, which the pattern would take ten times as long to tell.
+    return (key.isascii() and key.isidentifier() and len(key) <= _MOST_OF_A_NAME) or bool(_PLAIN_KEY.fullmatch(key))
 
 
 def _met(one: Label, other: Label) -> Label:
@@ -356,34 +306,3 @@ def _met(one: Label, other: Label) -> Label:
 
 def _is_user(label: Label) -> bool:
     return label.integrity is Integrity.USER
-
-
-def _walk(value: Json, key: str, *, inner: bool = False) -> Iterator[tuple[str, str, Json]]:
-    """Yield (JSON pointer, name of the nearest property, scalar) of every leaf; with `inner`, of containers too."""
-    waiting: list[tuple[str, str, Json]] = [("", key, value)]
-    while waiting:
-        place, name, node = waiting.pop()
-        if isinstance(node, Mapping):
-            waiting.extend((f"{place}/{escaped(child)}", child, item) for child, item in node.items())
-        elif isinstance(node, list | tuple):
-            waiting.extend((f"{place}/{position}", name, item) for position, item in enumerate(node))
-        else:
-            yield place, name, node
-            continue
-        if inner:
-            yield place, name, node
-
-
-def escaped(key: str) -> str:
-    """One reference token of a JSON pointer (RFC 6901, section 3)."""
-    return key.replace("~", "~0").replace("/", "~1")
-
-
-def _is_starred(pointer: str) -> bool:
-    return "*" in pointer.split("/")
-
-
-def stands_for(pattern: str, place: str) -> bool:
-    """Whether a pointer in which `*` stands for any index or key is of this place."""
-    wanted, there = pattern.split("/"), place.split("/")
-    return len(wanted) == len(there) and all(a in ("*", b) for a, b in zip(wanted, there, strict=True))

@@ -6,23 +6,19 @@ Knows: linear-time patterns (RE2) and how equal values are written one way.  Nev
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import islice
 from string import ascii_lowercase, ascii_uppercase
 
 import re2
 
+from leverframe.core.word_edges import splits_a_word
 from leverframe.domain.json import Json
 
 # A longer text is read up to here; a token after it stays untraced, which can only hold a call.
 MAX_TEXT_CHARS = 1_000_000
+_MAX_TOKENS = 10_000  # of each type in one text; likewise
 _MAX_WHOLE_EXPONENT = 100  # 1E+1000000 stays a decimal; as an integer it would fill a page
-_MAX_MONEY_CHARS = 100
-_WITHIN_WORDS = "._+-@"  # with letters on both sides: of an address, a name of several parts, a number
 _LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
-# The thousands of a number may be set apart, all of them; a mark of its currency stands before or after it.
-_MONEY = re2.compile(
-    r"(?:([$\x{20AC}\x{00A3}\x{00A5}]|[A-Z]{3})[ ]?)?([0-9]+|[0-9]{1,3}(?:,[0-9]{3})+)(\.[0-9]+)?"
-    r"(?:[ ]?([$\x{20AC}\x{00A3}\x{00A5}]|[A-Z]{3}))?"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +32,13 @@ class TokenTypes:
         text = value.strip()
         return (name for name, pattern in self.patterns if pattern.fullmatch(text))
 
-    def tokens(self, text: str) -> Iterator[tuple[str, str]]:
-        """Every (type, token) in a text.  A part of a longer word is no token: `#W12345678` holds no `#W1234567`."""
+    def tokens(self, text: str) -> Iterator[tuple[str, int, int]]:
+        """Every (type, start, end) of a token.  A part of a longer word is none: `#W12345678` holds no `#W1234567`."""
         text = text[:MAX_TEXT_CHARS]
         for name, pattern in self.patterns:
-            for match in pattern.finditer(text):
-                if match.group() and not _splits_a_word(text, match.start(), match.end()):
-                    yield name, match.group()
+            for match in islice(pattern.finditer(text), _MAX_TOKENS):
+                if match.group() and not splits_a_word(text, match.start(), match.end()):
+                    yield name, match.start(), match.end()
 
 
 NO_TYPES = TokenTypes()
@@ -106,35 +102,5 @@ def exact_form(value: Decimal) -> int | Decimal:
     return int(shortest) if 0 <= shift <= _MAX_WHOLE_EXPONENT else shortest
 
 
-def money_form(token: str) -> str | None:
-    """The number that a person wrote as money, in the one spelling: `$50`, `50 EUR`, `1,250.00`; else None.
-
-    A mark of a currency or a fraction makes it money; a bare whole number is none, being too easily equal to another.
-    """
-    found = _MONEY.fullmatch(token[:_MAX_MONEY_CHARS])
-    if found is None:
-        return None
-    before, whole, fraction, after = found.groups()
-    if not (before or fraction or after):
-        return None
-    return str(exact_form(Decimal(whole.replace(",", "") + (fraction or ""))))
-
-
 def _is_of(type_name: str, kind: str) -> bool:
     return type_name == kind or type_name.endswith(f"_{kind}")
-
-
-def _splits_a_word(text: str, start: int, end: int) -> bool:
-    """Whether a token is a part of something longer: `W123` of `W1234`, `a@b.com` of `a@b.com.au`, 250 of 1,250."""
-    return _goes_on(text[start], text[max(0, start - 2) : start][::-1]) or _goes_on(text[end - 1], text[end : end + 2])
-
-
-def _goes_on(edge: str, beyond: str) -> bool:
-    """Whether what stands beyond the edge of a token, outwards, is of one piece with it."""
-    if not edge.isalnum() or not beyond:
-        return False
-    if beyond[0].isalnum():
-        return True
-    if len(beyond) == 1 or not beyond[1].isalnum():
-        return False
-    return beyond[0] in _WITHIN_WORDS or (beyond[0] == "," and edge.isdigit() and beyond[1].isdigit())

@@ -230,3 +230,17 @@ def input_value(values: JsonObject, expression: str) -> Json:
 def decoded(text: bytes) -> Json:
     """Bytes from the journal as JSON."""
     return decode(text)
+
+
+def recorded_args(ctx: RunContext, step: Step) -> JsonObject:
+    """The arguments of a recorded tool call, exactly as they were frozen.
+
+    Raises:
+        EvidenceBroken: they are not kept any more.
+    """
+    recorded = ctx.payload(step.args_ref)
+    if not isinstance(recorded, dict):
+        return {}
+    envelope = recorded.get("envelope")
+    args = envelope.get("args") if isinstance(envelope, dict) else recorded.get("args")
+    return args if isinstance(args, dict) else {}

@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from leverframe.core.canonical import encode
 from leverframe.core.disclosures import open_
 from leverframe.core.endorsements import HIGHEST, Named, named_at, traced_as
-from leverframe.core.provenance import label_at, label_input, label_output
+from leverframe.core.places import label_at, place_of
+from leverframe.core.provenance import label_input, label_output
 from leverframe.domain.authority import Authority, Endorsement
 from leverframe.domain.contracts import Contract
 from leverframe.domain.errors import AuthorityForged
@@ -100,7 +101,7 @@ async def eased_by(record: Record, endorsements: Iterable[Endorsement]) -> Mappi
                 f" one that {one.by} endorsed.  No call of this run is decided.",
                 next_move="Keep the database as it is, and find what else was changed: leverframe evidence verify",
             )
-        secrecy = label_at(entered.labels, pointer).confidentiality
+        secrecy = label_at(entered.labels, place_of(pointer)).confidentiality
         label = Label(integrity=min(one.integrity, HIGHEST), confidentiality=secrecy, origin=f"{one.step}{pointer}")
         for pair in _pairs(record, entered, found, pointer):
             old = eased.get(pair)
@@ -114,7 +115,7 @@ def standing(
     """How trusted a value is now, and under what it is traced."""
     pairs = _pairs(record, entered, found, pointer)
     known = [eased[pair].integrity for pair in pairs if pair in eased]
-    return max([label_at(entered.labels, pointer).integrity, *known]), pairs
+    return max([label_at(entered.labels, place_of(pointer)).integrity, *known]), pairs
 
 
 async def learn_endorsements(ctx: RunContext, authority: Authority) -> None:

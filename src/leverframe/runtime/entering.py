@@ -9,12 +9,14 @@ from dataclasses import dataclass, replace
 
 from leverframe.core.agent_view import Source, Viewed, view
 from leverframe.core.hygiene import Cleaned, clean_entry, is_suspicious
-from leverframe.core.provenance import index_result, label_input, label_output
+from leverframe.core.provenance import asked_with, index_result, label_input, label_output
 from leverframe.domain.ids import StepPath
 from leverframe.domain.json import Json
 from leverframe.domain.labels import Integrity, Label, join
+from leverframe.domain.policy import Then
+from leverframe.domain.runs import Step
 from leverframe.domain.tools import ToolSpec
-from leverframe.runtime.context import RunContext
+from leverframe.runtime.context import RunContext, recorded_args
 
 INPUT = StepPath("input")
 # How a step ended whose words the receiver wrote.
@@ -29,16 +31,33 @@ class Entered:
     viewed: Viewed
 
 
-def enter_result(ctx: RunContext, spec: ToolSpec, path: StepPath, value: Json) -> Entered:
+def enter_result(ctx: RunContext, spec: ToolSpec, step: Step, value: Json) -> Entered:
     """A tool's good answer, which the agent is shown."""
+    path = step.path
     labels = label_output(value, spec, step=path, types=ctx.values.types)
-    ctx.values = index_result(ctx.values, value, labels, step=path, spec=spec)
+    asked = asked_with(recorded_args(ctx, step))
+    ctx.values = index_result(ctx.values, value, labels, step=path, spec=spec, asked=asked)
     source = Source(name=spec.name, schema=spec.output_schema, types=spec.output_types)
     viewed = _viewed(ctx, path, value, labels, source)
     if viewed.cleaned is not value:
-        ctx.values = index_result(ctx.values, viewed.cleaned, labels, step=path, spec=spec)
+        ctx.values = index_result(ctx.values, viewed.cleaned, labels, step=path, spec=spec, asked=asked)
     ctx.shown[path] = viewed.shown
     return Entered(labels=labels, viewed=viewed)
+
+
+def enter_sent(ctx: RunContext, spec: ToolSpec | None, step: Step) -> None:
+    """What an allowed write is sent with and nobody vouches for: where it is read back, it is nobody's again.
+
+    By the labels that were recorded, so that every worker of the run says the same.
+    """
+    if spec is None or not spec.effect.is_write or step.decision != Then.ALLOW or step.args_ref not in ctx.payloads:
+        return
+    recorded = ctx.payload(step.args_ref)
+    listed = recorded.get("labels") if isinstance(recorded, dict) else None
+    told = {one.get("argument"): one.get("integrity") for one in listed or () if isinstance(one, dict)}
+    args = recorded_args(ctx, step)
+    theirs = [{name: value} for name, value in args.items() if told.get(name) == Integrity.THIRD_PARTY.word]
+    ctx.values = replace(ctx.values, written=ctx.values.written | asked_with(*theirs))
 
 
 def enter_words(ctx: RunContext, spec: ToolSpec, path: StepPath, words: str) -> Viewed:

@@ -7,10 +7,12 @@ Never: reads the store, calls a tool, or runs the project's functions; what is n
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from leverframe.core.argument_labels import label_args
 from leverframe.core.explain import Trace, explain
 from leverframe.core.nearest import nearest
+from leverframe.core.places import label_at
 from leverframe.core.policy import CompiledPolicy, Question, compile_contract, needed_facts, needed_history
-from leverframe.core.provenance import ValueIndex, index_input, label_args, label_at, label_output
+from leverframe.core.provenance import ValueIndex, index_input, label_output
 from leverframe.core.token_types import compile_types
 from leverframe.domain.budgets import BudgetUnit
 from leverframe.domain.conditions import HistoryQuery

@@ -16,7 +16,7 @@ from leverframe.domain.plans import DECLARE_PLAN
 from leverframe.domain.runs import Run, RunOutcome, RunState, Step, StepKind, StepState
 from leverframe.runtime.arguments import parsed
 from leverframe.runtime.closing import RunEnd
-from leverframe.runtime.context import RunContext
+from leverframe.runtime.context import RunContext, recorded_args
 from leverframe.runtime.door import Door
 from leverframe.runtime.door.envelopes import request_digest
 from leverframe.runtime.leftovers import finish_run
@@ -142,16 +142,6 @@ async def take_up_calls(door: Door, ctx: RunContext) -> tuple[tuple[Step, ToolOu
         outcome = await door.tool_call(ctx, step.path, step.name, recorded_args(ctx, step))
         done.append((ctx.steps[step.path], outcome))
     return tuple(done)
-
-
-def recorded_args(ctx: RunContext, step: Step) -> JsonObject:
-    """The arguments of a recorded tool call, exactly as they were frozen."""
-    recorded = ctx.payload(step.args_ref)
-    if not isinstance(recorded, dict):
-        return {}
-    envelope = recorded.get("envelope")
-    args = envelope.get("args") if isinstance(envelope, dict) else recorded.get("args")
-    return args if isinstance(args, dict) else {}
 
 
 def _may_be_done(step: Step | None) -> bool:

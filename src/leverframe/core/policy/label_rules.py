@@ -38,7 +38,14 @@ LABEL_RULES: Final = frozenset(
 )
 
 # What leads a reader somewhere: an address with a scheme or as people write it, whatever stands beside it; a link.
-_LINK: Final = re2.compile(r"(?i)[a-z]://|www\.|mailto:|\]\(|\bhref\b")
+_HOST: Final = r"[\pL\pN_-]+(?:[.\x{3002}\x{ff0e}\x{ff61}][\pL\pN_-]+)*[.\x{3002}\x{ff0e}\x{ff61}]"
+# Of hosts that stand alone, since programs make links of them: what is no ending of a file, nor of a sentence.
+_ENDINGS: Final = "com|net|org|info|biz|dev|app|xyz|online|site|shop|club|link|live|click|cloud|page|web|store|example"
+_LINK: Final = re2.compile(
+    r"(?im)[a-z]:[/\\]|www\.|mailto:|javascript:|\]\(|^\s*\[[^\]]*\]:|\b(?:href|src)\s*=|(?:^|[^:/\w])//[\pL\pN]"
+    rf"|{_HOST}\pL{{2,}}\.?(?:[/?#\\]|:[0-9])|{_HOST}(?:{_ENDINGS}|[a-z]{{2}}\.[a-z]{{2}})\b"
+    r"|\b(?:[0-9]{1,3}\.){3}[0-9]{1,3}\b"
+)
 # A member of an enumeration is looked up in a tenth of a microsecond, and these are asked for each argument.
 _THIRD_PARTY: Final = Integrity.THIRD_PARTY
 _SECRET: Final = Confidentiality.SECRET
@@ -187,12 +194,14 @@ def _is_nothing(value: Json) -> bool:
 
 
 def _strings(value: Json) -> Iterable[str]:
+    """Every text of a value, its keys too: whoever reads it reads those."""
     waiting = [value]
     while waiting:
         node = waiting.pop()
         if isinstance(node, str):
             yield node
         elif isinstance(node, Mapping):
+            yield from node
             waiting.extend(node.values())
         elif isinstance(node, list | tuple):
             waiting.extend(node)

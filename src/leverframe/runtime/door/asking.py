@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from leverframe.core.argument_labels import label_args
 from leverframe.core.budgets import at_work
 from leverframe.core.policy import (
     Asker,
@@ -17,7 +18,6 @@ from leverframe.core.policy import (
     needed_history,
     once_per_values,
 )
-from leverframe.core.provenance import label_args
 from leverframe.domain.approvals import AnswerWord, Approval, ApprovalState
 from leverframe.domain.budgets import BudgetUnit, Window
 from leverframe.domain.contracts import PythonFact, ToolFact

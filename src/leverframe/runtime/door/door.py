@@ -8,7 +8,6 @@ from dataclasses import replace
 from functools import partial
 
 from leverframe.core.policy import Asker, decide
-from leverframe.core.provenance import label_at, label_output
 from leverframe.domain.approvals import Approval
 from leverframe.domain.audiences import GIVE_OUTPUT
 from leverframe.domain.calls import Message, OfferedTool, ToolOk
@@ -39,9 +38,11 @@ from leverframe.runtime.door.recording import Decided, Outcome, decided, settled
 from leverframe.runtime.door.relay_run import RelayAsk, RelayRun
 from leverframe.runtime.door.relaying import Relayer, RelayOutcome
 from leverframe.runtime.door.rows import reservation_id
+from leverframe.runtime.door.taking_in import label_of_answer
 from leverframe.runtime.door.telling import held_back, repeated, told
 from leverframe.runtime.door.timing import patience_s, wall_s
 from leverframe.runtime.door.tool_gates import ToolGates
+from leverframe.runtime.entering import enter_sent
 from leverframe.runtime.meaning import as_seen, meant
 from leverframe.runtime.outcomes import (
     Answered,
@@ -195,6 +196,7 @@ class Door:
                     raise AssertionError(msg)
                 if loaded.own_read is not None and not ask.spec.effect.is_write:
                     return await self._settle_own_read(ctx, made.step, ask.spec, loaded.own_read)
+                enter_sent(ctx, ask.spec, made.step)
                 if made.step.state is StepState.INTENDED:
                     crash_point("after_intended")
                 return await self._act(ctx, made.step, ask.spec, ask.args, wall_s=wall_s(loaded.question.windows))
@@ -381,7 +383,7 @@ class Door:
         outcome = await self._pass(ctx, replace(self._ask(ctx, path, tool, args), asker=Asker.DOOR), expect=None)
         match outcome:
             case Answered(value=value):
-                return _known(spec, ctx.steps[path], value)
+                return Known(value=value, label=label_of_answer(ctx, spec, ctx.steps[path], value))
             case _:
                 return Unreadable(why=outcome.message)
 
@@ -392,7 +394,3 @@ class Door:
             return await self._read_tool(ctx, child_path(ask.path, fact.name), fact.tool, args)
 
         return read
-
-
-def _known(spec: ToolSpec, step: Step, value: Json) -> Known:
-    return Known(value=value, label=label_at(label_output(value, spec, step=step.path), ""))

@@ -3,8 +3,10 @@
 Knows: which values a declared validator endorsed, which the evidence must say.  Never: shows a value to anyone.
 """
 
-from leverframe.core.provenance import endorsed_places, label_at, label_output
+from leverframe.core.places import label_at
+from leverframe.core.provenance import endorsed_places, label_output
 from leverframe.domain.json import Json
+from leverframe.domain.labels import Label
 from leverframe.domain.runs import Step, StepKind, StepState
 from leverframe.domain.tools import ToolSpec
 from leverframe.runtime.context import RunContext
@@ -16,9 +18,10 @@ def taken_in(ctx: RunContext, spec: ToolSpec, step: Step, value: Json, *, how: s
     """The outcome of a call whose answer is good."""
     # What the door reads for itself never reaches the agent, so no argument can derive from it.
     if step.kind is not StepKind.TOOL:
-        labels = label_output(value, spec, step=step.path, types=ctx.values.types)
-        return Outcome(state=StepState.OK, value=value, attempts=attempts, label=label_at(labels, ""), how=how)
-    entered = enter_result(ctx, spec, step.path, value)
+        return Outcome(
+            state=StepState.OK, value=value, attempts=attempts, label=label_of_answer(ctx, spec, step, value), how=how
+        )
+    entered = enter_result(ctx, spec, step, value)
     return Outcome(
         state=StepState.OK,
         value=value,
@@ -28,6 +31,11 @@ def taken_in(ctx: RunContext, spec: ToolSpec, step: Step, value: Json, *, how: s
         endorsed=tuple(sorted(set(endorsed_places(value, spec, ctx.values.types).values()))),
         removed=entered.viewed.removed,
     )
+
+
+def label_of_answer(ctx: RunContext, spec: ToolSpec, step: Step, value: Json) -> Label:
+    """The label of a whole answer, where nothing within it is told apart."""
+    return label_at(label_output(value, spec, step=step.path, types=ctx.values.types), "")
 
 
 def refused(ctx: RunContext, spec: ToolSpec, step: Step, message: str, *, state: StepState, attempts: int) -> Outcome:
