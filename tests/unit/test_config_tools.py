@@ -213,6 +213,29 @@ def test_a_tool_that_looks_broad_is_warned_of_and_a_declared_one_listed(tmp_path
     assert any(each.code == "broad-tool" and "our own wiki" in each.message for each in listed)
 
 
+@pytest.mark.parametrize(
+    ("declared", "is_told"),
+    [
+        ("effect='irreversible'", True),
+        ("effect='read'", False),
+        ("effect='irreversible', args={'to': {'role': 'recipient'}}", False),
+        ("effect='irreversible', args={'to': {'type': 'email'}}", True),
+        ("effect='keyed', idempotency='to'", False),
+    ],
+)
+def test_a_write_of_which_no_argument_says_what_it_is_for_is_told(
+    tmp_path: Path, declared: str, *, is_told: bool
+) -> None:
+    source = f"{HEADER}@tool({declared})\ndef f(to: str, count: int) -> str: ...\n"
+    files = {"leverframe.yaml": "{}\n", "tools/m.py": source, W: "workflow: w\npolicy: {allow_tools: [f]}\n"}
+
+    _, found = load_project_lenient(write_files(tmp_path, files))
+
+    told = [each.message for each in found if each.code == "no-roles"]
+    assert bool(told) is is_told
+    assert all("'to'" in message and "'count'" not in message for message in told)
+
+
 def test_loading_twice_gives_the_same_contract(tmp_path: Path) -> None:
     root = write_files(tmp_path, FILES)
 

@@ -27,6 +27,7 @@ def check_tool(spec: ToolSpec, section: Section, at: Mark, findings: Findings) -
     _check_effect(spec, section, at, findings)
     _check_arguments(spec, section, findings)
     _check_amounts(spec, section, findings)
+    _check_roles(spec, at, findings)
     _check_broad(spec, section, at, findings)
 
 
@@ -151,6 +152,31 @@ def _types(schema: JsonObject, name: str) -> set[str]:
     if isinstance(words, str):
         return {words}
     return {str(word) for word in words} if isinstance(words, list | tuple) else set()
+
+
+def _check_roles(spec: ToolSpec, at: Mark, findings: Findings) -> None:
+    """A write of which no argument says what it is for: the default rules on labels ask about roles alone."""
+    if not spec.effect.is_write or any(arg.role is not None for arg in spec.args.values()):
+        return
+    texts = [
+        name
+        for name in argument_names(spec) or ()
+        if name != spec.idempotency_argument and _is_free(spec.input_schema, name)
+    ]
+    if texts:
+        findings.note(
+            at,
+            "no-roles",
+            f"{spec.name!r} writes, and no default rule asks where its {' and '.join(map(repr, texts))} came from.",
+            f"Say what it is for: args: {{{texts[0]}: {{role: recipient}}}}, or selector, amount, free_text, command.",
+        )
+
+
+def _is_free(schema: JsonObject, name: str) -> bool:
+    properties = schema.get("properties")
+    rules = properties.get(name) if isinstance(properties, Mapping) else None
+    is_listed = isinstance(rules, Mapping) and bool({"enum", "const"} & rules.keys())
+    return "string" in _types(schema, name) and not is_listed
 
 
 def _check_broad(spec: ToolSpec, section: Section, at: Mark, findings: Findings) -> None:
