@@ -43,6 +43,9 @@ def paid(message: str, amount: Json, *, currency: str = "", unit: str = "major")
         ("1. 250.00 for Ann", 250),
         ("Order 7\n250.00", 250),
         ("12 49.90", Decimal("49.9")),
+        ("Pay IBM 49.90 today", Decimal("49.9")),
+        ("Pay $50 to IBM for the LAN", 50),
+        ("Pay 50.00 (net) to Ann", 50),
     ],
 )
 def test_an_amount_that_the_user_wrote_is_theirs(message: str, amount: Json) -> None:
@@ -91,6 +94,9 @@ def test_a_group_of_a_longer_number_is_no_amount(group: str) -> None:
         "\u20ac250.00",
         "250.00 HUF",
         "HUF 250.00",
+        "250.00 XYZ",
+        "250.00 in total HUF",
+        "ALL 250.00",
         "huf 250.00",
         "250.00 huf",
         "(250.00) HUF",

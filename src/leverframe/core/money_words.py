@@ -30,15 +30,26 @@ CURRENCY_WORDS: Final[Mapping[str, frozenset[str]]] = {
 """Words whose currency is known."""
 
 _SMALL_CODES: Final = """
-    usd eur gbp jpy cny chf aud cad nzd sgd hkd twd krw inr idr thb vnd php myr brl mxn clp ars zar ngn kes egp ils aed
-    qar kwd bhd omr czk pln sek nok dkk isk bgn hrk kzt pkr bdt lkr npr huf uah rub ron rsd xau xag xbt xrp
+    usd eur gbp jpy cny chf aud cad nzd sgd hkd twd krw inr idr thb vnd php myr brl mxn clp ars zar ngn kes egp ils
+    aed qar kwd bhd omr czk pln sek nok dkk isk bgn hrk kzt pkr bdt lkr npr huf uah rub ron rsd xau xag xbt xrp
 """
 SMALL_CODES: Final = frozenset(_SMALL_CODES.split())
 """Codes that are no word, also in small letters; the others might be one (`all`, `top`, `try`)."""
 
+_CODES: Final = """
+    AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BRL BSD BTN BWP BYN BZD CAD CDF CHF CLP CNY
+    COP CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GNF GTQ GYD HKD HNL HRK HTG HUF IDR ILS
+    INR IQD IRR ISK JMD JOD JPY KES KGS KHR KMF KPW KRW KWD KYD KZT LAK LBP LKR LRD LSL LYD MAD MDL MGA MKD MMK MNT MOP MRU
+    MUR MVR MWK MXN MYR MZN NAD NGN NIO NOK NPR NZD OMR PAB PEN PGK PHP PKR PLN PYG QAR RON RSD RUB RWF SAR SBD SCR SDG SEK
+    SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TND TOP TRY TTD TWD TZS UAH UGX USD UYU UZS VES VND VUV WST XAF XCD
+    XOF XPF YER ZAR ZMW ZWG BTC ETH XBT XRP XAU XAG
+"""
+CODES: Final = frozenset(_CODES.split())
+"""Codes of money, in capitals."""
+
 _NO_CODES: Final = "PAY FOR NOW THE AND DUE YOU HER HIM ONE TWO NET TAX VAT FEE GET NOT BUT OFF OUT PER VIA CEO CFO ASK"
 NO_CODES: Final = frozenset(_NO_CODES.split())
-"""Words in capitals that are no code of a currency."""
+"""Words in capitals that are no code of a currency, right after an amount; any other of three letters may be one."""
 
 _OTHER_MONEY: Final = """
     minus negative canadian australian singapore jamaican bahamian

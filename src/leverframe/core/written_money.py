@@ -15,6 +15,7 @@ from typing import Final
 import re2
 
 from leverframe.core.money_words import (
+    CODES,
     CURRENCY_WORDS,
     DOLLARS,
     NEXT_WORDS,
@@ -152,8 +153,10 @@ def _said_after(words: list[str]) -> Iterator[Currencies]:
             if not written[1:2].isdigit():
                 yield _SIGNS.get(written, NO_CURRENCY)
             return
-        if not position and (not word or not word[0].isalnum()):
-            yield from [NO_CURRENCY] if written[:1] in "%\u2030" else []
+        if not position and written[:1] in {"%", "\u2030"}:
+            yield NO_CURRENCY
+        if not position and _CODE.fullmatch(word) and word not in NO_CODES:
+            yield frozenset((word,))
         yield from _said(word, NEXT_WORDS if not position else OTHER_MONEY)
         if written[-1:] in _ENDS:
             return
@@ -168,7 +171,7 @@ def _said(word: str, spoils: frozenset[str]) -> Iterator[Currencies]:
         yield CURRENCY_WORDS[small]
     elif small in spoils:
         yield NO_CURRENCY
-    elif (_CODE.fullmatch(word) and word not in NO_CODES) or small in SMALL_CODES:
+    elif word in CODES or small in SMALL_CODES:
         yield frozenset((word.upper(),))
 
 
