@@ -3,6 +3,7 @@
 import asyncio
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,13 @@ from mcp_types import (
     TextContent,
 )
 
+from leverframe.config.project import load_project
+from leverframe.core.argument_labels import label_args
+from leverframe.domain.json import Json
+from leverframe.domain.labels import Integrity, Label
 from leverframe.ports.store import RunFilter
-from leverframe.wiring.assembly import Assembly
+from leverframe.runtime.sessions import take_up
+from leverframe.wiring.assembly import Assembly, open_assembly
 from tests.mcp_gate import KEY, TENANT, served, write_gate
 
 FIXTURE = Path(__file__).parent.parent / "fixtures" / "mcp_asking.py"
@@ -30,11 +36,14 @@ OBJECT = {"type": "object"}
 ASKS = {"ask": "elicitation", "sample": "sampling"}
 
 
-def write(folder: Path, era: str, *, may_ask: list[str], allowed: bool = True, **contract: object) -> None:
+def write(
+    folder: Path, era: str, *, may_ask: list[str], allowed: bool = True, trust: str = "third-party", **contract: object
+) -> None:
     shutil.copy(FIXTURE, folder / "mcp_asking.py")
     server = {"mcp": ["python", "mcp_asking.py", era, "seen.jsonl"], "trusted_process": {"because": "a test"}}
     tools = {
         f"asking.{name}": {"from": {"mcp": "asking", "name": name}, "effect": "read", "input": OBJECT}
+        | {"output_trust": {"default": trust}}
         for name in ("ask", "sample", "task")
     }
     write_gate(folder, {"asking": server | ({"may_ask": may_ask} if may_ask else {})}, tools, **contract)
@@ -54,7 +63,7 @@ class Person:
     async def elicited(self, context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
         del context
         self.asked.append(f"elicitation: {params.message}")
-        return ElicitResult(action="accept", content={"approved": True})
+        return ElicitResult(action="accept", content={"approved": True, "pick": "W00001"})
 
     async def sampled(self, context: ClientRequestContext, params: CreateMessageRequestParams) -> CreateMessageResult:
         del context
@@ -167,6 +176,27 @@ def test_a_question_that_needs_a_person_is_held_and_no_answer_of_the_agents_side
 
     assert asked == []
     assert ("asking.elicitation", "hold", "held") in steps
+
+
+@pytest.mark.parametrize(("era", "client"), [("legacy", "legacy"), ("modern", "legacy"), ("modern", "modern")])
+def test_what_the_agents_side_answered_is_no_record_where_the_server_says_it_back(
+    tmp_path: Path, era: str, client: str
+) -> None:
+    write(tmp_path, era, may_ask=["elicitation"], trust="tenant-record")
+
+    _, asked, _, _ = play(tmp_path, "ask", client)
+    labels = asyncio.run(labels_of_newest(tmp_path, order_id="W00001"))
+
+    assert len(asked) == 1
+    assert labels["order_id"].integrity is Integrity.THIRD_PARTY
+
+
+async def labels_of_newest(folder: Path, **args: Json) -> Mapping[str, Label]:
+    """What these arguments would be in the newest run, taken up by another process."""
+    async with open_assembly(load_project(folder), create=False) as assembly:
+        (newest,) = await assembly.services.journal.runs(RunFilter(limit=1))
+        contract = assembly.project.contracts[newest.workflow]
+        return label_args(args, {}, (await take_up(assembly.services, contract, newest)).values)
 
 
 @pytest.mark.parametrize("client", ERAS)

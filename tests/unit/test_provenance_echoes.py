@@ -34,6 +34,8 @@ def of(index: ValueIndex, **args: Json) -> Integrity:
         ("eve @x.com", "eve@x.com"),
         ("eve\u200b@x.com", "eve@x.com"),
         ("\uff45ve@x.com", "eve@x.com"),
+        ("eve\x01@x.com", "eve@x.com"),
+        ("eve@\x7fx.com", "eve@x.com"),
     ],
 )
 def test_an_echo_raises_nothing(asked: str, echo: str) -> None:
@@ -50,6 +52,13 @@ def test_an_echo_of_an_amount_raises_nothing() -> None:
     assert of(index, usd=Decimal("12.5")) is Integrity.THIRD_PARTY
     assert of(index, email="ann@x.com") is Integrity.TENANT_RECORD
     assert of(after({"usd": "12.50"}, {"amount": Decimal("12.5")}), usd="12.50") is Integrity.THIRD_PARTY
+
+
+@pytest.mark.parametrize("asked", [12345, Decimal("12345.0"), "12345", "12345.00", [12345]])
+def test_a_whole_number_that_is_said_back_as_a_text_raises_nothing(asked: Json) -> None:
+    assert of(after({"order_id": "12345"}, {"number": asked}), order_id="12345") is Integrity.THIRD_PARTY
+    assert of(after({"order_id": "12345"}, {"number": 1234}), order_id="12345") is Integrity.TENANT_RECORD
+    assert of(after({"order_id": "12345"}, {"number": True}), order_id="12345") is Integrity.TENANT_RECORD
 
 
 def test_an_echo_lowers_nothing_that_is_known_from_elsewhere() -> None:

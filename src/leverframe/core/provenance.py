@@ -279,13 +279,16 @@ def _learn(known: dict[Pair, Label], pair: Pair, label: Label) -> None:
 def repeated_form(value: Json) -> str:
     """A value as an answer may repeat it: without case, blanks, signs that nobody sees, and compatibility forms.
 
-    A form under which a value is traced has the same one as the value.
+    A form under which a value is traced has the same one as the value.  A whole number is never traced, and a tool may
+    say it back as a text, which is.
     """
     if isinstance(value, str):
-        if not value.isascii():
+        if not (value.isascii() and value.isprintable()):
             value = "".join(char for char in normalize("NFKC", value) if not is_hidden(char))
         plain = "".join(value.removeprefix(_NUMBER).casefold().split())
         return str(exact_form(Decimal(plain))) if _FRACTION.fullmatch(plain) else plain
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
     return str(exact_form(value)) if isinstance(value, Decimal) and value.is_finite() else ""
 
 

@@ -8,19 +8,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from leverframe.core.agent_view import Source, Viewed, view
-from leverframe.core.hygiene import Cleaned, clean_entry, is_suspicious
+from leverframe.core.hygiene import Removed, clean_entry, is_suspicious
 from leverframe.core.provenance import asked_with, index_result, label_input, label_output
 from leverframe.domain.ids import StepPath
 from leverframe.domain.json import Json
 from leverframe.domain.labels import Integrity, Label, join
 from leverframe.domain.policy import Then
-from leverframe.domain.runs import Step
-from leverframe.domain.tools import ToolSpec
+from leverframe.domain.runs import Step, StepKind
+from leverframe.domain.tools import McpOrigin, McpPart, ToolSpec
 from leverframe.runtime.context import RunContext, recorded_args
 
 INPUT = StepPath("input")
-# How a step ended whose words the receiver wrote.
 REFUSED, UNKNOWN = "tool-refused", "effect-unknown"
+# How a step ended whose words the receiver wrote, all or in part: a server that ends says last words.  A person who
+# settled an unknown call said so after its agent had read why.
+_WORDS_OF_OTHERS = frozenset({REFUSED, UNKNOWN, "tool-unavailable", "did-not-happen"})
+# What a server asks of the agent's side: the answer is the agent's.
+_ASKED_OF_THE_AGENT = frozenset({McpPart.ELICITATION, McpPart.SAMPLING, McpPart.ROOTS})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +46,9 @@ def enter_result(ctx: RunContext, spec: ToolSpec, step: Step, value: Json) -> En
     if viewed.cleaned is not value:
         ctx.values = index_result(ctx.values, viewed.cleaned, labels, step=path, spec=spec, asked=asked)
     ctx.shown[path] = viewed.shown
+    if isinstance(spec.origin, McpOrigin) and spec.origin.part in _ASKED_OF_THE_AGENT:
+        # The server has it from the agent from now on, and may say it back in the answer to the call that it asked in.
+        ctx.values = replace(ctx.values, written=ctx.values.written | asked_with(value))
     return Entered(labels=labels, viewed=viewed)
 
 
@@ -60,13 +67,19 @@ def enter_sent(ctx: RunContext, spec: ToolSpec | None, step: Step) -> None:
     ctx.values = replace(ctx.values, written=ctx.values.written | asked_with(*theirs))
 
 
-def enter_words(ctx: RunContext, spec: ToolSpec, path: StepPath, words: str) -> Viewed:
-    """Why a receiver refused, which the agent is shown: as trusted as its answers are, and it names no value."""
-    label = label_output(None, spec, step=path)[""]
+def enter_words(ctx: RunContext, spec: ToolSpec, step: Step, error: str, value: Json) -> tuple[Removed, ...]:
+    """Why a call came to nothing, which the agent is shown: as trusted as its answers are, and it names no value.
+
+    Returns what hygiene takes out of it; nothing enters where the words are ours alone.
+    """
+    if step.kind is not StepKind.TOOL or error not in _WORDS_OF_OTHERS:
+        return ()
+    label = label_output(None, spec, step=step.path)[""]
     ctx.values = replace(ctx.values, union=join((ctx.values.union, label)))
-    cleaned = clean_entry(words) if ctx.contract.context.is_cleaned else Cleaned(text=words)
-    ctx.is_suspicious = ctx.is_suspicious or cleaned.is_suspicious
-    return Viewed(shown=words, cleaned=cleaned.text, removed=cleaned.removed)
+    words = value.get("message") if isinstance(value, Mapping) else None
+    removed = clean_entry(str(words or "")).removed if ctx.contract.context.is_cleaned else ()
+    ctx.is_suspicious = ctx.is_suspicious or is_suspicious(removed)
+    return removed
 
 
 def enter_input(ctx: RunContext) -> Entered:

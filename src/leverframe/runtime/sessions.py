@@ -39,7 +39,7 @@ from leverframe.domain.runs import Run, RunState, Step, StepKind, StepState
 from leverframe.ports.crash_points import crash_point
 from leverframe.runtime.closing import put_run
 from leverframe.runtime.context import RunContext, input_value
-from leverframe.runtime.entering import REFUSED, UNKNOWN, enter_input, enter_result, enter_sent, enter_words
+from leverframe.runtime.entering import enter_input, enter_result, enter_sent, enter_words
 from leverframe.runtime.entries import run_entry, taken_out
 from leverframe.runtime.run_limits import fresh_windows, is_of_a_key
 from leverframe.runtime.schemas import schema_error
@@ -305,11 +305,8 @@ def _relearn(ctx: RunContext, step: Step) -> None:
     if spec is None or step.result_ref not in ctx.payloads:
         return
     value = ctx.payload(step.result_ref)
-    # A person who settled an unknown call said so after its agent had read why.
-    if step.error in {REFUSED, UNKNOWN, "did-not-happen"}:
-        message = value.get("message") if isinstance(value, dict) else None
-        enter_words(ctx, spec, step.path, str(message or ""))
-    elif step.state is StepState.OK and step.error != "output-invalid":
+    enter_words(ctx, spec, step, step.error, value)
+    if step.state is StepState.OK and step.error != "output-invalid":
         enter_result(ctx, spec, step, value)
 
 

@@ -38,7 +38,7 @@ from leverframe.runtime.door.recording import Decided, Outcome, decided, settled
 from leverframe.runtime.door.relay_run import RelayAsk, RelayRun
 from leverframe.runtime.door.relaying import Relayer, RelayOutcome
 from leverframe.runtime.door.rows import reservation_id
-from leverframe.runtime.door.taking_in import label_of_answer
+from leverframe.runtime.door.taking_in import label_of_answer, with_words
 from leverframe.runtime.door.telling import held_back, repeated, told
 from leverframe.runtime.door.timing import patience_s, wall_s
 from leverframe.runtime.door.tool_gates import ToolGates
@@ -268,6 +268,7 @@ class Door:
 
     async def settle(self, ctx: RunContext, step: Step, spec: ToolSpec, outcome: Outcome) -> ToolOutcome:
         """Room 6: record an outcome and tell the caller."""
+        outcome = with_words(ctx, spec, step, outcome)
         done, proposal = settled(ctx, step, spec, outcome, at=ctx.services.mint.now())
         match await ctx.services.writer.commit(proposal):
             case GuardFailed() as failed:

@@ -122,7 +122,7 @@ def judge(ctx: RunContext, spec: ToolSpec, step: Step, attempted: Attempted) -> 
                 )
             return taken_in(ctx, spec, step, value, attempts=attempted.attempts)
         case ToolFailed(message=message, kind=kind) if kind != "5xx" or not spec.effect.is_write:
-            return refused(ctx, spec, step, message, state=StepState.ERROR, attempts=attempted.attempts)
+            return refused(message, state=StepState.ERROR, attempts=attempted.attempts)
         case ToolLost(message=message, kind=kind, has_left=has_left) if not has_left or not spec.effect.is_write:
             return Outcome(
                 state=StepState.ERROR,
@@ -132,6 +132,6 @@ def judge(ctx: RunContext, spec: ToolSpec, step: Step, attempted: Attempted) -> 
                 is_free=not has_left,
             )
         case ToolFailed(message=message) | ToolLost(message=message):
-            return refused(ctx, spec, step, message, state=StepState.UNKNOWN, attempts=attempted.attempts)
+            return refused(message, state=StepState.UNKNOWN, attempts=attempted.attempts)
         case _:
             assert_never(attempted.answer)

@@ -3,6 +3,8 @@
 Knows: which values a declared validator endorsed, which the evidence must say.  Never: shows a value to anyone.
 """
 
+from dataclasses import replace
+
 from leverframe.core.places import label_at
 from leverframe.core.provenance import endorsed_places, label_output
 from leverframe.domain.json import Json
@@ -38,8 +40,13 @@ def label_of_answer(ctx: RunContext, spec: ToolSpec, step: Step, value: Json) ->
     return label_at(label_output(value, spec, step=step.path, types=ctx.values.types), "")
 
 
-def refused(ctx: RunContext, spec: ToolSpec, step: Step, message: str, *, state: StepState, attempts: int) -> Outcome:
-    """The outcome of a call of which the receiver says no, or nobody knows what it came to: its words are read too."""
+def refused(message: str, *, state: StepState, attempts: int) -> Outcome:
+    """The outcome of a call of which the receiver says no, or nobody knows what it came to."""
     error = UNKNOWN if state is StepState.UNKNOWN else REFUSED
-    removed = enter_words(ctx, spec, step.path, message).removed if step.kind is StepKind.TOOL else ()
-    return Outcome(state=state, value={"message": message}, error=error, attempts=attempts, removed=removed)
+    return Outcome(state=state, value={"message": message}, error=error, attempts=attempts)
+
+
+def with_words(ctx: RunContext, spec: ToolSpec, step: Step, outcome: Outcome) -> Outcome:
+    """An outcome that is about to be recorded; why it came to nothing enters the run, as on every later reading."""
+    removed = enter_words(ctx, spec, step, outcome.error, outcome.value)
+    return replace(outcome, removed=removed) if removed else outcome
