@@ -1,5 +1,6 @@
 """What a tool says back of its own call is no record of anything."""
 
+import time
 from decimal import Decimal
 
 import pytest
@@ -59,6 +60,17 @@ def test_a_whole_number_that_is_said_back_as_a_text_raises_nothing(asked: Json) 
     assert of(after({"order_id": "12345"}, {"number": asked}), order_id="12345") is Integrity.THIRD_PARTY
     assert of(after({"order_id": "12345"}, {"number": 1234}), order_id="12345") is Integrity.TENANT_RECORD
     assert of(after({"order_id": "12345"}, {"number": True}), order_id="12345") is Integrity.TENANT_RECORD
+
+
+def test_a_mebibyte_of_marks_upon_one_letter_is_looked_at_in_seconds() -> None:
+    # To bring them into their order takes minutes.
+    piled: Json = {"email": "a" + "\u0315\u0300" * (1 << 18), "note": "ann@x.com"}
+    started = time.process_time()
+
+    index = after(piled, {"q": "eve@x.com"})
+
+    assert time.process_time() - started < 15
+    assert of(index, note="ann@x.com") is Integrity.THIRD_PARTY
 
 
 def test_an_echo_lowers_nothing_that_is_known_from_elsewhere() -> None:

@@ -6,6 +6,11 @@ Source: Unicode Standard Annex 9 (bidi), Technical Report 36 (security); the tag
 import unicodedata
 from typing import Final
 
+import re2
+
+# To order a long row of marks takes time by its square, so such a row is left as it is (UAX 15, section 13).
+PILED_UP: Final = re2.compile(r"[\p{M}\x{1161}-\x{11FF}]{31,}")
+
 _TAGS: Final = range(0xE0000, 0xE0080)
 _SPELLING_TAGS: Final = range(0xE0020, 0xE007F)
 _SELECTORS: Final = (range(0xFE00, 0xFE10), range(0xE0100, 0xE01F0))

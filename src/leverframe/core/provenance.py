@@ -15,7 +15,7 @@ from unicodedata import normalize
 
 import re2
 
-from leverframe.core.hidden_text import is_hidden
+from leverframe.core.hidden_text import PILED_UP, is_hidden
 from leverframe.core.places import escaped, is_starred, label_at, place_of, stands_for, walk, walk_labelled
 from leverframe.core.token_types import MAX_TEXT_CHARS, NO_TYPES, TokenTypes, exact_form, normal_form
 from leverframe.core.written_money import Money, is_written_as_money, written_money
@@ -284,7 +284,8 @@ def repeated_form(value: Json) -> str:
     """
     if isinstance(value, str):
         if not (value.isascii() and value.isprintable()):
-            value = "".join(char for char in normalize("NFKC", value) if not is_hidden(char))
+            form = value if PILED_UP.search(value) else normalize("NFKC", value)
+            value = "".join(char for char in form if not is_hidden(char))
         plain = "".join(value.removeprefix(_NUMBER).casefold().split())
         return str(exact_form(Decimal(plain))) if _FRACTION.fullmatch(plain) else plain
     if isinstance(value, int) and not isinstance(value, bool):

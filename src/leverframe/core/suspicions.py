@@ -176,7 +176,9 @@ def _of_text(pointer: str, text: str) -> Iterator[Suspicion]:
     if len(text) > _LONGEST:
         yield Suspicion(kind=Suspect.COMMANDS, pointer=pointer, text=f"{len(text):,} characters of text")
     # As a model reads it, and with what the tags spell: a split word must not hide one.
-    plain = unicodedata.normalize("NFKC", "".join(char for char in text if not is_hidden(char)))[:_LONGEST]
+    # Cut before it is normalised: marks piled up by the thousand take time by their square.
+    seen = "".join(char for char in text if not is_hidden(char))[:_LONGEST]
+    plain = unicodedata.normalize("NFKC", seen)[:_LONGEST]
     for pattern in _COMMANDS:
         match = pattern.search(plain) or pattern.search(spelled_by_tags(text)[:_LONGEST])
         if match is not None:

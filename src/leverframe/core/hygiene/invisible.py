@@ -9,6 +9,7 @@ from typing import Final
 
 import re2
 
+from leverframe.core.hidden_text import PILED_UP
 from leverframe.core.hygiene.removals import Removed, RemovedKind, removed
 
 _CLASSES: Final = (
@@ -31,7 +32,6 @@ _ANY: Final = re2.compile("|".join(pattern for _, pattern in _CLASSES))
 _JOINER: Final = re2.compile(r"[\x{200C}\x{200D}]+")
 _JOINS_FROM: Final = 0x0600
 _MAX_PIECE: Final = 32
-_PILED_UP: Final = re2.compile(r"[\p{M}\x{1161}-\x{11FF}]{31,}")
 _VARIES: Final = re2.compile(r"[\x{FE00}-\x{FE0F}]{2,}")
 
 
@@ -51,8 +51,7 @@ def normalise(text: str, found: list[Removed]) -> str:
     """NFKC, of every piece that it does not lengthen: `ﬁ` stays, since two letters in its place would be added."""
     if text.isascii():
         return text
-    # To order a long row of marks takes time by its square, so such a row is left as it is (UAX 15, section 13).
-    if not _PILED_UP.search(text) and unicodedata.normalize("NFKC", text) == text:
+    if not PILED_UP.search(text) and unicodedata.normalize("NFKC", text) == text:
         return text
     out: list[str] = []
     for piece in _pieces(text):
