@@ -143,6 +143,10 @@ def label_output(result: Json, spec: ToolSpec, *, step: str = "", types: TokenTy
     What a tool's spec does not name is third-party.  `types` are those that `endorse` names.
     """
     rules = {"": Integrity.THIRD_PARTY, **spec.output_trust}
+    if result and isinstance(result, str | list | tuple):
+        # What came in another form than the spec names may hold any part: a text that was to be read as an object.
+        missed = [level for pointer, level in rules.items() if pointer and not _leads_into(result, pointer)]
+        rules[""] = min([rules[""], *missed])
     found = {
         place_of(pointer): Label(
             integrity=level, confidentiality=spec.output_confidentiality, origin=f"{step}{pointer}"
@@ -165,6 +169,11 @@ def label_output(result: Json, spec: ToolSpec, *, step: str = "", types: TokenTy
                 origin=f"{step}{place}",
             )
     return found
+
+
+def _leads_into(result: Json, pointer: str) -> bool:
+    first = pointer.split("/")[1]
+    return isinstance(result, list | tuple) and (first == "*" or first.isdigit())
 
 
 def endorsed_places(result: Json, spec: ToolSpec, types: TokenTypes) -> Mapping[str, str]:
