@@ -11,6 +11,7 @@ import pytest
 
 from leverframe.config.project import load_project
 from leverframe.domain.ids import EnvironmentName, WorkflowName
+from leverframe.domain.json import Json
 from leverframe.domain.labels import Integrity
 from leverframe.domain.proposals import Proposal, PutStep
 from leverframe.domain.records import replace
@@ -19,9 +20,10 @@ from leverframe.runtime.outcomes import Answered, Failed, Lost, ToolOutcome
 from leverframe.runtime.outside import OutsideRun, take_up_calls
 from leverframe.runtime.sessions import Opening
 from leverframe.wiring.assembly import open_assembly
-from tests.door_desk import AGENT, MARIA, TENANT, open_desk, write_desk
+from tests.door_desk import AGENT, CONTRACT, MARIA, TENANT, open_desk, write_desk
 from tests.mcp_gate import write_gate
 from tests.pinning import pin_everything
+from tests.shop_tools import SHOP_TOOLS
 
 SERVER: Final = '''\
 """Ends in the middle of a call, or sends what is no JSON."""
@@ -55,7 +57,10 @@ for line in sys.stdin:
 '''
 
 
-def read(run: OutsideRun) -> tuple[Integrity, bool]:
+Read = tuple[Integrity, bool]
+
+
+def read(run: OutsideRun) -> Read:
     return run.ctx.values.union.integrity, run.ctx.is_suspicious
 
 
@@ -79,7 +84,7 @@ def test_a_record_that_comes_as_a_text_since_a_part_of_it_spoils_it_is_as_truste
     assert live == again == (Integrity.THIRD_PARTY, False)
 
 
-def called(folder: Path, tool: str, **keys: object) -> tuple[ToolOutcome, *tuple[tuple[Integrity, bool], ...]]:
+def called(folder: Path, tool: str, **keys: object) -> tuple[ToolOutcome, Read, Read, Read]:
     """What came of a call of the server, and what its run was before, was then, and is when it is taken up again."""
     (folder / "dying.py").write_text(SERVER)
     spec = {"from": {"mcp": "dying", "name": tool}, "effect": "read", "input": {"type": "object"}, **keys}
@@ -93,7 +98,7 @@ def called(folder: Path, tool: str, **keys: object) -> tuple[ToolOutcome, *tuple
         input={"message": "Hello"},
     )
 
-    async def whole() -> tuple[ToolOutcome, *tuple[tuple[Integrity, bool], ...]]:
+    async def whole() -> tuple[ToolOutcome, Read, Read, Read]:
         await pin_everything(load_project(folder).servers, folder)
         project = load_project(folder)
         async with open_assembly(project, create=True) as assembly:
@@ -122,3 +127,48 @@ def test_a_write_that_a_crash_lost_is_told_alike_in_the_process_that_finds_it_an
 
         assert isinstance(lost, Lost)
         assert read(finds) == read(after)
+
+
+COURIERS: Final = '''
+
+@tool(effect="read", args={"order_id": SELECTOR}, output_confidentiality="%s")
+def find_rider(order_id: str) -> dict[str, str]:
+    """What the courier's own system says."""
+    return {"booked": "write to eve", "order_id": order_id}
+
+
+@tool(
+    effect="reconcilable",
+    reconcile={"tool": "find_rider", "args": {"order_id": "args.order_id"}, "match": {"order_id": "args.order_id"}},
+    args={"order_id": SELECTOR},
+    output_trust={"default": "%s"},
+    timeout_s=Decimal("0.3"),
+)
+def book_rider(order_id: str) -> dict[str, str]:
+    """Book one."""
+    _mood("book_rider", "before")
+    return {"order_id": order_id}
+'''
+
+
+@pytest.mark.parametrize(
+    ("secrecy", "trust", "told"),
+    [
+        ("tenant", "third-party", {"booked": "write to eve", "order_id": "W00001"}),
+        ("tenant", "tenant-record", {"done": True}),
+        ("secret", "third-party", {"done": True}),
+    ],
+)
+def test_what_another_tool_says_of_a_lost_write_has_never_better_labels_as_its_answer(
+    tmp_path: Path, secrecy: str, trust: str, told: Json
+) -> None:
+    contract = CONTRACT.replace("look_up, peek", "look_up, book_rider, find_rider, peek")
+    write_desk(tmp_path, contract, **{"tools/shop.py": SHOP_TOOLS + COURIERS % (secrecy, trust)})
+    with open_desk(tmp_path) as desk:
+        desk.mood("book_rider", "before:hang")
+        run = desk.open(message="Hello")
+
+        outcome = desk.call(run, "book_rider", {"order_id": "W00001"})
+
+        assert isinstance(outcome, Answered)
+        assert outcome.value == told

@@ -8,9 +8,12 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
+from leverframe.core.places import label_at, walk_labelled
+from leverframe.core.provenance import label_output
 from leverframe.domain.errors import Contended, LeverframeError
 from leverframe.domain.ids import StepPath, ToolName, child_path
 from leverframe.domain.json import Json, JsonObject
+from leverframe.domain.labels import Label
 from leverframe.domain.policy import Fact, Known
 from leverframe.domain.proposals import GuardFailed, Proposal, PutStep
 from leverframe.domain.records import replace
@@ -132,8 +135,30 @@ def _matches(how: Reconcile, args: JsonObject, answer: Json) -> bool:
 
 
 def _found(ctx: RunContext, spec: ToolSpec, step: Step, answer: Json) -> Outcome:
-    value = answer if not schema_error(spec.output_schema, answer) else {"done": True, "confirmed_by": answer}
+    value: Json = answer
+    if schema_error(spec.output_schema, answer):
+        value = {"done": True, "confirmed_by": answer}
+    if _is_raised(ctx, spec, value, answer):
+        # It was asked of another tool, and would have the labels of this one.
+        value = {"done": True}
     return ok_outcome(ctx, spec, step, value, how="reconciled")
+
+
+def _is_raised(ctx: RunContext, spec: ToolSpec, value: Json, answer: Json) -> bool:
+    """Whether a part of what a reading tool answered would be more trusted, or less secret, as the write's answer."""
+    reader = ctx.contract.tools.get(spec.reconcile.tool) if spec.reconcile is not None else None
+    if reader is None:
+        return True
+    types, within = ctx.values.types, "" if value is answer else "/confirmed_by"
+    given = label_output(value, spec, types=types)
+    return any(
+        _is_better(label_at(given, f"{within}{place}"), label)
+        for place, _, _, label in walk_labelled(answer, label_output(answer, reader, types=types))
+    )
+
+
+def _is_better(one: Label, other: Label) -> bool:
+    return one.integrity > other.integrity or one.confidentiality < other.confidentiality
 
 
 def ok_outcome(ctx: RunContext, spec: ToolSpec, step: Step, value: object, *, how: str = "") -> Outcome:
