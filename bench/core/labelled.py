@@ -1,11 +1,12 @@
 """Labels: what a decision costs with the default rules on, and labelling its arguments among 200 values."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal
 from typing import Final
 
 from leverframe.core.argument_labels import label_args
-from leverframe.core.provenance import ValueIndex, index_input, index_result, label_output
+from leverframe.core.provenance import ValueIndex, asked_with, index_input, index_result, label_output
 from leverframe.core.token_types import compile_types
 from leverframe.domain.json import Json
 from leverframe.domain.labels import Integrity, Label
@@ -37,7 +38,7 @@ def seen_by(spec: ToolSpec) -> ValueIndex:
         }
         index = index_result(index, answer, label_output(answer, spec, step=str(number)), step=str(number), spec=spec)
         number += 1
-    return index
+    return replace(index, written=asked_with({"note": "what the run has written"}))
 
 
 def _word(number: int) -> str:

@@ -140,7 +140,8 @@ def _label_scalar(value: Json, type_name: str, index: ValueIndex) -> Label:
 def known_label(index: ValueIndex, type_name: str, form: str) -> Label:
     """The label of an argument of this type and normal form, by what entered the run and what people endorsed in it."""
     found = index.known.get((type_name, form), UNTRACED)
-    if index.written and not found.origin.startswith(INPUT_ORIGIN) and repeated_form(form) in index.written:
+    is_raised = found.integrity is not _THIRD_PARTY and not found.origin.startswith(INPUT_ORIGIN)
+    if index.written and is_raised and repeated_form(form) in index.written:
         # Another tool's record of what the agent itself has put there.
         found = replace(found, integrity=_THIRD_PARTY)
     eased = index.eased.get((type_name, form)) if index.eased else None

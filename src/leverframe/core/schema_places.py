@@ -19,6 +19,7 @@ _COMBINES: Final = ("anyOf", "oneOf", "allOf")
 _CONDITIONS: Final = ("then", "else")
 _REFERS: Final = ("$ref", "$dynamicRef")
 _LEADS_ON: Final = frozenset((*_COMBINES, *_CONDITIONS, *_REFERS, "dependentSchemas"))
+_OPEN: Final = frozenset(("patternProperties", "unevaluatedProperties"))
 _OTHER_ITEMS: Final = ("items", "additionalItems", "unevaluatedItems", "contains")
 # More than any tool has; a schema is the project's or its server's, and may refer to itself.
 _MOST_RULES: Final = 64
@@ -50,6 +51,11 @@ def rules_of(schema: Json, root: Json) -> Rules:
 
 def property_rules(rules: Rules, name: str, root: Json) -> Rules:
     """The rules of a property: of what names it, itself or by a pattern, and of what speaks of the others."""
+    rule = rules[0] if len(rules) == 1 else None
+    if rule is not None and _OPEN.isdisjoint(rule) and not isinstance(rule.get("additionalProperties"), Mapping):
+        # Nearly every schema; this is asked for each argument of each call.
+        properties = rule.get("properties")
+        return rules_of(properties.get(name), root) if isinstance(properties, Mapping) else ()
     found: list[Mapping[str, Json]] = []
     is_named = False
     for rule in rules:
