@@ -8,6 +8,7 @@ named.  A worker holds the claim of its tag for as long as it lives.
 import asyncio
 import hashlib
 import re
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -69,7 +70,7 @@ class RelayRun:
     is_short: bool = False  # there was no room for its last call
     waiting: int = 0  # calls that wait for room
     committing: int = 0  # calls whose decision is on its way into the store
-    committed: asyncio.Future[None] | None = None  # done when the next of them is there; None: nobody waits for it
+    standing: deque[asyncio.Future[None]] = field(default_factory=deque)  # calls that let those go first
     vendor_ids: set[str] = field(default_factory=set)  # of what vendors keep of it, as far as was looked for
     facts: RunFacts = field(init=False)
     _count: int = 0

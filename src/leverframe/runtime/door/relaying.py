@@ -44,6 +44,7 @@ _DEADLINE_S: Final = 600.0
 _WAIT_FOR_ROOM_S: Final = (0.008, 0.016)
 # So many of a run wait at once; of a larger burst the others are told at once that there is no room.
 _MOST_WAITING: Final = 24
+_MOST_WOKEN: Final = 4
 _NEXT_MAY_DO_BETTER: Final = frozenset({"connect", "429", "5xx", "timeout"})
 
 
@@ -94,7 +95,10 @@ class Relayer:
         outcome: Unanswered | None = None
         earlier: Step | None = None
         for model in self.cooldowns.ordered(ask.candidates, ask.began_at):
-            allowed = await self._decide(run, ask, _Way(path=path, model=model, earlier=earlier))
+            try:
+                allowed = await self._decide(run, ask, _Way(path=path, model=model, earlier=earlier))
+            finally:
+                _let_look(run, _MOST_WOKEN)
             if not isinstance(allowed, _Allowed):
                 return outcome or allowed
             sent = await self._send(run, ask, allowed)
@@ -117,7 +121,7 @@ class Relayer:
         """Rooms 2 to 4, again as long as a guard fails."""
         lost, waits, tries = "", list(_WAIT_FOR_ROOM_S), _TRIES
         # Where the last call found no room, old books would only be decided on twice.
-        is_asked_anew, may_stand_back = run.is_short, True
+        is_asked_anew = run.is_short
         while tries:
             books = await _books(run, way.model, is_asked_anew=is_asked_anew)
             clamped = clamp(self._relays, ask.call, way.model, run.ctx.contract, books)
@@ -127,17 +131,17 @@ class Relayer:
                 run, ModelQuestion(model=str(way.model), run=run.facts, windows=books.windows, cost=cost, killed=killed)
             )
             run.is_short = isinstance(decision, Deny) and bool(decision.exhausted)
-            if isinstance(decision, Allow) and may_stand_back and _may_not_fit(run, books, cost):
-                may_stand_back, is_asked_anew = False, True
+            if isinstance(decision, Allow) and _may_not_fit(run, books, cost):
+                is_asked_anew = True
                 await _stand_back(run)
                 continue
             if isinstance(decision, Deny) and (decision.exhausted or decision.stops_run):
                 if not (is_asked_anew or books.is_of_now(run.moved_at, run.ctx.services.clock.monotonic())):
                     is_asked_anew = True
                     continue
+                _let_look(run, len(run.standing))
                 if waits and run.waiting < _MOST_WAITING and _is_on_their_way(books, cost):
                     await _wait(run, waits.pop(0))
-                    may_stand_back = True
                     continue
             made = Decision(
                 path=way.path,
@@ -178,7 +182,8 @@ class Relayer:
             result = await services.writer.commit(proposal)
         finally:
             run.committing -= 1
-            _tell_committed(run)
+            if run.standing:
+                run.moved_at = services.clock.monotonic()
         match result:
             case Committed():
                 return None
@@ -271,17 +276,22 @@ async def _stand_back(run: RelayRun) -> None:
 
     Of a burst on a small budget each call would else seal and propose what only a few of them can have.
     """
-    if run.committed is None:
-        run.committed = asyncio.get_running_loop().create_future()
-    await asyncio.shield(run.committed)
+    turn = asyncio.get_running_loop().create_future()
+    run.standing.append(turn)
+    await turn
 
 
-def _tell_committed(run: RelayRun) -> None:
-    """Have those that stood back look at what is left."""
-    if run.committed is not None:
-        run.moved_at = run.ctx.services.clock.monotonic()
-        run.committed.set_result(None)
-        run.committed = None
+def _let_look(run: RelayRun, most: int) -> None:
+    """Have some of those that stood back look at what is left, the first ones first.
+
+    Each call that is decided lets some others look, whatever came of it: so all of them do in the end, and few find
+    again that they may not fit.
+    """
+    while run.standing and most:
+        turn = run.standing.popleft()
+        if not turn.done():
+            turn.set_result(None)
+            most -= 1
 
 
 async def _wait(run: RelayRun, seconds: float) -> None:
