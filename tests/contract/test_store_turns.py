@@ -13,8 +13,9 @@ from leverframe.domain.errors import StoreUnavailable
 from leverframe.domain.proposals import Change, CommitResult, Committed, EnsureWindow, OpenRun, Proposal
 from leverframe.store import Store, open_sqlite
 from leverframe.store.sqlite import wal_checkpoints, writer
+from leverframe.store.sqlite.batches import Batch
 from leverframe.store.sqlite.filelock import FileLock, lock_file
-from leverframe.store.sqlite.flushing import Flusher
+from leverframe.store.sqlite.flushing import Flusher, Grown
 from leverframe.store.sqlite.line import Ticket
 from leverframe.store.sqlite.transacting import Done, Transactions
 from tests.store_samples import ACME, RUN, a_run, a_window, an_entry, assert_log_verifies, new_step, taking
@@ -250,3 +251,30 @@ def test_a_reader_that_stays_keeps_no_writer_waiting(path: Path, monkeypatch: py
             reader.close()
 
     asyncio.run(write())
+
+
+@pytest.mark.parametrize("is_durable", [False, True])
+def test_a_fault_within_a_commit_is_told_to_its_callers_and_leaves_no_transaction_open(
+    path: Path, monkeypatch: pytest.MonkeyPatch, *, is_durable: bool
+) -> None:
+    async def commit(store: Store, name: str) -> CommitResult:
+        return await store.writer.commit(
+            Proposal(tenant=ACME, changes=(new_step(name),), entries=(an_entry(name),), is_durable=is_durable)
+        )
+
+    def fails(_: Batch) -> Grown:
+        raise RuntimeError("a fault of ours")
+
+    async def scenario() -> None:
+        async with opened(path) as store:
+            with monkeypatch.context() as patch:
+                patch.setattr(Batch, "finish", fails)
+                told = await asyncio.wait_for(
+                    asyncio.gather(commit(store, "1"), commit(store, "2"), return_exceptions=True), 10
+                )
+            assert [type(one) for one in told] == [StoreUnavailable] * 2
+            assert all("RuntimeError" in str(one) for one in told)
+            assert isinstance(await asyncio.wait_for(commit(store, "1"), 10), Committed)
+            await assert_log_verifies(store)
+
+    asyncio.run(scenario())

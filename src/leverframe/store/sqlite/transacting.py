@@ -5,6 +5,7 @@ Never: goes on with a head or a window of an earlier transaction where any other
 for a flush.  Rules: ADR-0004, ADR-0007, ADR-0011.
 """
 
+import logging
 import sqlite3
 from collections.abc import Callable
 from contextlib import suppress
@@ -100,6 +101,9 @@ class Transactions:
             self.abandon()
             # One each: a raised exception carries the traceback of its own caller.
             return Done(outcomes=[unavailable(self._path, err) for _ in tickets])
+        except Exception as err:  # noqa: BLE001  a fault of ours: it leaves no transaction open and nobody unanswered
+            self.abandon()
+            return refused(_faulty(err), tickets)
 
     def _transact(self, tickets: list[Ticket], *, is_careful: bool) -> Done:
         batch, is_marked = self._begin(is_careful=is_careful), False
@@ -173,6 +177,14 @@ class Transactions:
 def refused(why: LeverframeError, tickets: list[Ticket]) -> Done:
     """Nothing was done, for one reason; an error each, since a raised one carries the traceback of its own caller."""
     return Done(outcomes=[type(why)(why.message, next_move=why.next_move) for _ in tickets])
+
+
+def _faulty(err: Exception) -> StoreUnavailable:
+    logging.getLogger(__name__).error("A transaction was undone by a fault of Leverframe.", exc_info=err)
+    return StoreUnavailable(
+        f"A transaction was undone, by a fault of Leverframe: {type(err).__name__}.",
+        next_move="Try again; please report it, with what the log says of it.",
+    )
 
 
 def _at_once(do: Callable[[], None]) -> None:
