@@ -78,3 +78,18 @@ def test_what_was_taken_over_is_passed_on_and_known_after_a_restart(desk: Served
 
     assert "rule-of-two" in held_by(desk, "two", text="see www.place.example now")
     assert "rule-of-two" in held_by(desk, "three")
+
+
+def test_a_run_that_is_open_already_knows_what_the_key_has_seen_in_another_since(desk: ServedDesk) -> None:
+    plain = {"to": "ann@place.example", "text": "Hello"}
+    assert not call(desk, "old", "read_record", name="ann")["isError"]
+    assert not call(desk, "old", "send", **plain)["isError"]
+
+    assert not call(desk, "other", "read_vault", name="bob")["isError"]
+    again = call(desk, "old", "send", **plain | {"text": "Good day"})
+    desk.stop()
+    desk.start()
+    after = call(desk, "old", "send", **plain | {"text": "Good night"})
+
+    assert [one["structuredContent"]["status"] for one in (again, after)] == ["held", "held"]
+    assert all("rule-of-two" in one["structuredContent"]["message"] for one in (again, after))

@@ -9,11 +9,14 @@ from datetime import timedelta
 from typing import Final
 
 from leverframe.core.disclosures import open_
+from leverframe.core.provenance import bringing
 from leverframe.domain.authority import ApiKey
 from leverframe.domain.evidence import Disclosure
 from leverframe.domain.json import Json
 from leverframe.domain.labels import CONFIDENTIALITY_WORDS, Confidentiality
 from leverframe.ports.live import KeyUse, LiveBook
+from leverframe.runtime.context import RunContext
+from leverframe.runtime.run_limits import is_of_a_key
 from leverframe.runtime.services import Services
 
 REMEMBERED: Final = timedelta(hours=24)
@@ -28,6 +31,20 @@ async def inherited(services: Services, book: LiveBook, key: ApiKey) -> Confiden
     inputs = await services.evidence.inputs(key.tenant, sorted({one.run_id for one in uses})) if uses else {}
     taken_over = [_taken_over(one, inputs) for one in inputs.values() if not one.is_redacted]
     return max((*taken_over, *_shown(services, uses)), default=Confidentiality.PUBLIC)
+
+
+async def bring_along(services: Services, book: LiveBook, ctx: RunContext) -> None:
+    """Let a run of a key know what other runs of the key have seen since it was opened: it is one agent.
+
+    Asked before each request that calls tools; never where no tool of the project is more secret than the run is.
+    """
+    union, project = ctx.values.union, services.project
+    specs = (spec for each in project.environments.values() for one in each.values() for spec in one.tools.values())
+    if not is_of_a_key(ctx.run) or all(spec.output_confidentiality <= union.confidentiality for spec in specs):
+        return
+    uses = await book.uses_of(ctx.run.initiator, services.mint.now() - REMEMBERED)
+    seen = max(_shown(services, uses), default=Confidentiality.PUBLIC)
+    ctx.values = bringing(ctx.values, ctx.opener, seen)
 
 
 def _shown(services: Services, uses: Sequence[KeyUse]) -> list[Confidentiality]:

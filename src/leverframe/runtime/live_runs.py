@@ -35,7 +35,7 @@ from leverframe.runtime.advance import Runner
 from leverframe.runtime.closing import RunEnd
 from leverframe.runtime.context import RunContext
 from leverframe.runtime.door.relay_run import RelayRun, claim_of
-from leverframe.runtime.key_history import inherited
+from leverframe.runtime.key_history import bring_along, inherited
 from leverframe.runtime.keys import RefusalLog
 from leverframe.runtime.leftovers import finish_outside
 from leverframe.runtime.outcomes import Answered
@@ -171,6 +171,7 @@ class LiveRuns:
             fresh.ctx.key = run.ctx.key
             # Of two that asked at once one is kept: its steps are numbered once.
             found = self._outside.setdefault(run_id, fresh)
+        await bring_along(self.services, self.book, found.ctx)
         return found
 
     async def opened_with_plan(self, ctx: RunContext, tools: JsonObject) -> None:

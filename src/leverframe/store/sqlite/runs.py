@@ -97,7 +97,8 @@ SELECT run_id FROM runs INDEXED BY runs_live
 _USES = """
 SELECT DISTINCT r.workflow, r.environment, r.run_id, coalesce(s.name, '')
   FROM runs AS r INDEXED BY runs_by_time
-  LEFT JOIN steps AS s ON s.run_id = r.run_id AND s.kind = 'tool' AND s.state = 'ok' AND s.started_us >= :since_us
+  LEFT JOIN steps AS s ON s.run_id = r.run_id AND s.kind = 'tool' AND s.state IN ('ok', 'error', 'unknown')
+       AND s.started_us >= :since_us
  WHERE r.opened_us >= :opened_us AND r.initiator = :initiator AND (s.name IS NOT NULL OR r.opened_us >= :since_us)
 """
 _LONGEST_RUN = timedelta(days=1)
@@ -197,7 +198,7 @@ def idle(tx: sqlite3.Connection, since: datetime, limit: int) -> Sequence[RunId]
 
 
 def uses_of(tx: sqlite3.Connection, initiator: PrincipalId, since: datetime) -> Sequence[KeyUse]:
-    """Each tool that answered since then in a run of this principal."""
+    """Each tool that answered since then in a run of this principal, also with why it did not."""
     params = {"initiator": initiator, "since_us": to_us(since), "opened_us": to_us(since - _LONGEST_RUN)}
     return [
         KeyUse(
