@@ -170,3 +170,21 @@ def test_keys_that_look_alike_are_told_apart_without_making_more_text_than_came(
     assert list(found.values()) == list(range(2_000))
     assert list(found)[:4] == ["two words", "two words*", "two words*2", "two words*3"]
     assert max(map(len, found)) <= len("two words*1999")
+
+
+@given(
+    digits=st.text("0123456789abcdef", min_size=24, max_size=24),
+    around=st.sampled_from(["{}", "see {}.", "({})", "a:{}"]),
+)
+def test_a_handle_within_a_text_or_a_key_is_refused_whoever_gave_it(digits: str, around: str) -> None:
+    text = around.format(f"h_{digits}")
+
+    assert "handle" in resolve_handles({"text": text}, {}).unknown
+    assert "name of a key" in resolve_handles({"a": {text: 1}}, {}).unknown
+    assert "within a text" in resolve_handles({"a": [f"first {text}"]}, {}).unknown
+
+
+@given(digits=st.text("0123456789abcdef", min_size=24, max_size=24))
+def test_a_part_of_a_longer_word_that_this_run_never_gave_is_no_handle(digits: str) -> None:
+    for text in (f"batch_{digits}", f"h_{digits}0", f"xh_{digits}", f"h_{digits[:-1]}"):
+        assert not resolve_handles({"text": text, "a": {text: 1}}, {}).unknown

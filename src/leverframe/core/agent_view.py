@@ -19,6 +19,8 @@ from leverframe.domain.json import Json, JsonObject
 from leverframe.domain.labels import UNTRACED, Integrity, Label
 
 HANDLE: Final = re.compile(r"h_[0-9a-f]{24}")
+# As a word of its own: `batch_` and an id of 24 digits is none, unless this run gave it.
+_WORD: Final = re.compile(rf"(?<![0-9A-Za-z_]){HANDLE.pattern}(?![0-9A-Za-z_])")
 _PLAIN_KEY: Final = re.compile(r"[A-Za-z0-9_.:$@-]{1,64}")
 _FIRST_MARK, _MARKS = 0xE000, 6400  # the private use area: no font has a picture of its own for them
 _REF: Final = "$ref"
@@ -158,11 +160,11 @@ def resolve_handles(args: JsonObject, known: Mapping[str, Hidden]) -> Meant:
             used.setdefault(name, []).append(found)
             return found.value
         match node:
-            case str() if any(one in known for one in HANDLE.findall(node)):
+            case str() if _has_handle(node, known):
                 problems.append(f"{place}: a handle stands within a text; give it as the whole value")
                 return node
             case Mapping():
-                if any(one in known for key in node for one in HANDLE.findall(key)):
+                if any(_has_handle(key, known) for key in node):
                     problems.append(f"{place}: a handle is the name of a key; give it as a value")
                 return {key: resolved(each, child(place, key), name) for key, each in node.items()}
             case list() | tuple():
@@ -189,6 +191,11 @@ def handle_in(node: Json) -> str | None:
     if isinstance(node, Mapping) and _REF in node and node.keys() <= _OF_HANDLE:
         node = node[_REF]
     return node if isinstance(node, str) and HANDLE.fullmatch(node) else None
+
+
+def _has_handle(text: str, known: Mapping[str, Hidden]) -> bool:
+    """Whether a handle stands in a text, also one of another run or one that another worker of this one gave."""
+    return _WORD.search(text) is not None or any(one in known for one in HANDLE.findall(text))
 
 
 def _has_untrusted(value: Json, labels: Labels) -> bool:
