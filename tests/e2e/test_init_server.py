@@ -71,7 +71,7 @@ def test_what_is_drafted_loads_and_names_no_effect(shell: Shell) -> None:
     assert {".leverframe/", "agent.env"} <= set((shell.root / ".gitignore").read_text().splitlines())
     project, problems = load_project_lenient(shell.root)
     assert project is not None
-    assert {one.code for one in problems} <= {"tool-quarantined", "no-model"}
+    assert {one.code for one in problems} <= {"tool-quarantined", "no-model", "no-roles"}
     assert set(project.tools) == {"lookup", "refund"}
     assert {spec.effect for spec in project.tools.values()} == {EffectClass.IRREVERSIBLE}
     assert project.tools[next(iter(project.tools))].description == "Find an order: no, yes, 1e3, #1, {x} and more."
