@@ -17,6 +17,7 @@ from leverframe.config.python_source import PythonSources
 from leverframe.config.surroundings import Surroundings
 from leverframe.config.tool_files import ToolFiles
 from leverframe.core.policy import GrantedApproval, Question, compile_contract, decide
+from leverframe.core.policy.reasons import NO_ALLOW_RULE
 from leverframe.domain.contracts import Contract, McpServer
 from leverframe.domain.ids import ApprovalId, EnvironmentName, ToolName
 from leverframe.domain.json import JsonObject
@@ -144,7 +145,8 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
 def decisions(base: Contract, narrowed: Contract) -> Iterator[tuple[Decision, Decision, Question]]:
     """Both contracts asked the same, with and without a grant for every rule there is."""
     policies_of = compile_contract(base), compile_contract(narrowed)
-    rules = frozenset(rule.id for rule in (*base.rules, *narrowed.rules))
+    # A person who grants what no allow rule lets through is shown that as well.
+    rules = frozenset((NO_ALLOW_RULE, *(rule.id for rule in (*base.rules, *narrowed.rules))))
     grants = (None, GrantedApproval(approval_id=ApprovalId("apr_1"), rules=rules))
     for name, args, grant in itertools.product(TOOLS, ARGS, grants):
         tool = ToolName(name)
