@@ -46,10 +46,19 @@ def zip_of(*entries: tuple[str, bytes], mode: int = 0) -> bytes:
     return buffer.getvalue()
 
 
+def nameless() -> bytes:
+    """A zip whose one file has a name of no letter: that of the directory's entry has become its comment."""
+    data = bytearray(zip_of(("x", b"{}")))
+    entry = data.index(b"PK\x01\x02")
+    data[entry + 28 : entry + 34] = b"\0\0" + b"\0\0" + b"\1\0"
+    return bytes(data)
+
+
 @pytest.mark.parametrize(
     "data",
     [
         b"",
+        nameless(),
         b"PK\x03\x04 no zip",
         zip_of(("../evil", b"x")),
         zip_of(("/etc/evil", b"x")),
@@ -61,7 +70,7 @@ def zip_of(*entries: tuple[str, bytes], mode: int = 0) -> bytes:
         zip_of(("manifest.json", b"{}"))[:-30],
         zip_of(("manifest.json", b"[1]" * 99)).replace(b"[1]", b"[2]"),
     ],
-    ids=["empty", "not-zip", "up", "root", "inner-up", "backslash", "twice", "link", "bomb", "cut", "crc"],
+    ids=["empty", "nameless", "not-zip", "up", "root", "inner-up", "backslash", "twice", "link", "bomb", "cut", "crc"],
 )
 def test_a_zip_that_plays_tricks_is_refused(data: bytes, tmp_path: Path) -> None:
     path = tmp_path / "bundle.zip"

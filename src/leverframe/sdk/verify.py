@@ -54,13 +54,13 @@ def read_bundle(path: Path) -> dict[str, bytes]:
             _check_listing([(name, status.st_size) for name, status in sizes], MAX_TOTAL_BYTES)
             return {name: (path / name).read_bytes() for name, _ in sizes}
         with zipfile.ZipFile(path) as archive:
-            infos = [one for one in archive.infolist() if not one.is_dir()]
+            infos = [one for one in archive.infolist() if not one.filename.endswith("/")]
             if any(one.flag_bits & 1 or stat.S_ISLNK(one.external_attr >> 16) for one in infos):
                 raise Unreadable(f"{str(path)!r} holds encrypted files or links; a bundle has neither")
             most = min(MAX_TOTAL_BYTES, MAX_RATIO * path.stat().st_size)
             _check_listing([(one.filename, one.file_size) for one in infos], most)
             return {one.filename: archive.read(one) for one in infos}
-    except (OSError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as err:
+    except (OSError, zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError, RuntimeError) as err:
         raise Unreadable(f"{str(path)!r} cannot be read as a folder or zip: {err}") from err
 
 
