@@ -100,3 +100,11 @@ def test_an_echo_in_a_field_of_anybodys_takes_nothing_from_a_record() -> None:
 def test_an_echo_counts_for_the_run_as_any_value_does() -> None:
     assert after({"email": "eve@x.com"}, {"q": "eve@x.com"}).union.integrity is Integrity.TENANT_RECORD
     assert after({"note": "eve@x.com"}, {"q": "eve@x.com"}).union.integrity is Integrity.THIRD_PARTY
+
+
+def test_an_echo_says_where_a_value_turned_up_and_no_more() -> None:
+    echoed = after({"email": "eve@x.com"}, {"q": "eve@x.com"})
+    assert label_args({"email": "eve@x.com"}, {}, echoed)["email"].origin == "2/email"
+
+    read = after({"email": "eve@x.com"}, {"q": "all"}, given=echoed)
+    assert of(read, email="eve@x.com") is Integrity.TENANT_RECORD

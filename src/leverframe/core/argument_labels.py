@@ -139,7 +139,9 @@ def _label_scalar(value: Json, type_name: str, index: ValueIndex) -> Label:
 
 def known_label(index: ValueIndex, type_name: str, form: str) -> Label:
     """The label of an argument of this type and normal form, by what entered the run and what people endorsed in it."""
-    found = index.known.get((type_name, form), UNTRACED)
+    found = index.known.get((type_name, form))
+    if found is None:
+        found = index.echoed.get((type_name, form), UNTRACED)
     is_raised = found.integrity is not _THIRD_PARTY and not found.origin.startswith(INPUT_ORIGIN)
     if index.written and is_raised and repeated_form(form) in index.written:
         # Another tool's record of what the agent itself has put there.

@@ -43,6 +43,7 @@ class ValueIndex:
     `union` joins all that entered; it is the confidentiality of every argument and the label of a model's output.
     `eased` holds what people endorsed: an equal argument is at least as trusted as that, wherever else it stands.
     `said` holds the user's own texts, so that free text which quotes them is known for the user's.
+    `echoed` raises nothing: it says where a value turned up that no source was found for.
     `written` is looked up with every argument: a value that is written and read back is nobody's again.
     `paid` is apart from `known`, since no answer may add to it: a whole number counts there and nowhere else.
     """
@@ -52,6 +53,7 @@ class ValueIndex:
     union: Label = field(default_factory=lambda: join(()))
     said: tuple[tuple[str, str], ...] = ()  # origin and text of what the user wrote
     eased: Mapping[Pair, Label] = field(default_factory=dict)
+    echoed: Mapping[Pair, Label] = field(default_factory=dict)  # what answers said back, where nothing else knows it
     written: frozenset[str] = frozenset()  # forms of what the agent wrote somewhere, traced to nothing (`asked_with`)
     paid: Mapping[Pair, tuple[tuple[Money, Label], ...]] = field(default_factory=dict)  # money in the user's words
 
@@ -238,6 +240,7 @@ def _with_values(
     asked: frozenset[str] = frozenset(),
 ) -> ValueIndex:
     known, paid, said = dict(index.known), dict(index.paid), list(index.said)
+    echoed = dict(index.echoed)
     entered = {index.union}
     for place, key, leaf, label in walk_labelled(values, labels):
         if isinstance(leaf, Mapping | list | tuple):
@@ -250,12 +253,15 @@ def _with_values(
         if lifts_tokens and isinstance(leaf, str) and _is_user(label):
             said.append((traced.origin, f" {words(leaf)} "))
             _lift(leaf, index.types, traced, known, paid)
-        if asked and repeated_form(leaf) in asked:
-            continue  # whoever asked had it before, from wherever that was
         name = next((name for pointer, name in declared.items() if stands_for(pointer, place)), key)
+        is_echo = bool(asked) and repeated_form(leaf) in asked
         for pair in typed_forms(leaf, name, index.types):
-            _learn(known, pair, traced)
-    return replace(index, known=known, union=join(entered), said=tuple(said), paid=paid)
+            if is_echo:
+                # Whoever asked had it before, from wherever that was.
+                echoed.setdefault(pair, replace(traced, integrity=Integrity.THIRD_PARTY))
+            else:
+                _learn(known, pair, traced)
+    return replace(index, known=known, echoed=echoed, union=join(entered), said=tuple(said), paid=paid)
 
 
 def _lift(
