@@ -187,8 +187,10 @@ def _by_people(
 
 def _hold_reasons(question: Question, tool: ToolPlan, roots: Roots) -> tuple[Reason, ...]:
     held = _matching(tool.holds, roots, question, tool)
-    if tool.labels is not None:
-        labelled = _by_labels(question, tool)
+    labels, union = tool.labels, question.union
+    if labels is not None and union is not None:
+        # As `_by_labels`, without a call: this is asked for nearly every call that may run.
+        labelled = by_labels(labels, question.args, question.arg_labels, union, is_suspicious=question.is_suspicious)
         held = (*held, *labelled) if labelled else held
     if tool.spec.once_per is not None and question.once_per_seen is not False:
         unknown = question.once_per_seen is None

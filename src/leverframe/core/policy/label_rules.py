@@ -137,23 +137,25 @@ def by_labels(
     has_read_untrusted = union.integrity is _THIRD_PARTY
     if not (has_read_untrusted or is_suspicious):
         return tuple(found)
-    has_recipient = False
-    for name in plan.recipients:
-        value = args.get(name)
-        if value or not _is_nothing(value):
-            has_recipient = True
-            break
+    has_recipient = _names_somebody(plan, args)
     if has_read_untrusted and has_recipient:
-        texts = [
-            name
-            for name in plan.texts
-            if label_of(name, UNTRACED).integrity is _THIRD_PARTY and not _is_nothing(args.get(name))
-        ]
+        texts: list[str] = []
+        for name in plan.texts:
+            if label_of(name, UNTRACED).integrity is _THIRD_PARTY and not _is_nothing(args.get(name)):
+                texts += (name,)
         if texts or union.confidentiality is _SECRET:
             _outward(found, plan, args, texts, union)
     if is_suspicious and (plan.is_write or has_recipient):
         _hidden(found, plan)
     return tuple(found)
+
+
+def _names_somebody(plan: LabelPlan, args: JsonObject) -> bool:
+    for name in plan.recipients:
+        value = args.get(name)
+        if value or not _is_nothing(value):
+            return True
+    return False
 
 
 def _hidden(found: list[Reason], plan: LabelPlan) -> None:
