@@ -54,11 +54,21 @@ def nameless() -> bytes:
     return bytes(data)
 
 
+def misspelled() -> bytes:
+    """A zip that says of a name that it is UTF-8, and it is not."""
+    data = bytearray(zip_of(("x", b"{}")))
+    entry = data.index(b"PK\x01\x02")
+    data[entry + 9] |= 0x08
+    data[entry + 46] = 0xFF
+    return bytes(data)
+
+
 @pytest.mark.parametrize(
     "data",
     [
         b"",
         nameless(),
+        misspelled(),
         b"PK\x03\x04 no zip",
         zip_of(("../evil", b"x")),
         zip_of(("/etc/evil", b"x")),
@@ -70,7 +80,21 @@ def nameless() -> bytes:
         zip_of(("manifest.json", b"{}"))[:-30],
         zip_of(("manifest.json", b"[1]" * 99)).replace(b"[1]", b"[2]"),
     ],
-    ids=["empty", "nameless", "not-zip", "up", "root", "inner-up", "backslash", "twice", "link", "bomb", "cut", "crc"],
+    ids=[
+        "empty",
+        "nameless",
+        "misspelled",
+        "not-zip",
+        "up",
+        "root",
+        "inner-up",
+        "backslash",
+        "twice",
+        "link",
+        "bomb",
+        "cut",
+        "crc",
+    ],
 )
 def test_a_zip_that_plays_tricks_is_refused(data: bytes, tmp_path: Path) -> None:
     path = tmp_path / "bundle.zip"
