@@ -177,14 +177,29 @@ def served_desk(
         project = PROJECT.format(url=vendor.url, more=more)
         (folder / "leverframe.yaml").write_text(project, encoding="utf-8")
         (folder / "workflows" / "desk.yaml").write_text(contract, encoding="utf-8")
-        desk = ServedDesk(folder=folder, vendor=vendor, port=free_port(), trusting=trusting)
-        desk.key = desk.create_key()
-        desk.start(*words)
-        try:
+        with _started(ServedDesk(folder=folder, vendor=vendor, port=free_port(), trusting=trusting), words) as desk:
             yield desk
-        finally:
-            if desk.process is not None:
-                desk.stop()
+
+
+@contextmanager
+def served_folder(folder: Path, *words: str) -> Iterator[ServedDesk]:
+    """Serve a project that is written already."""
+    with (
+        FakeVendor() as vendor,
+        _started(ServedDesk(folder=folder, vendor=vendor, port=free_port()), words) as desk,
+    ):
+        yield desk
+
+
+@contextmanager
+def _started(desk: ServedDesk, words: tuple[str, ...]) -> Iterator[ServedDesk]:
+    desk.key = desk.create_key()
+    desk.start(*words)
+    try:
+        yield desk
+    finally:
+        if desk.process is not None:
+            desk.stop()
 
 
 def free_port() -> int:

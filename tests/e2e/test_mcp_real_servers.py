@@ -13,12 +13,11 @@ import pytest
 from mcp.client.client import Client
 
 from leverframe.config.project import load_project
-from leverframe.testing import FakeVendor
 from scripts.npm import node_home
 from tests.mcp_client import ERAS, mcp_client
 from tests.mcp_gate import write_gate
 from tests.pinning import pin_everything
-from tests.served import ServedDesk, free_port
+from tests.served import ServedDesk, served_folder
 
 MODULES: Final = Path(__file__).parent.parent.parent / ".venv" / "node" / "node_modules"
 SERVERS: Final = MODULES / "@modelcontextprotocol"
@@ -60,14 +59,8 @@ def written(folder: Path) -> None:
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedDesk]:
     folder = tmp_path_factory.mktemp("real")
     written(folder)
-    with FakeVendor() as vendor:
-        found = ServedDesk(folder=folder, vendor=vendor, port=free_port())
-        found.key = found.create_key()
-        found.start()
-        try:
-            yield found
-        finally:
-            found.stop()
+    with served_folder(folder) as found:
+        yield found
 
 
 def client(desk: ServedDesk, era: str) -> AbstractAsyncContextManager[Client]:

@@ -5,10 +5,9 @@ from typing import Any
 
 import pytest
 
-from leverframe.testing import FakeVendor
 from tests.config_samples import write_files
 from tests.property.test_labels_of_runs import FILES
-from tests.served import ServedDesk, free_port
+from tests.served import ServedDesk, served_folder
 
 META = "io.modelcontextprotocol/"
 ERA = "2026-07-28"
@@ -19,14 +18,8 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedDesk]:
     files = {**FILES, "leverframe.yaml": FILES["leverframe.yaml"].replace("people: {lena: {roles: [approver]}}\n", "")}
     hasty = files["workflows/desk.yaml"] + "approval: {hold_wait_s: 0.01}\n"
     folder = write_files(tmp_path_factory.mktemp("keyed"), {**files, "workflows/desk.yaml": hasty})
-    with FakeVendor() as vendor:
-        found = ServedDesk(folder=folder, vendor=vendor, port=free_port())
-        found.key = found.create_key()
-        found.start()
-        try:
-            yield found
-        finally:
-            found.stop()
+    with served_folder(folder) as found:
+        yield found
 
 
 # Any: the result of a call, as MCP has it.

@@ -11,11 +11,10 @@ import pytest
 from mcp.client.client import Client
 
 from leverframe.config.project import load_project
-from leverframe.testing import FakeVendor
 from tests.mcp_client import ERAS, mcp_client
 from tests.mcp_gate import write_gate
 from tests.pinning import pin_everything
-from tests.served import ServedDesk, free_port
+from tests.served import ServedDesk, served_folder
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 OBJECT = {"type": "object"}
@@ -40,14 +39,8 @@ def written(folder: Path, **more: object) -> Path:
 @pytest.fixture(scope="module", params=[1, 2], ids=["one-worker", "two-workers"])
 def desk(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedDesk]:
     folder = written(tmp_path_factory.mktemp("desk"))
-    with FakeVendor() as vendor:
-        found = ServedDesk(folder=folder, vendor=vendor, port=free_port())
-        found.key = found.create_key()
-        found.start("--workers", str(request.param))
-        try:
-            yield found
-        finally:
-            found.stop()
+    with served_folder(folder, "--workers", str(request.param)) as found:
+        yield found
 
 
 def client(desk: ServedDesk, era: str, key: str = "") -> AbstractAsyncContextManager[Client]:

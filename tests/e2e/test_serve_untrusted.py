@@ -8,9 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from leverframe.testing import FakeVendor
 from tests.e2e.test_serve_mcp import client, written
-from tests.served import ServedDesk, free_port
+from tests.served import ServedDesk, served_folder
 
 MODERN = "2026-07-28"
 HANDLE = re.compile(r"h_[0-9a-f]{24}")
@@ -21,16 +20,9 @@ def serving(folder: Path, workers: int = 1, **context: object) -> Iterator[Serve
     # What the agent passes on is others' text: these tests are about its form and not about who holds it.
     off = {"recipients": "off", "selectors": "off", "free_text": "off", "because": "a test of forms"}
     policy = {"allow_tools": ["shop.lookup", "shop.pay", "shop.where"], "provenance": off}
-    with FakeVendor() as vendor:
-        found = ServedDesk(
-            folder=written(folder, context=context, policy=policy, approval={}), vendor=vendor, port=free_port()
-        )
-        found.key = found.create_key()
-        found.start("--workers", str(workers))
-        try:
-            yield found
-        finally:
-            found.stop()
+    project = written(folder, context=context, policy=policy, approval={})
+    with served_folder(project, "--workers", str(workers)) as found:
+        yield found
 
 
 # Any: what a client reads.

@@ -12,11 +12,10 @@ import pytest
 from mcp.types import CallToolResult
 
 from leverframe.config.project import load_project
-from leverframe.testing import FakeVendor
 from tests.mcp_client import ERAS, mcp_client
 from tests.mcp_gate import write_gate
 from tests.pinning import pin_everything
-from tests.served import ServedDesk, free_port
+from tests.served import ServedDesk, served_folder
 
 pytestmark = pytest.mark.needs(program="bwrap")
 
@@ -48,14 +47,8 @@ def written(folder: Path) -> None:
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedDesk]:
     folder = tmp_path_factory.mktemp("greedy")
     written(folder)
-    with FakeVendor() as vendor:
-        found = ServedDesk(folder=folder, vendor=vendor, port=free_port())
-        found.key = found.create_key()
-        found.start()
-        try:
-            yield found
-        finally:
-            found.stop()
+    with served_folder(folder) as found:
+        yield found
 
 
 @pytest.mark.parametrize(("tool", "n", "word"), [("memory", 700, "memory limit"), ("processes", 300, "process limit")])

@@ -29,6 +29,14 @@ def test_an_amount_as_text_is_the_users_where_they_wrote_it_as_money() -> None:
     assert label_args({"usd": "50.00"}, PAID, index)["usd"].integrity is Integrity.USER
 
 
+def whose_is_neil(around: str) -> Integrity:
+    """The integrity of `neil@b.com`, where the user has written that with something around it."""
+    types = compile_types({"email": r"[a-z]+@[a-z]+\.com"})
+    said: JsonObject = {"message": f"write to {around.format('neil@b.com')} today"}
+    index = index_input(said, opener=Integrity.USER, trust={}, types=types)
+    return label_args({"email": "neil@b.com"}, {}, index)["email"].integrity
+
+
 @pytest.mark.parametrize(
     "around",
     [
@@ -65,12 +73,7 @@ def test_an_amount_as_text_is_the_users_where_they_wrote_it_as_money() -> None:
     ],
 )
 def test_an_address_is_not_the_users_where_it_goes_on(around: str) -> None:
-    types = compile_types({"email": r"[a-z]+@[a-z]+\.com"})
-    index = index_input(
-        {"message": f"write to {around.format('neil@b.com')} today"}, opener=Integrity.USER, trust={}, types=types
-    )
-
-    assert label_args({"email": "neil@b.com"}, {}, index)["email"].integrity is Integrity.THIRD_PARTY
+    assert whose_is_neil(around) is Integrity.THIRD_PARTY
 
 
 @pytest.mark.parametrize(
@@ -103,12 +106,7 @@ def test_an_address_is_not_the_users_where_it_goes_on(around: str) -> None:
     ],
 )
 def test_an_address_is_the_users_in_all_ways_to_write_one(around: str) -> None:
-    types = compile_types({"email": r"[a-z]+@[a-z]+\.com"})
-    index = index_input(
-        {"message": f"write to {around.format('neil@b.com')} today"}, opener=Integrity.USER, trust={}, types=types
-    )
-
-    assert label_args({"email": "neil@b.com"}, {}, index)["email"].integrity is Integrity.USER
+    assert whose_is_neil(around) is Integrity.USER
 
 
 def test_a_sign_that_calls_everybody_is_no_word_of_the_users() -> None:
