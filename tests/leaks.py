@@ -6,7 +6,9 @@ and the API key in an `agent.env`: the README has a person write what `keys crea
 """
 
 import re
+import struct
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +18,8 @@ from leverframe.core.scrub import spellings
 _LITERAL = re.compile(r"""["'](?P<value>(?:sk-|hvs\.)[A-Za-z0-9._-]{6,})["']""")
 _API_KEY = re.compile(rb"lf_[A-Za-z0-9]{22}_[A-Za-z0-9_-]{43}")
 _SAVED_KEY = "agent.env"
+# What `zipfile` raises for archives that a test damaged on purpose: a name that is no UTF-8 is a `ValueError`.
+_DAMAGED = (zipfile.BadZipFile, OSError, ValueError, RuntimeError, EOFError, zlib.error, struct.error)
 _TESTS = Path(__file__).parent
 
 
@@ -47,9 +51,11 @@ def leaks_of(text: str, known: frozenset[str]) -> Iterator[str]:
 def _contents(path: Path) -> Iterator[tuple[str, bytes]]:
     yield str(path), path.read_bytes()
     if path.suffix == ".zip":
-        with suppress(zipfile.BadZipFile, OSError), zipfile.ZipFile(path) as bundle:
-            for name in bundle.namelist():
-                yield f"{path}!{name}", bundle.read(name)
+        with suppress(*_DAMAGED), zipfile.ZipFile(path) as bundle:
+            for entry in bundle.infolist():
+                # What is damaged in one entry hides none of the others.
+                with suppress(*_DAMAGED):
+                    yield f"{path}!{entry.filename}", bundle.read(entry)
 
 
 def _found(content: bytes, needles: dict[bytes, str], *, is_saved_key: bool) -> Iterator[str]:

@@ -29,6 +29,25 @@ def test_the_search_finds_what_is_there_in_every_spelling(tmp_path: Path) -> Non
         path.unlink()
 
 
+def test_a_damaged_archive_ends_no_search_and_hides_none_of_its_other_entries(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "damaged.zip", "w") as bundle:
+        bundle.writestr("first", "x" * 99)
+        bundle.writestr("second", f"it said {VALUE}")
+    whole = (tmp_path / "damaged.zip").read_bytes()
+    (tmp_path / "damaged.zip").write_bytes(whole.replace(b"x" * 99, b"y" * 99))
+    (tmp_path / "misspelled.zip").write_bytes(_with_a_name_that_is_no_utf8(whole))
+
+    found = sorted(set(leaks_in(tmp_path, frozenset({VALUE}))))
+
+    assert found == [
+        f"{tmp_path}/damaged.zip!second: {VALUE}",
+        f"{tmp_path}/damaged.zip: {VALUE}",
+        f"{tmp_path}/misspelled.zip: {VALUE}",
+    ]
+    for path in tmp_path.iterdir():
+        path.unlink()
+
+
 def test_exempt_is_the_api_key_that_a_person_saved_and_nothing_beside_it(tmp_path: Path) -> None:
     (tmp_path / "agent.env").write_text(f"export OPENAI_API_KEY={API_KEY}\n")
     (tmp_path / "other.env").write_text(f"export OPENAI_API_KEY={API_KEY}\n")
@@ -46,6 +65,16 @@ def test_exempt_is_the_api_key_that_a_person_saved_and_nothing_beside_it(tmp_pat
     ]
     for path in [path for path in tmp_path.rglob("*") if path.is_file()]:
         path.unlink()
+
+
+def _with_a_name_that_is_no_utf8(archive: bytes) -> bytes:
+    utf8_names = 0x800
+    entry = archive.rindex(b"PK\x01\x02")
+    flags, name = entry + 8, entry + 46
+    damaged = bytearray(archive)
+    damaged[flags : flags + 2] = utf8_names.to_bytes(2, "little")
+    damaged[name] = 0xFF
+    return bytes(damaged)
 
 
 def test_there_are_credentials_to_look_for() -> None:
