@@ -6,7 +6,8 @@ from leverframe.core.access_tokens import looks_like_token
 from leverframe.domain.errors import AuthRefused
 from leverframe.mcp.guests import Guest
 from leverframe.ports.tokens import Tokens
-from leverframe.runtime.live_runs import Caller, LiveRuns, credential
+from leverframe.runtime.live_runs import Caller, LiveRuns
+from leverframe.runtime.selections import credential
 from leverframe.runtime.token_callers import caller_of
 
 

@@ -10,7 +10,8 @@ from leverframe.domain.relays import WireFormat
 from leverframe.gateway import refusing
 from leverframe.gateway.asgi_types import Scope, Send
 from leverframe.gateway.exchange import answer, headers_of
-from leverframe.runtime.live_runs import LiveRuns, selection
+from leverframe.runtime.live_runs import LiveRuns
+from leverframe.runtime.selections import selection
 
 _ROOT = "/v1/models"
 _SINCE = "2026-01-01T00:00:00Z"

@@ -20,8 +20,9 @@ from leverframe.gateway.metrics import Metrics
 from leverframe.runtime.door import Door
 from leverframe.runtime.door.relay_run import RelayAsk, RelayRun
 from leverframe.runtime.door.relay_stream import Relayed
-from leverframe.runtime.live_runs import LiveRuns, selection
+from leverframe.runtime.live_runs import LiveRuns
 from leverframe.runtime.relayed_calls import RelayedCalls
+from leverframe.runtime.selections import selection
 
 _DRAIN_S: Final = 120.0
 _MOST_LACKS: Final = 30

@@ -9,7 +9,6 @@ Source: docs/journal.md, "Outside agents".
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
@@ -40,6 +39,7 @@ from leverframe.runtime.keys import RefusalLog
 from leverframe.runtime.leftovers import finish_outside
 from leverframe.runtime.outcomes import Answered
 from leverframe.runtime.outside import OutsideRun
+from leverframe.runtime.selections import Selection, credential, selection
 from leverframe.runtime.services import Services
 from leverframe.runtime.sessions import Opening, open_run, take_up_lightly
 
@@ -57,18 +57,6 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     run_id: RunId | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Selection:
-    """What the headers of a call select; empty where they say nothing."""
-
-    run: str = ""
-    workflow: str = ""
-    environment: str = ""
-
-
-_NO_SELECTION: Final = Selection()
-
-
 class LiveRuns:
     """The runs of outside agents in one worker.  Everything in it is known from the store again after a crash."""
 
@@ -80,6 +68,7 @@ class LiveRuns:
         self._by_name: dict[tuple[KeyId, Selection], RelayRun] = {}
         self._by_id: dict[RunId, RelayRun] = {}
         self._opening = asyncio.Lock()
+        self._looking: dict[tuple[KeyId, Selection], asyncio.Task[RelayRun]] = {}
         self._outside: dict[RunId, OutsideRun] = {}
         self._refusals = RefusalLog(services)
 
@@ -150,12 +139,12 @@ class LiveRuns:
         found = self._by_name.get((key.key_id, selected))
         if found is not None and self._goes_on(found):
             return found
-        # Of many calls that find no run at once, one looks for it and the others take what it found.
-        async with self._opening:
-            found = self._by_name.get((key.key_id, selected))
-            if found is None or not self._goes_on(found):
-                found = self._by_name[key.key_id, selected] = await self._named(key, selected)
-        return found
+        # Of many calls that find no run at once, one looks for it and the others take what it found, all in one turn.
+        looking = self._looking.get((key.key_id, selected))
+        if looking is None:
+            looking = asyncio.create_task(self._look_up(key, selected))
+            self._looking[key.key_id, selected] = looking
+        return await asyncio.shield(looking)
 
     async def outside_for(self, caller: Caller, headers: Mapping[str, str]) -> OutsideRun:
         """The run of a request that calls tools, by its headers.  Raises as `run_for`."""
@@ -258,6 +247,15 @@ class LiveRuns:
         contract, today = await self._runner.pinned(run)
         return self._in_hand(await take_up_lightly(self.services, contract, run, today=today), key)
 
+    async def _look_up(self, key: ApiKey, selected: Selection) -> RelayRun:
+        try:
+            # Two selections may name one run, which must be in hand once: its calls are numbered there.
+            async with self._opening:
+                found = self._by_name[key.key_id, selected] = await self._named(key, selected)
+            return found
+        finally:
+            del self._looking[key.key_id, selected]
+
     async def _named(self, key: ApiKey, selected: Selection) -> RelayRun:
         """The run of the key's own, by the name that the header gave it, or without one."""
         if selected.run.startswith("run_"):
@@ -342,30 +340,6 @@ class LiveRuns:
             run.is_over = True
             for place in [place for place, one in self._by_name.items() if one is run]:
                 del self._by_name[place]
-
-
-def credential(headers: Mapping[str, str]) -> str:
-    """The API key or run token of a request: `Authorization: Bearer`, else `x-api-key`.
-
-    Raises:
-        AuthRefused: it has neither.
-    """
-    given = headers.get("authorization", "")
-    if given[:7].lower() == "bearer ":
-        return given[7:].strip()
-    found = headers.get("x-api-key", "")
-    if not found:
-        raise AuthRefused(why="missing")
-    return found
-
-
-def selection(headers: Mapping[str, str]) -> Selection:
-    """What the headers select."""
-    run, workflow = headers.get("leverframe-run", ""), headers.get("leverframe-workflow", "")
-    environment = headers.get("leverframe-environment", "")
-    if not run and not workflow and not environment:
-        return _NO_SELECTION
-    return Selection(run=run, workflow=workflow, environment=environment)
 
 
 def _left(*, is_old: bool) -> RunEnd:

@@ -14,8 +14,9 @@ from leverframe.runtime.closing import RunEnd
 from leverframe.runtime.door import Door
 from leverframe.runtime.door.relay_run import RelayAsk, RelayRun
 from leverframe.runtime.door.relaying import RelayOutcome
-from leverframe.runtime.live_runs import Caller, LiveRuns, Selection
+from leverframe.runtime.live_runs import Caller, LiveRuns
 from leverframe.runtime.outcomes import Stopped
+from leverframe.runtime.selections import Selection
 
 _WORK: Final = frozenset({BudgetUnit.MODEL_CALLS, BudgetUnit.TOOL_CALLS})
 

@@ -5,9 +5,10 @@ is read anew before anyone is told that there is no room.  Windows without a lim
 what a call took is counted in them when it is settled.
 """
 
+import asyncio
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
@@ -17,7 +18,8 @@ from leverframe.core.canonical import encode
 from leverframe.core.policy.recorded import window_json
 from leverframe.domain.budgets import BudgetUnit, Window
 from leverframe.domain.ids import WindowId
-from leverframe.domain.proposals import EnsureWindow
+from leverframe.domain.policy import Reserve
+from leverframe.domain.proposals import Change, EnsureWindow, SettleDirect, SettleReserves, TakeReserves
 from leverframe.domain.records import replace
 from leverframe.runtime.context import RunContext
 from leverframe.runtime.run_limits import UNLIMITED
@@ -25,9 +27,12 @@ from leverframe.runtime.run_limits import UNLIMITED
 # A reservation is refused by the store and never by these books, so their age costs at most a second look.
 _FRESH_S: Final = 0.25
 # Nobody is refused on older ones.  Of a burst each call would else read the same rows for itself.
-_OF_NOW_S: Final = 0.005
+_OF_NOW_S: Final = 0.01
 # What the store says of a reservation without room.
 _TOLD: Final = re.compile(r"(\S+) (\w+): left (-?\d+), asked \d+")
+
+# By how much more is settled and reserved, by window and unit.
+Moved = Mapping[tuple[WindowId, str], tuple[int, int]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,20 +60,26 @@ class Books:
     marks: Mapping[tuple[WindowId, str], Mark]
     read_at: float
     until: datetime | None  # when the first of the periods ends
+    shown: int = 0  # so many of the moves that this process made in them are shown; see `KnownBooks`
 
     def is_fresh(self, now: datetime, at: float) -> bool:
         """Whether a call may be decided on them."""
         return at - self.read_at < _FRESH_S and (self.until is None or now < self.until)
 
-    def is_of_now(self, moved_at: float, at: float) -> bool:
-        """Whether a call may be refused on them: no commit that they must show came since."""
-        return at - self.read_at < _OF_NOW_S and self.read_at > moved_at
+    def is_of_now(self, moves: int, at: float) -> bool:
+        """Whether a call may be refused on them: they show every commit of this process, and are as good as new."""
+        return at - self.read_at < _OF_NOW_S and self.shown == moves
 
     def has_room_beside(self, others: int, cost: Mapping[BudgetUnit, int]) -> bool:
         """Whether this call and so many others like it, which the books do not show yet, all find room."""
         return all(cost.get(unit, 0) * (others + 1) <= left for unit, left in self.left.items())
 
-    def corrected(self, told: str, at: float) -> "Books | None":
+    def moved(self, moved: Moved) -> "Books":
+        """The same after one more commit."""
+        windows = tuple(_moved(one, moved) for one in self.windows)
+        return replace(self, windows=windows, recorded=_recorded(windows), left=_left(windows), shown=self.shown + 1)
+
+    def corrected(self, told: str, at: float, moves: int) -> "Books | None":
         """The same with the room that a refused reservation was told of; None where that was not the reason."""
         found = _TOLD.fullmatch(told)
         if found is None:
@@ -79,27 +90,76 @@ class Books:
             for one in self.windows
         )
         lowest = {**self.left, BudgetUnit(unit): min(left, self.left.get(BudgetUnit(unit), left))}
-        recorded = encode([window_json(one) for one in windows])
-        return replace(self, windows=windows, recorded=recorded, left=lowest, read_at=at)
+        return replace(self, windows=windows, recorded=_recorded(windows), left=lowest, read_at=at, shown=moves)
 
 
-async def read_books(ctx: RunContext, now: datetime, model: str) -> Books:
-    """Read those of a call of `PROVIDER/MODEL` from the store."""
+@dataclass(slots=True, kw_only=True, eq=False)
+class KnownBooks:
+    """The books of one run as its worker has them in memory, by model; `moves`: what it committed in them so far."""
+
+    by_model: dict[str, Books] = field(default_factory=dict)
+    reading: dict[str, asyncio.Task[Books]] = field(default_factory=dict)  # those that are being read
+    moves: int = 0
+
+    def moved(
+        self, changes: Sequence[Change], reserves: Sequence[Reserve], *, began_at: float, is_followed: bool
+    ) -> None:
+        """What was proposed at `began_at` (monotonic) is committed, for a call that has set so much aside.
+
+        `is_followed`: the books in memory go along, so that nobody has to read them anew.  Those that were read
+        meanwhile may show it already; no other is refused on them before they are read again.
+        """
+        self.moves += 1
+        if not is_followed:
+            return
+        moved = moves_of(changes, reserves)
+        for model, known in self.by_model.items():
+            if known.shown == self.moves - 1 and known.read_at < began_at:
+                self.by_model[model] = known.moved(moved)
+
+    def moved_by_others(self) -> None:
+        """What moved them, and when, cannot be told: they are read anew before anyone is refused on them."""
+        self.moves += 1
+
+
+def moves_of(changes: Sequence[Change], reserves: Sequence[Reserve]) -> Moved:
+    """What a call's proposal moves, where `reserves` is what the call has set aside."""
+    moved: dict[tuple[WindowId, str], tuple[int, int]] = {}
+
+    def add(window_id: WindowId, unit: str, settled: int, reserved: int) -> None:
+        earlier = moved.get((window_id, unit), (0, 0))
+        moved[window_id, unit] = earlier[0] + settled, earlier[1] + reserved
+
+    for change in changes:
+        match change:
+            case TakeReserves():
+                for part in change.reserves:
+                    add(part.window_id, part.unit, 0, part.amount)
+            case SettleReserves():
+                for part in reserves:
+                    unit = BudgetUnit(part.unit)
+                    bound = 0 if unit is BudgetUnit.IN_FLIGHT else part.amount
+                    add(part.window_id, part.unit, change.actual.get((part.window_id, unit), bound), -part.amount)
+            case SettleDirect():
+                add(change.window_id, change.unit, change.amount, 0)
+    return moved
+
+
+async def read_books(ctx: RunContext, now: datetime, model: str, shown: int = 0) -> Books:
+    """Read those of a call of `PROVIDER/MODEL` from the store; `shown`: so many moves were committed before."""
     at = ctx.services.clock.monotonic()
     windows = await ctx.windows(now, model=model)
     limited = tuple(one for one in windows if one.limit < UNLIMITED)
     shared = [one for one in limited if one.budget]
     known = {(one.window_id, one.unit): one for one in await _stored(ctx, shared)}
     ends = [one.resets_at for one in shared if one.resets_at is not None]
-    left: dict[BudgetUnit, int] = {}
     limits: dict[BudgetUnit, int] = {}
     for one in limited:
-        left[one.unit] = min(one.left, left.get(one.unit, one.left))
         limits[one.unit] = min(one.limit, limits.get(one.unit, one.limit))
     headers = budget_headers(limited, now)
     return Books(
         windows=limited,
-        recorded=encode([window_json(one) for one in limited]),
+        recorded=_recorded(limited),
         to_ensure=tuple(
             EnsureWindow(window=one, tenant=ctx.run.tenant, resets_at=one.resets_at)
             for one in shared
@@ -107,14 +167,33 @@ async def read_books(ctx: RunContext, now: datetime, model: str) -> Books:
         ),
         at_work=at_work(limited),
         uncounted=tuple(one.unit for one in windows if one.limit >= UNLIMITED and not one.budget),
-        left=left,
+        left=_left(limited),
         limits=limits,
         headers=headers,
         raw_headers=tuple((name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()),
         marks={(one.window_id, one.unit.value): _mark(one) for one in limited},
         read_at=at,
         until=min(ends, default=None),
+        shown=shown,
     )
+
+
+def _moved(window: Window, moved: Moved) -> Window:
+    settled, reserved = moved.get((window.window_id, window.unit), (0, 0))
+    if not (settled or reserved):
+        return window
+    return replace(window, settled=window.settled + settled, reserved=window.reserved + reserved)
+
+
+def _recorded(windows: Sequence[Window]) -> bytes:
+    return encode([window_json(one) for one in windows])
+
+
+def _left(windows: Sequence[Window]) -> dict[BudgetUnit, int]:
+    left: dict[BudgetUnit, int] = {}
+    for one in windows:
+        left[one.unit] = min(one.left, left.get(one.unit, one.left))
+    return left
 
 
 async def _stored(ctx: RunContext, shared: Sequence[Window]) -> Sequence[Window]:

@@ -26,10 +26,14 @@ _SHARES_OF_TOKENS: Final = 3
 
 
 class Clamped(msgspec.Struct, frozen=True, kw_only=True):
-    """The worst case of a call; `injected` is the maximum that is written into it, None where it keeps its own."""
+    """The worst case of a call; `injected` is the maximum that is written into it, None where it keeps its own.
+
+    `is_fixed`: it is the same whatever is left of the budgets.
+    """
 
     bound: ModelBound
     injected: int | None
+    is_fixed: bool = True
 
 
 def clamp(relays: ModelRelay, call: RelayCall, model: ModelRef, contract: Contract, books: Books) -> Clamped:
@@ -51,18 +55,19 @@ def clamp(relays: ModelRelay, call: RelayCall, model: ModelRef, contract: Contra
     ceiling = max(useful, min(ceiling, _tokens(books, call.choices)))
     bound = relays.bound(call, model, max_output_tokens=ceiling)
     if BudgetUnit.USD not in books.left:
-        return Clamped(bound=bound, injected=ceiling)
+        return Clamped(bound=bound, injected=ceiling, is_fixed=False)
     left = books.left[BudgetUnit.USD]
     money = min(left, books.limits[BudgetUnit.USD] // _SHARES_OF_MONEY)
     if bound.cost <= money:
-        return Clamped(bound=bound, injected=ceiling)
+        return Clamped(bound=bound, injected=ceiling, is_fixed=False)
     floor = relays.bound(call, model, max_output_tokens=useful)
     if floor.cost > money or bound.cost == floor.cost:
-        return Clamped(bound=floor, injected=useful)
+        return Clamped(bound=floor, injected=useful, is_fixed=False)
     # The price is linear in the output.  Both are rounded up, so a micro-dollar less is asked for than is there.
     share = max(0, money - floor.cost - 1) * (ceiling - useful) // (bound.cost - floor.cost + 1)
     most = useful + share
-    return Clamped(bound=relays.bound(call, model, max_output_tokens=most), injected=most)
+    bound = relays.bound(call, model, max_output_tokens=most)
+    return Clamped(bound=bound, injected=most, is_fixed=False)
 
 
 def _observed_bound(relays: ModelRelay, call: RelayCall, model: ModelRef) -> ModelBound:

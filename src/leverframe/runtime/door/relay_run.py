@@ -9,7 +9,7 @@ import asyncio
 import hashlib
 import re
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -24,10 +24,11 @@ from leverframe.domain.errors import JsonInvalid
 from leverframe.domain.evidence import Disclosure
 from leverframe.domain.ids import RunId, StepPath, child_path
 from leverframe.domain.json import JsonObject
-from leverframe.domain.policy import RunFacts
+from leverframe.domain.policy import Reserve, RunFacts
+from leverframe.domain.proposals import Proposal
 from leverframe.domain.relays import RelayCall
 from leverframe.runtime.context import RunContext
-from leverframe.runtime.door.relay_books import Books
+from leverframe.runtime.door.relay_books import KnownBooks
 
 # Values to withhold that a run learned from its calls; what is learned beyond is withheld when the run is exported.
 _MOST_LEARNED: Final = 2_000
@@ -64,9 +65,7 @@ class RelayRun:
     used_at: float
     is_over: bool = False
     is_overrun: bool = False  # a vendor took more than it declared: the run is to be stopped
-    books: dict[str, Books] = field(default_factory=dict)  # by model
-    reading: dict[str, asyncio.Task[Books]] = field(default_factory=dict)  # those that are being read
-    moved_at: float = -1.0  # when a commit last moved its books, as far as a reader must see it; monotonic
+    books: KnownBooks = field(default_factory=KnownBooks)
     is_short: bool = False  # there was no room for its last call
     waiting: int = 0  # calls that wait for room
     committing: int = 0  # calls whose decision is on its way into the store
@@ -83,6 +82,11 @@ class RelayRun:
     def is_observed(self) -> bool:
         """Whether the workflow is only watched."""
         return self.ctx.contract.enforce is Enforce.OBSERVE
+
+    def moved(self, proposal: Proposal, reserves: Sequence[Reserve], began_at: float) -> None:
+        """A proposal of a call that has set so much aside was committed; it was proposed at `began_at` (monotonic)."""
+        is_followed = bool(self.standing) or self.is_short
+        self.books.moved(proposal.changes, reserves, began_at=began_at, is_followed=is_followed)
 
     def next_path(self, step: str) -> StepPath:
         """The place of a new call, under the agent's own name for the step where it gave one."""

@@ -12,7 +12,7 @@ from leverframe.domain.calls import ModelBound, ModelLost
 from leverframe.domain.errors import Contended, ProviderUnavailable
 from leverframe.domain.evidence import DetailValue
 from leverframe.domain.money import MicroUsd
-from leverframe.domain.proposals import GuardFailed, Proposal
+from leverframe.domain.proposals import Committed, GuardFailed, Proposal
 from leverframe.domain.relays import RelayBroken, RelayRefusal, Usage
 from leverframe.domain.runs import StepState
 from leverframe.ports.acting import ModelRelay, RelayStream
@@ -221,9 +221,12 @@ def timing(run: RelayRun, ask: RelayAsk, *, sent_at: float, first_at: float) -> 
 async def _commit(run: RelayRun, ask: RelayAsk, attempt: Attempt, settlement: Settlement) -> None:
     services = run.ctx.services
     proposal: Proposal = settled(run, ask, attempt, settlement, at=services.mint.now())
+    began_at = services.clock.monotonic()
     result = await services.writer.commit(proposal)
-    run.moved_at = services.clock.monotonic()
+    if isinstance(result, Committed):
+        run.moved(proposal, attempt.reserves, began_at)
     if isinstance(result, GuardFailed):
+        run.books.moved_by_others()
         raise Contended(
             f"The answer at step {attempt.step.path} of {attempt.step.run_id} was settled by someone else"
             f" ({result.detail}); theirs stands.",

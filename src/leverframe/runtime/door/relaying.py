@@ -42,6 +42,8 @@ _TRIES: Final = 4
 _DEADLINE_S: Final = 600.0
 # A call that finds its room taken by others that are on their way waits for one of them to end, and no longer.
 _WAIT_FOR_ROOM_S: Final = (0.008, 0.016)
+# Nor does it wait once it has been here for so long: of a burst, some have spent that on their turn already.
+_PATIENCE_S: Final = 0.025
 # So many of a run wait at once; of a larger burst the others are told at once that there is no room.
 _MOST_WAITING: Final = 24
 _MOST_WOKEN: Final = 4
@@ -95,10 +97,11 @@ class Relayer:
         outcome: Unanswered | None = None
         earlier: Step | None = None
         for model in self.cooldowns.ordered(ask.candidates, ask.began_at):
+            allowed: _Allowed | Denied | None = None
             try:
                 allowed = await self._decide(run, ask, _Way(path=path, model=model, earlier=earlier))
             finally:
-                _let_look(run, _MOST_WOKEN)
+                _let_look(run, _MOST_WOKEN if isinstance(allowed, _Allowed) else 1)
             if not isinstance(allowed, _Allowed):
                 return outcome or allowed
             sent = await self._send(run, ask, allowed)
@@ -122,26 +125,29 @@ class Relayer:
         lost, waits, tries = "", list(_WAIT_FOR_ROOM_S), _TRIES
         # Where the last call found no room, old books would only be decided on twice.
         is_asked_anew = run.is_short
+        clamped: Clamped | None = None
         while tries:
             books = await _books(run, way.model, is_asked_anew=is_asked_anew)
-            clamped = clamp(self._relays, ask.call, way.model, run.ctx.contract, books)
+            if clamped is None or not clamped.is_fixed:
+                clamped = clamp(self._relays, ask.call, way.model, run.ctx.contract, books)
             cost = {**_cost(clamped, way), **books.at_work}
+            if _may_not_fit(run, books, cost):
+                is_asked_anew = True
+                await _stand_back(run)
+                continue
             killed = _killed(run, ask, way)
             decision = _answer(
                 run, ModelQuestion(model=str(way.model), run=run.facts, windows=books.windows, cost=cost, killed=killed)
             )
             run.is_short = isinstance(decision, Deny) and bool(decision.exhausted)
-            if isinstance(decision, Allow) and _may_not_fit(run, books, cost):
-                is_asked_anew = True
-                await _stand_back(run)
-                continue
             if isinstance(decision, Deny) and (decision.exhausted or decision.stops_run):
-                if not (is_asked_anew or books.is_of_now(run.moved_at, run.ctx.services.clock.monotonic())):
+                if not (is_asked_anew or books.is_of_now(run.books.moves, run.ctx.services.clock.monotonic())):
                     is_asked_anew = True
                     continue
-                _let_look(run, len(run.standing))
-                if waits and run.waiting < _MOST_WAITING and _is_on_their_way(books, cost):
-                    await _wait(run, waits.pop(0))
+                left_s = ask.began_at + _PATIENCE_S - run.ctx.services.clock.monotonic()
+                if waits and left_s > 0 and run.waiting < _MOST_WAITING and _is_on_their_way(books, cost):
+                    _let_look(run, 1)
+                    await _wait(run, min(waits.pop(0), left_s))
                     continue
             made = Decision(
                 path=way.path,
@@ -159,7 +165,7 @@ class Relayer:
                 await self._refusals.write(run, ask, made)
                 return refused(way.path, decision)
             attempt, proposal = decided(run, ask, made)
-            failed = await self._commit(run, ask.key, proposal)
+            failed = await self._commit(run, ask.key, attempt, proposal)
             if failed is None:
                 if isinstance(decision, Deny):
                     return refused(way.path, decision)
@@ -174,18 +180,18 @@ class Relayer:
             next_move="Ask again.",
         )
 
-    async def _commit(self, run: RelayRun, key: ApiKey, proposal: Proposal) -> GuardFailed | None:
+    async def _commit(self, run: RelayRun, key: ApiKey, attempt: Attempt, proposal: Proposal) -> GuardFailed | None:
         """Room 4; None when it is recorded."""
         services = run.ctx.services
+        began_at = services.clock.monotonic()
         run.committing += 1
         try:
             result = await services.writer.commit(proposal)
         finally:
             run.committing -= 1
-            if run.standing:
-                run.moved_at = services.clock.monotonic()
         match result:
             case Committed():
+                run.moved(proposal, attempt.reserves, began_at)
                 return None
             case GuardFailed(guard="RunIs") as failed:
                 run.is_over = True
@@ -228,8 +234,8 @@ async def _books(run: RelayRun, model: ModelRef, *, is_asked_anew: bool) -> Book
     """The books of a moment ago, or of now."""
     services, name = run.ctx.services, str(model)
     now, at = services.mint.now(), services.clock.monotonic()
-    known = run.books.get(name)
-    is_old = known is not None and is_asked_anew and not known.is_of_now(run.moved_at, at)
+    known = run.books.by_model.get(name)
+    is_old = known is not None and is_asked_anew and not known.is_of_now(run.books.moves, at)
     if known is None or is_old or not known.is_fresh(now, at):
         return await _read_with_others(run, name)
     return known
@@ -239,36 +245,40 @@ async def _read_with_others(run: RelayRun, name: str) -> Books:
     """Of a burst one reads the books, and the others wait for it; each would read the same rows."""
     found = await _read_once(run, name)
     # What was settled while they were read may have made room.
-    return found if found.read_at > run.moved_at else await _read_once(run, name)
+    return found if found.shown == run.books.moves else await _read_once(run, name)
 
 
 async def _read_once(run: RelayRun, name: str) -> Books:
-    reading = run.reading.get(name)
+    reading = run.books.reading.get(name)
     if reading is None:
-        reading = run.reading[name] = asyncio.create_task(_read(run, name))
+        reading = run.books.reading[name] = asyncio.create_task(_read(run, name))
     return await asyncio.shield(reading)
 
 
 async def _read(run: RelayRun, name: str) -> Books:
     try:
-        found = run.books[name] = await read_books(run.ctx, run.ctx.services.mint.now(), name)
+        found = run.books.by_model[name] = await read_books(run.ctx, run.ctx.services.mint.now(), name, run.books.moves)
     finally:
-        run.reading.pop(name, None)
+        run.books.reading.pop(name, None)
     return found
 
 
 def _correct(run: RelayRun, model: ModelRef, failed: GuardFailed) -> None:
     """Go on with what the writer says is left: others took the room in a commit that no reader sees yet."""
-    known = run.books.pop(str(model), None)
-    told = known.corrected(failed.detail, run.ctx.services.clock.monotonic()) if known is not None else None
+    known = run.books.by_model.pop(str(model), None)
+    if known is None:
+        return
+    told = known.corrected(failed.detail, run.ctx.services.clock.monotonic(), run.books.moves)
     if told is not None:
-        run.books[str(model)] = told
+        run.books.by_model[str(model)] = told
 
 
 def _may_not_fit(run: RelayRun, books: Books, cost: Mapping[BudgetUnit, int]) -> bool:
     """Whether those that take their room just now may leave none for this call; an observed one needs none."""
     others = run.committing
-    return bool(others) and not run.is_observed and not books.has_room_beside(others, cost)
+    if not others or run.is_observed:
+        return False
+    return books.has_room_beside(0, cost) and not books.has_room_beside(others, cost)
 
 
 async def _stand_back(run: RelayRun) -> None:
@@ -284,8 +294,8 @@ async def _stand_back(run: RelayRun) -> None:
 def _let_look(run: RelayRun, most: int) -> None:
     """Have some of those that stood back look at what is left, the first ones first.
 
-    Each call that is decided lets some others look, whatever came of it: so all of them do in the end, and few find
-    again that they may not fit.
+    Each call that is decided lets at least one other look, whatever came of it: so all of them do in the end, few find
+    again that they may not fit, and between some of a burst that are refused those that are not go on.
     """
     while run.standing and most:
         turn = run.standing.popleft()
