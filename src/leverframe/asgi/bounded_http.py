@@ -4,9 +4,11 @@ Knows: that a client may send header after header, or one byte a minute.  Source
 """
 
 import asyncio
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from leverframe.asgi.whole_writes import WholeWrites
 
 MAX_HEAD_BYTES: Final = 65_536
 MAX_HEADERS: Final = 200
@@ -27,7 +29,8 @@ class BoundedHttp(HttpToolsProtocol):
     # uvicorn narrows the argument itself; asyncio calls it with a transport of TCP or TLS.
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """The clock of the first head runs from here."""
-        super().connection_made(transport)
+        # cast: it has all that a transport has.
+        super().connection_made(cast("asyncio.Transport", WholeWrites(transport, self.loop)))
         self._head_timer = self.loop.call_later(HEAD_S, self._too_slow)
 
     def connection_lost(self, exc: Exception | None) -> None:

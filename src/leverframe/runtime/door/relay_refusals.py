@@ -17,8 +17,8 @@ from leverframe.runtime.door.relay_record import Decision, decided
 from leverframe.runtime.door.relay_run import RelayAsk, RelayRun
 
 _MOST_BEHIND: Final = 512
-# The answers of a burst go first, since to record a refusal takes as long as to tell it: records wait while somebody
-# was refused so lately, and none longer than the second.
+# The answers of a burst go first, since to record a refusal takes longer than to tell it: records wait while calls are
+# being decided or somebody was refused so lately, and none longer than the second.
 _BEHIND_S: Final = 0.02
 _MOST_BEHIND_S: Final = 0.25
 _AT_ONCE: Final = 16
@@ -35,9 +35,10 @@ class _Waiting:
 
 
 class RefusalRecords:
-    """One for each process."""
+    """One for each process; `deciding` is how many calls wait for their decision just now."""
 
     def __init__(self) -> None:
+        self.deciding = 0
         self._behind: deque[_Waiting] = deque()
         self._writing: asyncio.Task[None] | None = None
 
@@ -59,7 +60,8 @@ class RefusalRecords:
     async def _write_all(self, loop: asyncio.AbstractEventLoop) -> None:
         while self._behind:
             now = loop.time()
-            if now - self._behind[-1].at < _BEHIND_S and now - self._behind[0].at < _MOST_BEHIND_S:
+            is_busy = self.deciding > 0 or now - self._behind[-1].at < _BEHIND_S
+            if is_busy and now - self._behind[0].at < _MOST_BEHIND_S:
                 await asyncio.sleep(_BEHIND_S)
                 continue
             some = [self._behind.popleft() for _ in range(min(_AT_ONCE, len(self._behind)))]

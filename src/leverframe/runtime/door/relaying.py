@@ -98,9 +98,11 @@ class Relayer:
         earlier: Step | None = None
         for model in self.cooldowns.ordered(ask.candidates, ask.began_at):
             allowed: _Allowed | Denied | None = None
+            self._refusals.deciding += 1
             try:
                 allowed = await self._decide(run, ask, _Way(path=path, model=model, earlier=earlier))
             finally:
+                self._refusals.deciding -= 1
                 _let_look(run, _MOST_WOKEN if isinstance(allowed, _Allowed) else 1)
             if not isinstance(allowed, _Allowed):
                 return outcome or allowed
