@@ -124,3 +124,13 @@ def test_nobody_is_refused_on_books_that_somebody_else_moved() -> None:
     found.moved_by_others()
 
     assert not found.by_model[MODEL].is_of_now(found.moves, at=1.0)
+
+
+def test_room_that_others_are_taking_counts_as_taken_and_is_recorded_so() -> None:
+    before = books()
+
+    seen = before.beside(3, {USD: 20, CALLS: 1})
+
+    assert {unit: seen.left[unit] for unit in (USD, CALLS, WALL)} == {USD: 40, CALLS: 6, WALL: 1_000}
+    assert b'"reserved":60' in seen.recorded
+    assert [before.has_room_beside(others, {USD: 20, CALLS: 1}) for others in (4, 5)] == [True, False]

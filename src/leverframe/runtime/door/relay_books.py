@@ -74,6 +74,10 @@ class Books:
         """Whether this call and so many others like it, which the books do not show yet, all find room."""
         return all(cost.get(unit, 0) * (others + 1) <= left for unit, left in self.left.items())
 
+    def beside(self, others: int, cost: Mapping[BudgetUnit, int]) -> "Books":
+        """The same once so many others like a call have taken their room."""
+        return self.moved({(one.window_id, one.unit): (0, others * cost.get(one.unit, 0)) for one in self.windows})
+
     def moved(self, moved: Moved) -> "Books":
         """The same after one more commit."""
         windows = tuple(_moved(one, moved) for one in self.windows)

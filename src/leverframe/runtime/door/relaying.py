@@ -42,7 +42,8 @@ _TRIES: Final = 4
 _DEADLINE_S: Final = 600.0
 # A call that finds its room taken by others that are on their way waits for one of them to end, and no longer.
 _WAIT_FOR_ROOM_S: Final = (0.008, 0.016)
-# Nor does it wait once it has been here for so long: of a burst, some have spent that on their turn already.
+# Nor does it wait once it has been here for so long: of a burst, some have spent that on their turn already.  Whoever
+# takes room just then counts as having it.
 _PATIENCE_S: Final = 0.025
 # So many of a run wait at once; of a larger burst the others are told at once that there is no room.
 _MOST_WAITING: Final = 24
@@ -68,6 +69,15 @@ class _Way(msgspec.Struct, frozen=True, kw_only=True):
     path: StepPath
     model: ModelRef
     earlier: Step | None  # the step as an earlier candidate left it
+
+
+class _Look(msgspec.Struct, kw_only=True):
+    """How often one call has asked for room, and on what."""
+
+    is_asked_anew: bool  # it wants the books of now
+    clamped: Clamped | None = None
+    tries: int = _TRIES
+    waits: list[float] = msgspec.field(default_factory=lambda: list(_WAIT_FOR_ROOM_S))
 
 
 class _Allowed(msgspec.Struct, frozen=True, kw_only=True):
@@ -124,62 +134,69 @@ class Relayer:
 
     async def _decide(self, run: RelayRun, ask: RelayAsk, way: _Way) -> _Allowed | Denied:
         """Rooms 2 to 4, again as long as a guard fails."""
-        lost, waits, tries = "", list(_WAIT_FOR_ROOM_S), _TRIES
         # Where the last call found no room, old books would only be decided on twice.
-        is_asked_anew = run.is_short
-        clamped: Clamped | None = None
-        while tries:
-            books = await _books(run, way.model, is_asked_anew=is_asked_anew)
-            if clamped is None or not clamped.is_fixed:
-                clamped = clamp(self._relays, ask.call, way.model, run.ctx.contract, books)
-            cost = {**_cost(clamped, way), **books.at_work}
-            if _may_not_fit(run, books, cost):
-                is_asked_anew = True
-                await _stand_back(run)
+        look, lost = _Look(is_asked_anew=run.is_short), ""
+        while look.tries:
+            made = await self._looked(run, ask, way, look)
+            if made is None:
                 continue
-            killed = _killed(run, ask, way)
-            decision = _answer(
-                run, ModelQuestion(model=str(way.model), run=run.facts, windows=books.windows, cost=cost, killed=killed)
-            )
-            run.is_short = isinstance(decision, Deny) and bool(decision.exhausted)
-            if isinstance(decision, Deny) and (decision.exhausted or decision.stops_run):
-                if not (is_asked_anew or books.is_of_now(run.books.moves, run.ctx.services.clock.monotonic())):
-                    is_asked_anew = True
-                    continue
-                left_s = ask.began_at + _PATIENCE_S - run.ctx.services.clock.monotonic()
-                if waits and left_s > 0 and run.waiting < _MOST_WAITING and _is_on_their_way(books, cost):
-                    _let_look(run, 1)
-                    await _wait(run, min(waits.pop(0), left_s))
-                    continue
-            made = Decision(
-                path=way.path,
-                earlier=way.earlier,
-                model=way.model,
-                bound=clamped.bound,
-                cost=cost,
-                answer=decision,
-                books=books,
-                at=run.ctx.services.mint.now(),
-                killed=killed,
-                injected=clamped.injected,
-            )
-            if isinstance(decision, Deny) and decision.exhausted:
+            if isinstance(made.answer, Deny) and made.answer.exhausted:
                 await self._refusals.write(run, ask, made)
-                return refused(way.path, decision)
+                return refused(way.path, made.answer)
             attempt, proposal = decided(run, ask, made)
             failed = await self._commit(run, ask.key, attempt, proposal)
             if failed is None:
-                if isinstance(decision, Deny):
-                    return refused(way.path, decision)
+                if isinstance(made.answer, Deny):
+                    return refused(way.path, made.answer)
                 run.used_at = run.ctx.services.clock.monotonic()
-                return _Allowed(attempt=attempt, deadline_s=_deadline_s(books))
+                return _Allowed(attempt=attempt, deadline_s=_deadline_s(made.books))
             _correct(run, way.model, failed)
             # What the writer said is of now.
-            lost, tries, is_asked_anew = failed.detail, tries - 1, True
+            lost, look.tries, look.is_asked_anew = failed.detail, look.tries - 1, True
         raise Contended(
             f"The call of {str(way.model)!r} in {run.ctx.run.run_id} lost against others (last: {lost}); it was not"
             " sent.",
             next_move="Ask again.",
+        )
+
+    async def _looked(self, run: RelayRun, ask: RelayAsk, way: _Way, look: _Look) -> Decision | None:
+        """Policy's answer on the books as they are; None where it is to be asked again, once others have moved them."""
+        clock = run.ctx.services.clock
+        books = await _books(run, way.model, is_asked_anew=look.is_asked_anew)
+        if look.clamped is None or not look.clamped.is_fixed:
+            look.clamped = clamp(self._relays, ask.call, way.model, run.ctx.contract, books)
+        cost = {**_cost(look.clamped, way), **books.at_work}
+        if _may_not_fit(run, books, cost):
+            if clock.monotonic() < ask.began_at + _PATIENCE_S:
+                look.is_asked_anew = True
+                await _stand_back(run)
+                return None
+            books = books.beside(run.committing, cost)
+        killed = _killed(run, ask, way)
+        answer = _answer(
+            run, ModelQuestion(model=str(way.model), run=run.facts, windows=books.windows, cost=cost, killed=killed)
+        )
+        run.is_short = isinstance(answer, Deny) and bool(answer.exhausted)
+        if isinstance(answer, Deny) and (answer.exhausted or answer.stops_run):
+            if not (look.is_asked_anew or books.is_of_now(run.books.moves, clock.monotonic())):
+                look.is_asked_anew = True
+                return None
+            left_s = ask.began_at + _PATIENCE_S - clock.monotonic()
+            if look.waits and left_s > 0 and run.waiting < _MOST_WAITING and _is_on_their_way(books, cost):
+                _let_look(run, 1)
+                await _wait(run, min(look.waits.pop(0), left_s))
+                return None
+        return Decision(
+            path=way.path,
+            earlier=way.earlier,
+            model=way.model,
+            bound=look.clamped.bound,
+            cost=cost,
+            answer=answer,
+            books=books,
+            at=run.ctx.services.mint.now(),
+            killed=killed,
+            injected=look.clamped.injected,
         )
 
     async def _commit(self, run: RelayRun, key: ApiKey, attempt: Attempt, proposal: Proposal) -> GuardFailed | None:
