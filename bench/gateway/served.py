@@ -28,8 +28,10 @@ models: {{fast: [vendor/gpt-5-mini, vendor/gpt-5-mini-c5-g1000]}}
 budgets:
   - {{tenant: default, window: month, max_usd: 100000}}
   - {{workflow: desk, window: day, max_usd: 50000}}
-  - {{tenant: default, key: capped, window: day, max_usd: 0.002}}
 """
+# The vendor of the bench takes 45 micro-dollars for a call of a burst, so that each of these is enough for ten.
+_CAPPED: Final = tuple(f"capped-{number}" for number in range(5))
+_CAPS: Final = "".join(f"  - {{tenant: default, key: {name}, window: day, max_usd: 0.00045}}\n" for name in _CAPPED)
 _TOOL = (
     'from leverframe.sdk.tool import tool\n\n\n@tool(effect="read")\ndef look_up(order_id: str) -> str:\n    '
     '"""Look up an order."""\n    return order_id\n'
@@ -56,7 +58,7 @@ class Served:
     port: int
     key: str
     vendor_port: int
-    capped_key: str = ""  # of a budget that affords few calls
+    capped_keys: tuple[str, ...] = ()  # each of a budget of its own that affords few calls
 
 
 # Any: the summary of a load, as JSON.
@@ -136,21 +138,21 @@ def served(folder: Path, vendor_port: int) -> Iterator[Served]:
     command = [sys.executable, "-m", "leverframe"]
     _run([*command, "init", str(project)], environment)
     for name, text in {
-        "leverframe.yaml": PROJECT.format(port=vendor_port),
+        "leverframe.yaml": PROJECT.format(port=vendor_port) + _CAPS,
         "workflows/desk.yaml": CONTRACT,
         "tools/shop.py": _TOOL,
     }.items():
         (project / name).write_text(text, encoding="utf-8")
     (project / "workflows/refund_request.yaml").unlink()
     keys = [*command, "-C", str(project), "keys", "create"]
-    made, capped = (
-        json.loads(_run([*keys, name, "--workflow", "desk", "--json"], environment))["key"]
-        for name in ("bench", "capped")
+    made, *capped = (
+        str(json.loads(_run([*keys, name, "--workflow", "desk", "--json"], environment))["key"])
+        for name in ("bench", *_CAPPED)
     )
     with running(
         [*command, "-C", str(project), "serve", "--port", str(port)], port, cwd=folder, environment=environment
     ) as process:
-        yield Served(pid=process.pid, port=port, key=str(made), vendor_port=vendor_port, capped_key=str(capped))
+        yield Served(pid=process.pid, port=port, key=made, vendor_port=vendor_port, capped_keys=tuple(capped))
 
 
 def _run(command: list[str], environment: dict[str, str]) -> str:

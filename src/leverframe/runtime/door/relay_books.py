@@ -104,6 +104,14 @@ class KnownBooks:
     by_model: dict[str, Books] = field(default_factory=dict)
     reading: dict[str, asyncio.Task[Books]] = field(default_factory=dict)  # those that are being read
     moves: int = 0
+    _beside: tuple[Books, int, Mapping[BudgetUnit, int], Books] | None = None
+
+    def beside(self, known: Books, others: int, cost: Mapping[BudgetUnit, int]) -> Books:
+        """`known` once so many others like a call have taken their room; the calls of a burst all ask for the same."""
+        last = self._beside
+        if last is None or last[0] is not known or last[1] != others or last[2] != cost:
+            last = self._beside = known, others, cost, known.beside(others, cost)
+        return last[3]
 
     def moved(
         self, changes: Sequence[Change], reserves: Sequence[Reserve], *, began_at: float, is_followed: bool

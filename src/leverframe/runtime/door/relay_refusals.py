@@ -22,6 +22,8 @@ _MOST_BEHIND: Final = 512
 _BEHIND_S: Final = 0.02
 _MOST_BEHIND_S: Final = 0.25
 _AT_ONCE: Final = 16
+# Of those that waited so long, the next burst is in the middle of its answers: few at a time, with time between them.
+_AT_ONCE_WHEN_BUSY, _PAUSE_S = 4, 0.005
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +66,11 @@ class RefusalRecords:
             if is_busy and now - self._behind[0].at < _MOST_BEHIND_S:
                 await asyncio.sleep(_BEHIND_S)
                 continue
-            some = [self._behind.popleft() for _ in range(min(_AT_ONCE, len(self._behind)))]
+            most = _AT_ONCE_WHEN_BUSY if is_busy else _AT_ONCE
+            some = [self._behind.popleft() for _ in range(min(most, len(self._behind)))]
             await asyncio.gather(*(_write(one.run, one.ask, one.made) for one in some))
+            if is_busy:
+                await asyncio.sleep(_PAUSE_S)
 
 
 async def _write(run: RelayRun, ask: RelayAsk, made: Decision) -> None:

@@ -44,7 +44,7 @@ _DEADLINE_S: Final = 600.0
 _WAIT_FOR_ROOM_S: Final = (0.008, 0.016)
 # Nor does it wait once it has been here for so long: of a burst, some have spent that on their turn already.  Whoever
 # takes room just then counts as having it.
-_PATIENCE_S: Final = 0.025
+_PATIENCE_S: Final = 0.02
 # So many of a run wait at once; of a larger burst the others are told at once that there is no room.
 _MOST_WAITING: Final = 24
 _MOST_WOKEN: Final = 4
@@ -166,19 +166,20 @@ class Relayer:
         if look.clamped is None or not look.clamped.is_fixed:
             look.clamped = clamp(self._relays, ask.call, way.model, run.ctx.contract, books)
         cost = {**_cost(look.clamped, way), **books.at_work}
+        is_of_now = look.is_asked_anew or books.is_of_now(run.books.moves, clock.monotonic())
         if _may_not_fit(run, books, cost):
             if clock.monotonic() < ask.began_at + _PATIENCE_S:
                 look.is_asked_anew = True
                 await _stand_back(run)
                 return None
-            books = books.beside(run.committing, cost)
+            books = run.books.beside(books, run.committing, cost)
         killed = _killed(run, ask, way)
         answer = _answer(
             run, ModelQuestion(model=str(way.model), run=run.facts, windows=books.windows, cost=cost, killed=killed)
         )
         run.is_short = isinstance(answer, Deny) and bool(answer.exhausted)
         if isinstance(answer, Deny) and (answer.exhausted or answer.stops_run):
-            if not (look.is_asked_anew or books.is_of_now(run.books.moves, clock.monotonic())):
+            if not is_of_now:
                 look.is_asked_anew = True
                 return None
             left_s = ask.began_at + _PATIENCE_S - clock.monotonic()
