@@ -128,9 +128,30 @@ def test_nobody_is_refused_on_books_that_somebody_else_moved() -> None:
 
 def test_room_that_others_are_taking_counts_as_taken_and_is_recorded_so() -> None:
     before = books()
+    found = known(model=before)
 
-    seen = before.beside(3, {USD: 20, CALLS: 1})
+    with found.committing(reserves(20)), found.committing(reserves(40)):
+        seen = found.beside(before)
 
-    assert {unit: seen.left[unit] for unit in (USD, CALLS, WALL)} == {USD: 40, CALLS: 6, WALL: 1_000}
+    assert {unit: seen.left[unit] for unit in (USD, CALLS, WALL)} == {USD: 40, CALLS: 7, WALL: 1_000}
     assert b'"reserved":60' in seen.recorded
-    assert [before.has_room_beside(others, {USD: 20, CALLS: 1}) for others in (4, 5)] == [True, False]
+    assert found.beside(before).left == before.left
+
+
+def test_a_large_call_has_room_beside_small_ones_that_leave_it() -> None:
+    before = books()
+    found = known(model=before)
+
+    with found.committing(reserves(1)), found.committing(reserves(2)), found.committing(reserves(1)):
+        fits = [before.has_room_beside(found.taking, {USD: usd, CALLS: 1, WORK: 1}) for usd in (96, 97)]
+
+    assert fits == [True, False]
+
+
+def test_what_is_no_longer_on_its_way_takes_no_room_however_it_ended() -> None:
+    found = known(model=books())
+
+    with pytest.raises(ZeroDivisionError), found.committing(reserves(20)), found.committing(reserves(0)):
+        raise ZeroDivisionError
+
+    assert found.taking == {}

@@ -7,7 +7,8 @@ what a call took is counted in them when it is settled.
 
 import asyncio
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -33,6 +34,8 @@ _TOLD: Final = re.compile(r"(\S+) (\w+): left (-?\d+), asked \d+")
 
 # By how much more is settled and reserved, by window and unit.
 Moved = Mapping[tuple[WindowId, str], tuple[int, int]]
+# How much is set aside, by window and unit.
+Taken = Mapping[tuple[WindowId, str], int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,13 +73,17 @@ class Books:
         """Whether a call may be refused on them: they show every commit of this process, and are as good as new."""
         return at - self.read_at < _OF_NOW_S and self.shown == moves
 
-    def has_room_beside(self, others: int, cost: Mapping[BudgetUnit, int]) -> bool:
-        """Whether this call and so many others like it, which the books do not show yet, all find room."""
-        return all(cost.get(unit, 0) * (others + 1) <= left for unit, left in self.left.items())
+    def has_room(self, cost: Mapping[BudgetUnit, int]) -> bool:
+        """Whether a call finds room."""
+        return all(cost.get(unit, 0) <= left for unit, left in self.left.items())
 
-    def beside(self, others: int, cost: Mapping[BudgetUnit, int]) -> "Books":
-        """The same once so many others like a call have taken their room."""
-        return self.moved({(one.window_id, one.unit): (0, others * cost.get(one.unit, 0)) for one in self.windows})
+    def has_room_beside(self, taking: Taken, cost: Mapping[BudgetUnit, int]) -> bool:
+        """Whether a call finds room beside what others take, which the books do not show yet."""
+        return all(cost.get(one.unit, 0) + taking.get((one.window_id, one.unit), 0) <= one.left for one in self.windows)
+
+    def beside(self, taking: Taken) -> "Books":
+        """The same once others have taken their room."""
+        return self.moved({place: (0, amount) for place, amount in taking.items()})
 
     def moved(self, moved: Moved) -> "Books":
         """The same after one more commit."""
@@ -104,14 +111,36 @@ class KnownBooks:
     by_model: dict[str, Books] = field(default_factory=dict)
     reading: dict[str, asyncio.Task[Books]] = field(default_factory=dict)  # those that are being read
     moves: int = 0
-    _beside: tuple[Books, int, Mapping[BudgetUnit, int], Books] | None = None
+    taking: Taken = field(default_factory=dict)  # what is on its way into the store; never changed, but replaced
+    _beside: tuple[Books, Taken, Books] | None = None
 
-    def beside(self, known: Books, others: int, cost: Mapping[BudgetUnit, int]) -> Books:
-        """`known` once so many others like a call have taken their room; the calls of a burst all ask for the same."""
+    @contextmanager
+    def committing(self, reserves: Sequence[Reserve]) -> Iterator[None]:
+        """So much is on its way into the store meanwhile.
+
+        Each takes what it takes: reckoned by the cost of another call, a large one had no room beside small ones.
+        """
+        self._take(reserves, 1)
+        try:
+            yield
+        finally:
+            self._take(reserves, -1)
+
+    def beside(self, known: Books) -> Books:
+        """`known` once those that are on their way have taken their room; the calls of a burst all ask for the same."""
         last = self._beside
-        if last is None or last[0] is not known or last[1] != others or last[2] != cost:
-            last = self._beside = known, others, cost, known.beside(others, cost)
-        return last[3]
+        if last is None or last[0] is not known or last[1] is not self.taking:
+            last = self._beside = known, self.taking, known.beside(self.taking)
+        return last[2]
+
+    def _take(self, reserves: Sequence[Reserve], sign: int) -> None:
+        taking = dict(self.taking)
+        for part in reserves:
+            place = part.window_id, part.unit
+            taking[place] = taking.get(place, 0) + sign * part.amount
+            if not taking[place]:
+                del taking[place]
+        self.taking = taking
 
     def moved(
         self, changes: Sequence[Change], reserves: Sequence[Reserve], *, began_at: float, is_followed: bool

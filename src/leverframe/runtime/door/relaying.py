@@ -172,7 +172,7 @@ class Relayer:
                 look.is_asked_anew = True
                 await _stand_back(run)
                 return None
-            books = run.books.beside(books, run.committing, cost)
+            books = run.books.beside(books)
         killed = _killed(run, ask, way)
         answer = _answer(
             run, ModelQuestion(model=str(way.model), run=run.facts, windows=books.windows, cost=cost, killed=killed)
@@ -204,11 +204,8 @@ class Relayer:
         """Room 4; None when it is recorded."""
         services = run.ctx.services
         began_at = services.clock.monotonic()
-        run.committing += 1
-        try:
+        with run.books.committing(attempt.reserves):
             result = await services.writer.commit(proposal)
-        finally:
-            run.committing -= 1
         match result:
             case Committed():
                 run.moved(proposal, attempt.reserves, began_at)
@@ -295,10 +292,10 @@ def _correct(run: RelayRun, model: ModelRef, failed: GuardFailed) -> None:
 
 def _may_not_fit(run: RelayRun, books: Books, cost: Mapping[BudgetUnit, int]) -> bool:
     """Whether those that take their room just now may leave none for this call; an observed one needs none."""
-    others = run.committing
-    if not others or run.is_observed:
+    taking = run.books.taking
+    if not taking or run.is_observed:
         return False
-    return books.has_room_beside(0, cost) and not books.has_room_beside(others, cost)
+    return books.has_room(cost) and not books.has_room_beside(taking, cost)
 
 
 async def _stand_back(run: RelayRun) -> None:
