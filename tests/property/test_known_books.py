@@ -138,6 +138,18 @@ def test_room_that_others_are_taking_counts_as_taken_and_is_recorded_so() -> Non
     assert found.beside(before).left == before.left
 
 
+def test_others_that_ask_for_more_than_there_is_leave_nothing_and_not_less() -> None:
+    before = books()
+    found = known(model=before)
+
+    with found.committing(reserves(70)), found.committing(reserves(70)):
+        seen = found.beside(before)
+        fits = [before.has_room_beside(found.taking, {USD: usd, CALLS: 1, WORK: 1}) for usd in (0, 1)]
+
+    assert (seen.left[USD], seen.left[CALLS]) == (0, 7)
+    assert fits == [True, False]
+
+
 def test_a_large_call_has_room_beside_small_ones_that_leave_it() -> None:
     before = books()
     found = known(model=before)

@@ -79,11 +79,16 @@ class Books:
 
     def has_room_beside(self, taking: Taken, cost: Mapping[BudgetUnit, int]) -> bool:
         """Whether a call finds room beside what others take, which the books do not show yet."""
-        return all(cost.get(one.unit, 0) + taking.get((one.window_id, one.unit), 0) <= one.left for one in self.windows)
+        return all(
+            cost[one.unit] + taking.get((one.window_id, one.unit), 0) <= one.left
+            for one in self.windows
+            if cost.get(one.unit)
+        )
 
     def beside(self, taking: Taken) -> "Books":
-        """The same once others have taken their room."""
-        return self.moved({place: (0, amount) for place, amount in taking.items()})
+        """The same once others have taken their room; of those that ask for more than there is some get none."""
+        room = {(one.window_id, one.unit.value): max(0, one.left) for one in self.windows}
+        return self.moved({place: (0, min(amount, room.get(place, 0))) for place, amount in taking.items()})
 
     def moved(self, moved: Moved) -> "Books":
         """The same after one more commit."""
