@@ -35,6 +35,7 @@ def books(windows: Sequence[Window] = WINDOWS, *, read_at: float = 0.0, shown: i
         raw_headers=(),
         marks={},
         read_at=read_at,
+        read_by=read_at + 0.0005,
         until=None,
         shown=shown,
     )
@@ -107,6 +108,16 @@ def test_books_that_were_read_while_a_commit_was_on_its_way_do_not_count_it_twic
     assert found.by_model[MODEL].left[USD] == 60
     assert found.by_model[OTHER] is meanwhile
     assert [one.is_of_now(found.moves, at=0.004) for one in found.by_model.values()] == [True, False]
+
+
+def test_books_whose_reading_began_before_a_proposal_and_ended_after_it_do_not_count_it_twice() -> None:
+    meanwhile = books(read_at=0.001)
+    found = known(model=meanwhile)
+
+    found.moved([taking("rsv_1", reserves(40))], reserves(40), began_at=0.0012, is_followed=True)
+
+    assert found.by_model[MODEL] is meanwhile
+    assert not meanwhile.is_of_now(found.moves, at=0.002)
 
 
 def test_books_that_missed_one_commit_are_not_of_now_however_many_they_show_after_it() -> None:

@@ -63,6 +63,7 @@ class Books:
     marks: Mapping[tuple[WindowId, str], Mark]
     read_at: float
     until: datetime | None  # when the first of the periods ends
+    read_by: float = 0.0  # when the reading was over: what was committed before may be in them
     shown: int = 0  # so many of the moves that this process made in them are shown; see `KnownBooks`
 
     def is_fresh(self, now: datetime, at: float) -> bool:
@@ -106,7 +107,9 @@ class Books:
             for one in self.windows
         )
         lowest = {**self.left, BudgetUnit(unit): min(left, self.left.get(BudgetUnit(unit), left))}
-        return replace(self, windows=windows, recorded=_recorded(windows), left=lowest, read_at=at, shown=moves)
+        return replace(
+            self, windows=windows, recorded=_recorded(windows), left=lowest, read_at=at, read_by=at, shown=moves
+        )
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -160,7 +163,7 @@ class KnownBooks:
             return
         moved = moves_of(changes, reserves)
         for model, known in self.by_model.items():
-            if known.shown == self.moves - 1 and known.read_at < began_at:
+            if known.shown == self.moves - 1 and known.read_by < began_at:
                 self.by_model[model] = known.moved(moved)
 
     def moved_by_others(self) -> None:
@@ -220,6 +223,7 @@ async def read_books(ctx: RunContext, now: datetime, model: str, shown: int = 0)
         marks={(one.window_id, one.unit.value): _mark(one) for one in limited},
         read_at=at,
         until=min(ends, default=None),
+        read_by=ctx.services.clock.monotonic(),
         shown=shown,
     )
 
