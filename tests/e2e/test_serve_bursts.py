@@ -15,7 +15,7 @@ from tests.served import CONTRACT, ServedDesk, served_desk
 from tests.waiting import until
 
 CALLS, CAP_USD = 200, 0.10
-CASES = ("plain", "streamed", "aborted", "nomax", "crashed")
+CASES = ("plain", "streamed", "aborted", "nomax", "crashed", "few")
 CAPS = "budgets:\n" + "".join(
     f"  - {{tenant: default, key: {case}, window: day, max_usd: {CAP_USD:.2f}}}\n" for case in CASES
 )
@@ -100,6 +100,16 @@ def test_without_a_maximum_nine_of_ten_affordable_calls_pass_clamped(capped: Cap
     assert capped.spent_usd <= CAP_USD
     asked = capped.desk.vendor.served.bodies
     assert all(0 < one.get("max_tokens", one.get("max_completion_tokens", 0)) < 4_096 for one in asked)
+
+
+def test_of_a_few_calls_that_fit_one_after_the_other_none_is_refused(capped: CappedDesk) -> None:
+    capped.begin()
+
+    # Their worst cases do not fit at once; where nobody is refused for want of room, there is time to wait for it.
+    ended = burst(capped.desk.port, capped.keys["few"], BODY, 9)
+
+    assert [one.status for one in ended] == [200] * 9
+    assert capped.spent_usd <= CAP_USD
 
 
 def test_a_worker_that_is_killed_in_a_burst_leaves_nothing_free_and_nothing_held(capped: CappedDesk) -> None:

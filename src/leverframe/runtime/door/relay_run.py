@@ -68,6 +68,7 @@ class RelayRun:
     books: KnownBooks = field(default_factory=KnownBooks)
     is_short: bool = False  # there was no room for its last call
     waiting: int = 0  # calls that wait for room
+    refused_at: float = -1.0  # when one was last refused for want of room; monotonic
     standing: deque[asyncio.Future[None]] = field(default_factory=deque)  # calls that let those go first
     vendor_ids: set[str] = field(default_factory=set)  # of what vendors keep of it, as far as was looked for
     facts: RunFacts = field(init=False)

@@ -40,11 +40,12 @@ from leverframe.runtime.refusals import refused
 
 _TRIES: Final = 4
 _DEADLINE_S: Final = 600.0
-# A call that finds its room taken by others that are on their way waits for one of them to end, and no longer.
-_WAIT_FOR_ROOM_S: Final = (0.008, 0.016)
-# Nor does it wait once it has been here for so long: of a burst, some have spent that on their turn already.  Whoever
-# takes room just then counts as having it.
-_PATIENCE_S: Final = 0.02
+# A call that finds its room taken by others that are on their way waits for one of them to end, and looks so often.
+_LOOKS_EVERY_S: Final = (0.008, 0.016)
+# In all it waits, and lets others go first, for no longer; after that, room that others are taking counts as taken.
+# Once somebody was refused there are more calls than room, and whoever waits is told so sooner.
+_PATIENCE_S: Final = 0.1
+_PATIENCE_IN_A_CROWD_S: Final = 0.016
 # So many of a run wait at once; of a larger burst the others are told at once that there is no room.
 _MOST_WAITING: Final = 24
 _MOST_WOKEN: Final = 4
@@ -74,10 +75,16 @@ class _Way(msgspec.Struct, frozen=True, kw_only=True):
 class _Look(msgspec.Struct, kw_only=True):
     """How often one call has asked for room, and on what."""
 
+    began_at: float  # monotonic
     is_asked_anew: bool  # it wants the books of now
     clamped: Clamped | None = None
     tries: int = _TRIES
-    waits: list[float] = msgspec.field(default_factory=lambda: list(_WAIT_FOR_ROOM_S))
+    waits: int = 0
+
+    def left_s(self, run: RelayRun) -> float:
+        """How much longer it may wait."""
+        patience_s = _PATIENCE_IN_A_CROWD_S if run.refused_at >= self.began_at else _PATIENCE_S
+        return self.began_at + patience_s - run.ctx.services.clock.monotonic()
 
 
 class _Allowed(msgspec.Struct, frozen=True, kw_only=True):
@@ -135,12 +142,14 @@ class Relayer:
     async def _decide(self, run: RelayRun, ask: RelayAsk, way: _Way) -> _Allowed | Denied:
         """Rooms 2 to 4, again as long as a guard fails."""
         # Where the last call found no room, old books would only be decided on twice.
-        look, lost = _Look(is_asked_anew=run.is_short), ""
+        look = _Look(began_at=run.ctx.services.clock.monotonic(), is_asked_anew=run.is_short)
+        lost = ""
         while look.tries:
             made = await self._looked(run, ask, way, look)
             if made is None:
                 continue
             if isinstance(made.answer, Deny) and made.answer.exhausted:
+                run.refused_at = run.ctx.services.clock.monotonic()
                 await self._refusals.write(run, ask, made)
                 return refused(way.path, made.answer)
             attempt, proposal = decided(run, ask, made)
@@ -168,7 +177,7 @@ class Relayer:
         cost = {**_cost(look.clamped, way), **books.at_work}
         is_of_now = look.is_asked_anew or books.is_of_now(run.books.moves, clock.monotonic())
         if _may_not_fit(run, books, cost):
-            if clock.monotonic() < ask.began_at + _PATIENCE_S:
+            if look.left_s(run) > 0:
                 look.is_asked_anew = True
                 await _stand_back(run)
                 return None
@@ -182,10 +191,11 @@ class Relayer:
             if not is_of_now:
                 look.is_asked_anew = True
                 return None
-            left_s = ask.began_at + _PATIENCE_S - clock.monotonic()
-            if look.waits and left_s > 0 and run.waiting < _MOST_WAITING and _is_on_their_way(books, cost):
+            left_s = look.left_s(run)
+            if left_s > 0 and run.waiting < _MOST_WAITING and _is_on_their_way(books, cost):
                 _let_look(run, 1)
-                await _wait(run, min(look.waits.pop(0), left_s))
+                await _wait(run, min(_LOOKS_EVERY_S[look.waits > 0], left_s))
+                look.waits += 1
                 return None
         return Decision(
             path=way.path,
