@@ -135,7 +135,7 @@ class KnownBooks:
             self._take(reserves, -1)
 
     def beside(self, known: Books) -> Books:
-        """`known` once those that are on their way have taken their room; the calls of a burst all ask for the same."""
+        """`known` once those that are on their way have taken their room; reckoned once for all calls of a burst."""
         last = self._beside
         if last is None or last[0] is not known or last[1] is not self.taking:
             last = self._beside = known, self.taking, known.beside(self.taking)
