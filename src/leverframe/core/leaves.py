@@ -143,10 +143,11 @@ def _leaf(draft: EntryDraft, run_seq: int | None) -> _Leaf:
 # The calls of a run make the same few of them, so that each text is looked at once.
 @lru_cache(maxsize=1024)
 def _shared(texts: tuple[str | None, ...]) -> _Leaf:
-    """A leaf with what it has in common with others; texts that are empty are absent."""
+    """A leaf with what it has in common with others; texts that are empty are absent, but for a run's id: see below."""
     leaf = _Leaf(v=LEAF_VERSION, entry_id="", at="", type="")
     for field, text in zip(_SHARED, texts, strict=True):
-        if text:
+        # An entry of a run has a place in it, which must not stand there without the run.
+        if text or (text is not None and field == "run_id"):
             setattr(leaf, field, _cleartext(field, text))
     return leaf
 
