@@ -1,6 +1,8 @@
-"""uvicorn's HTTP protocol with bounds that it does not have: on the size of a head, and on the time that one takes.
+"""uvicorn's HTTP protocol with bounds that it does not have: on a head and its time, and on a client that reads nothing.
 
-Knows: that a client may send header after header, or one byte a minute.  Source: uvicorn.protocols.http.httptools_impl.
+Knows: that a client may send header after header, or one byte a minute, or leave an answer unread for ever, and with it
+whatever the answer holds: what is set aside for it, and a place among the calls at work.
+Source: uvicorn.protocols.http.httptools_impl.
 """
 
 import asyncio
@@ -13,6 +15,7 @@ from leverframe.asgi.whole_writes import WholeWrites
 MAX_HEAD_BYTES: Final = 65_536
 MAX_HEADERS: Final = 200
 HEAD_S: Final = 15.0
+STALLED_S: Final = 120.0
 _TOO_LARGE: Final = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 _TOO_SLOW: Final = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
@@ -25,6 +28,7 @@ class BoundedHttp(HttpToolsProtocol):
         super().__init__(*args, **words)
         self._head_bytes = 0
         self._head_timer: asyncio.TimerHandle | None = None
+        self._stalled_timer: asyncio.TimerHandle | None = None
 
     # uvicorn narrows the argument itself; asyncio calls it with a transport of TCP or TLS.
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -36,7 +40,19 @@ class BoundedHttp(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """No clock runs on."""
         self._stop_timer()
+        self._reads_again()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """The client has not taken what was written; it gets so long to take any of it."""
+        super().pause_writing()
+        if self._stalled_timer is None:
+            self._stalled_timer = self.loop.call_later(STALLED_S, self._stalled)
+
+    def resume_writing(self) -> None:
+        """It reads again."""
+        self._reads_again()
+        super().resume_writing()
 
     def on_message_begin(self) -> None:
         """A head begins: of a later request of the connection too."""
@@ -68,6 +84,16 @@ class BoundedHttp(HttpToolsProtocol):
     def _too_slow(self) -> None:
         self._head_timer = None
         self._refuse(_TOO_SLOW)
+
+    def _stalled(self) -> None:
+        """It is gone, as far as anybody can tell: whoever writes to it is told so and goes on without it."""
+        self._stalled_timer = None
+        self.transport.abort()
+
+    def _reads_again(self) -> None:
+        if self._stalled_timer is not None:
+            self._stalled_timer.cancel()
+            self._stalled_timer = None
 
     def _refuse(self, words: bytes) -> None:
         if not self.transport.is_closing():
