@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
@@ -342,3 +343,20 @@ def test_what_a_vendor_adds_from_its_memory_is_bounded_by_what_the_model_takes()
 
     assert call.sealed_ids == ("resp_1",)
     assert relay().bound(call, OPENAI, max_output_tokens=1).input_tokens == 128_000
+
+
+def test_what_begins_before_a_dearer_hour_is_bounded_by_its_price() -> None:
+    """The list has this model at twice its price from one to four in the morning (UTC)."""
+    secrets, clock = ProjectSecrets(Path("nowhere"), {}), FakeClock(datetime(2026, 11, 30, 0, 40, tzinfo=UTC))
+    provider = Provider(name="deep", wire=Wire.OPENAI, source=HERE, url="https://api.deepseek.com")
+    made = VendorRelay({"deep": Vendor(provider, secrets)}, http=StreamClient(), secrets=secrets, clock=clock)
+    model = ModelRef(provider="deep", model="deepseek-v4-pro")
+
+    early = made.bound(chat(), model, max_output_tokens=100)
+    clock.advance(19 * 60)
+    late = made.bound(chat(), model, max_output_tokens=100)
+    clock.advance(2 * 60)
+
+    assert late.cost > early.cost
+    took = Usage(input_tokens=late.input_tokens, output_tokens=late.output_tokens)
+    assert made.cost(model, took)[0] == late.cost

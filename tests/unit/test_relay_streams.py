@@ -168,3 +168,36 @@ def test_nothing_is_stored() -> None:
 def test_embeddings_have_input_alone_and_counting_takes_nothing() -> None:
     assert relayed(WireFormat.EMBEDDINGS, "fake-0ms-i9").reader.usage == Usage(input_tokens=9, output_tokens=0)
     assert relayed(WireFormat.COUNT, "fake-0ms-i9").reader.usage == Usage(input_tokens=0, output_tokens=0)
+
+
+def event(kind: str, **more: object) -> bytes:
+    return f"event: {kind}\ndata: ".encode() + json.dumps({"type": kind, **more}).encode() + b"\n\n"
+
+
+@pytest.mark.parametrize("has_last_word", [True, False])
+def test_what_a_start_of_anthropic_counts_is_not_taken_for_what_was_written(*, has_last_word: bool) -> None:
+    reader = UsageReader(WireFormat.MESSAGES, is_stream=True)
+
+    reader.feed(event("message_start", message={"usage": {"input_tokens": 70, "output_tokens": 1}}))
+    reader.feed(event("content_block_delta", index=0, delta={"type": "text_delta", "text": "lorem " * 33}))
+    seen = reader.usage
+    reader.feed(event("message_delta", delta={"stop_reason": "end_turn"}))
+    reader.feed(event("message_stop") if has_last_word else b"")
+    reader.end()
+
+    assert seen == Usage(input_tokens=70, output_tokens=1)
+    assert reader.is_complete
+    assert reader.usage is None
+
+
+@pytest.mark.parametrize("is_stream", [False, True])
+def test_what_the_vendor_searched_is_counted_and_pages_that_it_opened_are_not(*, is_stream: bool) -> None:
+    kinds = ("search", "open_page", "search", "find_in_page", None)
+    looked = [{"type": "web_search_call", "id": "ws", **({"action": {"type": one}} if one else {})} for one in kinds]
+    whole = {"status": "completed", "output": looked, "usage": {"input_tokens": 70, "output_tokens": 33}}
+    reader = UsageReader(WireFormat.RESPONSES, is_stream=is_stream)
+
+    reader.feed(event("response.completed", response=whole) if is_stream else json.dumps(whole).encode())
+    reader.end()
+
+    assert reader.usage == Usage(input_tokens=70, output_tokens=33, vendor_tool_uses=3)

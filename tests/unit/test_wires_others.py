@@ -194,6 +194,7 @@ def test_an_hour_of_cache_is_told_apart_however_it_is_spelt() -> None:
 
     assert (found.has_cache_writes, found.has_hour_cache) == (True, True)
     assert read_call(MESSAGES, spelt).has_cache_writes
+    assert read_call(MESSAGES, written(MESSAGES, system=[cached]).replace(b"1h", b"1\\u0068")).has_hour_cache
     assert not call(MESSAGES).has_cache_writes
 
 

@@ -6,6 +6,7 @@ redirect, passes on a page of somebody between us and the vendor, or lets a key 
 
 import asyncio
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Final
 
 import msgspec
@@ -30,6 +31,7 @@ from leverframe.ports.secrets import Secrets
 MAX_ANSWER_BYTES: Final = 64 << 20
 _MAX_ERROR_BYTES: Final = 64 << 10
 _IDLE_S: Final = 120.0
+_LONGEST: Final = timedelta(minutes=12)  # a call is on its way for no longer, and is settled by its last price
 _OK, _MULTIPLE, _BAD, _TIMEOUT, _TOO_MANY, _SERVER = 200, 300, 400, 408, 429, 500
 _KEY_REFUSED: Final = frozenset({401, 403})
 # Something between us and the vendor gave up; the vendor may have finished, and bill.
@@ -86,8 +88,14 @@ class VendorRelay(ModelRelay):
                 f"The provider {model.provider!r} does not speak {call.wire.value}, and nothing is translated.",
                 next_move="Name a model of a provider that does.",
             )
-        price = vendor.price(model.model, self._clock.now())
-        return bound_of(call, vendor.listed_as(model.model), price, max_output_tokens)
+        now, listed = self._clock.now(), vendor.listed_as(model.model)
+        price = vendor.price(model.model, now)
+        bound = bound_of(call, listed, price, max_output_tokens)
+        later = vendor.price(model.model, now + _LONGEST)
+        if later is price or later == price:
+            return bound
+        # It may end at another price than it begins at, and then the dearer one is what it can cost.
+        return max(bound, bound_of(call, listed, later, max_output_tokens), key=lambda one: one.cost)
 
     async def send(
         self,

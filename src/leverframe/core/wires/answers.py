@@ -7,6 +7,8 @@ Source: API references of OpenAI (chat, responses, embeddings) and Anthropic (me
 
 from typing import Final, Protocol
 
+import msgspec
+
 from leverframe.core.wires.said import Said, count, counted, error_text
 from leverframe.core.wires.strict import encoded
 from leverframe.domain.relays import Usage
@@ -139,6 +141,8 @@ class ResponsesReading:
         for index, item in enumerate(output if isinstance(output, list) else ()):
             if isinstance(item, dict):
                 self._item(index, item)
+        if self.usage is not None:
+            self.usage = msgspec.structs.replace(self.usage, vendor_tool_uses=sum(map(_is_search, items)))
         self.said.finish(body.get("status"))
         # One that failed is whole, and tells what it took; an error without a state is none of the format's.
         status = body.get("status")
@@ -178,7 +182,7 @@ class ResponsesReading:
 class MessagesReading:
     """Anthropic Messages.  `message_delta` is the truth; it and `message_start` do not add up."""
 
-    __slots__ = ("_counts", "error", "is_ended", "said", "usage")
+    __slots__ = ("_counts", "_is_output_told", "error", "is_ended", "said", "usage")
     ids = _NO_IDS
 
     def __init__(self) -> None:
@@ -187,6 +191,7 @@ class MessagesReading:
         self.is_ended = False
         self.said = Said()
         self._counts: dict[str, object] = {}
+        self._is_output_told = False  # by a delta: the start counts what was written before anything was
 
     def whole(self, body: dict[str, object]) -> None:
         """A plain answer; of count_tokens too, which has no usage."""
@@ -214,14 +219,23 @@ class MessagesReading:
                 message = value.get("message")
                 self._count(message.get("usage") if isinstance(message, dict) else None)
             case "message_delta":
-                self._count(value.get("usage"))
+                self._delta_counts(value.get("usage"))
                 delta = value.get("delta")
                 self.said.finish(delta.get("stop_reason") if isinstance(delta, dict) else None)
             case "message_stop":
                 self.is_ended = True
+                self._delta_counts(None)
             case "error":
                 self.error = error_text(value.get("error") or value)
         return True
+
+    def _delta_counts(self, usage: object) -> None:
+        self._count(usage)
+        told = count(usage.get("output_tokens")) if isinstance(usage, dict) else None
+        self._is_output_told = self._is_output_told or told is not None
+        if not self._is_output_told:
+            # Nobody counted what was written: by the start's count all of it but a token would be free.
+            self.usage = None
 
     def _count(self, usage: object) -> None:
         if not isinstance(usage, dict):
@@ -292,6 +306,13 @@ def anthropic_usage(value: object) -> Usage | None:
         reasoning_tokens=min(counted(details, "thinking_tokens"), made),
         vendor_tool_uses=counted(value.get("server_tool_use"), "web_search_requests"),
     )
+
+
+def _is_search(item: dict[str, object]) -> bool:
+    """A search of the vendor's, which is billed by the piece; to open or read a page that was found is not."""
+    action = item.get("action")
+    kind = action.get("type") if isinstance(action, dict) else None
+    return item.get("type") == "web_search_call" and kind not in ("open_page", "find_in_page", "find")
 
 
 def _key(value: object) -> object:

@@ -97,7 +97,7 @@ def _read(wire: WireFormat, body: bytes, top: Fields, admitted: Admitted) -> Rel
         images=tally.images,
         documents=tally.documents,
         has_cache_writes=may_cache,
-        has_hour_cache=may_cache and b"1h" in body,
+        has_hour_cache=may_cache and (b"1h" in body or b"\\u" in body),
         tool_names=tuple(tally.tool_names),
         vendor_tools=tuple(tally.vendor_tools),
         fields=frozenset(top),
