@@ -188,6 +188,18 @@ def test_a_model_that_fails_hands_over_to_the_next_of_its_tier_and_counts_once(t
             assert windows[BudgetUnit.MODEL_CALLS].settled == windows[BudgetUnit.STEPS].settled == 1
 
 
+def test_a_limit_of_the_next_model_of_a_tier_counts_a_call_that_is_handed_over_to_it(tmp_path: Path) -> None:
+    shared = "budgets: [{tenant: default, model: v1, window: total, max_model_calls: 1}]\n"
+    with ScriptedModel(stumble(500)) as broken, ScriptedModel(say("From the second.")) as second:
+        write_desk(tmp_path, AGENT_CONTRACT, project=project(broken.url, second.url) + shared)
+        with open_desk(tmp_path) as desk:
+            first, next_one = ended(desk.start()), ended(desk.start())
+
+            assert first.output == "From the second."
+            assert next_one.run.outcome is RunOutcome.HANDOFF
+            assert len(second.requests) == 1
+
+
 def test_no_model_answers_and_the_run_ends_by_its_fallback(tmp_path: Path) -> None:
     with playing(tmp_path, stumble(500)) as (desk, _):
         done = ended(desk.start())

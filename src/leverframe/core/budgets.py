@@ -6,6 +6,7 @@ every settled amount was at most its reservation; a larger one is settled in ful
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -30,6 +31,19 @@ def counts(cost: Mapping[BudgetUnit, int]) -> Mapping[BudgetUnit, int]:
 def without_counts(cost: Mapping[BudgetUnit, int]) -> Mapping[BudgetUnit, int]:
     """The part of a call's worst case that is money, tokens and time."""
     return {unit: amount for unit, amount in cost.items() if unit not in COUNT_UNITS}
+
+
+def counted_places(windows: Iterable[Window]) -> frozenset[tuple[str, BudgetUnit]]:
+    """Where a call was counted: the budgets, or windows of its run, that limit counts.
+
+    By budget and not by window: a call that is asked again after midnight has been counted.
+    """
+    return frozenset((one.budget or one.window_id, one.unit) for one in windows if one.unit in COUNT_UNITS)
+
+
+def not_yet_counted(windows: Iterable[Window], counted: AbstractSet[tuple[str, BudgetUnit]]) -> tuple[Window, ...]:
+    """The windows without those that the call was counted in when another candidate was asked."""
+    return tuple(one for one in windows if (one.budget or one.window_id, one.unit) not in counted)
 
 
 def plan(windows: Iterable[Window], cost: Mapping[BudgetUnit, int]) -> tuple[Reserve, ...]:

@@ -136,7 +136,7 @@ class WireRefused(UsageError):
 
     `param` is the path of the field (`messages[0].content[1].image_url`), empty where it is the whole body.  `code` is
     a word for programs: malformed_json, duplicate_key, unknown_field, wrong_type, vendor_tool, vendor_state,
-    remote_url, unpriced, too_large.
+    remote_url, unpriced, too_large, too_many_choices.
     """
 
     slug, status = "wire-refused", 400

@@ -4,7 +4,7 @@ Knows: which candidate of a tier is asked next, and what a crash in
 mid-call costs (its whole bound, since the vendor may bill for it).  Never: speaks a vendor's wire format.
 """
 
-from leverframe.core.budgets import at_work
+from leverframe.core.budgets import at_work, counted_places, not_yet_counted
 from leverframe.core.canonical import decode, encode
 from leverframe.core.policy import ModelQuestion, decide
 from leverframe.core.policy.recorded import model_question_json, reason_json
@@ -43,6 +43,7 @@ from leverframe.ports.crash_points import crash_point
 from leverframe.runtime.bookings import booked, ensured, run_out, set_aside, spent, taken
 from leverframe.runtime.context import RunContext
 from leverframe.runtime.door.clamping import Asked, Wanted, clamped
+from leverframe.runtime.door.relay_record import owed_uncounted
 from leverframe.runtime.door.rows import one_step, reservation_id
 from leverframe.runtime.entries import clear_place, model_entry, overrun_entry
 from leverframe.runtime.outcomes import Failed, ModelOutcome, ModelSaid
@@ -104,13 +105,15 @@ async def _one_candidate(models: ModelCaller, ctx: RunContext, model: ModelRef, 
     path = wanted.path
     for _ in range(_TRIES):
         authority = ctx.services.authority.current()
-        windows = await ctx.windows(ctx.services.mint.now(), model=str(model))
+        now, before = ctx.services.mint.now(), ctx.steps.get(path)
+        windows = await ctx.windows(now, model=str(model))
+        if before is not None:
+            # One call of the loop counts once in a budget, however many candidates are asked for it.
+            windows = not_yet_counted(windows, counted_places(await ctx.windows(now, model=before.name)))
         asked = clamped(models, ctx, model, wanted, windows)
-        before = ctx.steps.get(path)
-        # One call of the loop counts once, however many candidates are asked for it.
-        counts = {BudgetUnit.MODEL_CALLS: 1, BudgetUnit.STEPS: 1} if before is None else {}
         cost = {
-            **counts,
+            BudgetUnit.MODEL_CALLS: 1,
+            BudgetUnit.STEPS: 1,
             BudgetUnit.INPUT_TOKENS: asked.bound.input_tokens,
             BudgetUnit.OUTPUT_TOKENS: asked.bound.output_tokens,
             BudgetUnit.USD: asked.bound.cost,
@@ -243,7 +246,7 @@ async def settle_abandoned(ctx: RunContext, step: Step) -> Step:
     )
     sealed = ctx.seal("answer", {"message": "the process stopped in mid-call", "kind": "abandoned"})
     lost = replace(lost, result_ref=sealed[0].digest)
-    rid = reservation_id(step.call_id)
+    rid, uncounted = reservation_id(step.call_id), await owed_uncounted(ctx, step)
     entry = model_entry(
         ctx,
         at=lost.finished_at or lost.started_at,
@@ -255,7 +258,7 @@ async def settle_abandoned(ctx: RunContext, step: Step) -> Step:
     )
     changes = (
         PutStep(step=lost, expect=frozenset({StepState.STARTED})),
-        SettleReserves(reservation_id=rid, actual={}),
+        SettleReserves(reservation_id=rid, actual=uncounted),
     )
     await _commit(ctx, lost, Proposal(tenant=ctx.run.tenant, changes=changes, entries=(entry,), is_durable=False))
     return lost

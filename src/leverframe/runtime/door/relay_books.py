@@ -8,13 +8,14 @@ what a call took is counted in them when it is settled.
 import asyncio
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
 from leverframe.core.budget_headers import budget_headers
-from leverframe.core.budgets import at_work
+from leverframe.core.budgets import at_work, not_yet_counted
 from leverframe.core.canonical import encode
 from leverframe.core.policy.recorded import window_json
 from leverframe.domain.budgets import BudgetUnit, Window
@@ -90,6 +91,13 @@ class Books:
         """The same once others have taken their room; of those that ask for more than there is some get none."""
         room = {(one.window_id, one.unit.value): max(0, one.left) for one in self.windows}
         return self.moved({place: (0, min(amount, room.get(place, 0))) for place, amount in taking.items()})
+
+    def without(self, counted: AbstractSet[tuple[str, BudgetUnit]]) -> "Books":
+        """The same for a call that was counted there already, when another candidate was asked."""
+        if not counted:
+            return self
+        windows = not_yet_counted(self.windows, counted)
+        return replace(self, windows=windows, recorded=_recorded(windows), left=_left(windows))
 
     def moved(self, moved: Moved) -> "Books":
         """The same after one more commit."""

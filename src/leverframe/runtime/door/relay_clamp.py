@@ -12,7 +12,7 @@ import msgspec
 from leverframe.domain.budgets import BudgetUnit
 from leverframe.domain.calls import ModelBound
 from leverframe.domain.contracts import Contract, Enforce, ModelRef
-from leverframe.domain.errors import ProviderUnavailable
+from leverframe.domain.errors import ProviderUnavailable, WireRefused
 from leverframe.domain.money import MicroUsd
 from leverframe.domain.relays import RelayCall
 from leverframe.ports.acting import ModelRelay
@@ -41,12 +41,13 @@ def clamp(relays: ModelRelay, call: RelayCall, model: ModelRef, contract: Contra
 
     Raises:
         ProviderUnavailable: the model has no known price.
+        WireRefused: the limit of each step is fewer tokens than the call asks for answers.
     """
     if contract.enforce is Enforce.OBSERVE:
         return Clamped(bound=_observed_bound(relays, call, model), injected=None)
     if not call.wire.has_answer:
         return Clamped(bound=relays.bound(call, model, max_output_tokens=0), injected=None)
-    per_step, own = contract.budget.per_step_output_tokens, call.max_output_tokens
+    per_step, own = _per_choice(contract.budget.per_step_output_tokens, call.choices), call.max_output_tokens
     if own is not None:
         most = own if per_step is None else min(own, per_step)
         return Clamped(bound=relays.bound(call, model, max_output_tokens=most), injected=most if most != own else None)
@@ -68,6 +69,18 @@ def clamp(relays: ModelRelay, call: RelayCall, model: ModelRef, contract: Contra
     most = useful + share
     bound = relays.bound(call, model, max_output_tokens=most)
     return Clamped(bound=bound, injected=most, is_fixed=False)
+
+
+def _per_choice(per_step: int | None, choices: int) -> int | None:
+    """The step's limit for each choice, since all of them are one call's output.  Raises WireRefused."""
+    if per_step is None or per_step >= choices:
+        return per_step if per_step is None else per_step // choices
+    raise WireRefused(
+        f"The call asks for {choices} answers, and its workflow lets a call write {per_step} tokens in all.",
+        code="too_many_choices",
+        param="n",
+        next_move=f"Ask for {per_step} or fewer, or raise `budget.per_step.max_output_tokens` of the contract.",
+    )
 
 
 def _observed_bound(relays: ModelRelay, call: RelayCall, model: ModelRef) -> ModelBound:

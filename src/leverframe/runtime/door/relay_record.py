@@ -33,11 +33,13 @@ from leverframe.domain.records import replace
 from leverframe.domain.relays import RelayedAnswer
 from leverframe.domain.runs import RunState, Step, StepKind, StepState
 from leverframe.runtime.bookings import run_out, told_would
+from leverframe.runtime.context import RunContext
 from leverframe.runtime.door.relay_books import Books
-from leverframe.runtime.door.relay_run import RelayAsk, RelayRun, recordable
+from leverframe.runtime.door.relay_run import RelayAsk, RelayRun, owner_of, recordable
 from leverframe.runtime.door.rows import one_step, reservation_id
 from leverframe.runtime.entries import clear_place
 from leverframe.runtime.refusals import recorded_refusal
+from leverframe.runtime.run_limits import UNLIMITED
 
 NOTHING: Final = ModelBound(input_tokens=0, output_tokens=0, cost=MicroUsd(0))
 _encode: Final = msgspec.json.Encoder(order="sorted").encode
@@ -346,6 +348,23 @@ def _uncounted(run: RelayRun, attempt: Attempt, used: ModelBound) -> dict[tuple[
             if amount:
                 actual[window.window_id, window.unit] = amount
     return actual
+
+
+async def owed_uncounted(ctx: RunContext, step: Step) -> Mapping[tuple[WindowId, BudgetUnit], int]:
+    """What a lost relayed call owes in the run's windows without a limit, in which relayed calls set nothing aside."""
+    if not owner_of(step.path):
+        return {}
+    owed = {
+        BudgetUnit.USD: int(step.cost),
+        BudgetUnit.INPUT_TOKENS: step.input_tokens,
+        BudgetUnit.OUTPUT_TOKENS: step.output_tokens,
+        # An earlier candidate's end has counted it.
+        BudgetUnit.MODEL_CALLS: int(not step.attempts),
+        BudgetUnit.STEPS: int(not step.attempts),
+    }
+    windows = await ctx.services.journal.windows(step.run_id)
+    unlimited = [one for one in windows if one.limit >= UNLIMITED and owed.get(one.unit)]
+    return {(one.window_id, one.unit): owed[one.unit] for one in unlimited}
 
 
 def _overrun(run: RelayRun, ask: RelayAsk, done: Step, rid: ReservationId, at: datetime) -> EntryDraft:

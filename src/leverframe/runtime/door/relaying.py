@@ -13,6 +13,7 @@ from typing import Final
 
 import msgspec
 
+from leverframe.core.budgets import counted_places
 from leverframe.core.policy import ModelQuestion, decide
 from leverframe.domain.authority import ApiKey, KillSwitch
 from leverframe.domain.budgets import BudgetUnit
@@ -70,6 +71,7 @@ class _Way(msgspec.Struct, frozen=True, kw_only=True):
     path: StepPath
     model: ModelRef
     earlier: Step | None  # the step as an earlier candidate left it
+    counted: frozenset[tuple[str, BudgetUnit]]  # where the call was counted for those
 
 
 class _Look(msgspec.Struct, kw_only=True):
@@ -113,11 +115,12 @@ class Relayer:
         path = run.next_path(ask.step)
         outcome: Unanswered | None = None
         earlier: Step | None = None
+        counted: frozenset[tuple[str, BudgetUnit]] = frozenset()
         for model in self.cooldowns.ordered(ask.candidates, ask.began_at):
             allowed: _Allowed | Denied | None = None
             self._refusals.deciding += 1
             try:
-                allowed = await self._decide(run, ask, _Way(path=path, model=model, earlier=earlier))
+                allowed = await self._decide(run, ask, _Way(path=path, model=model, earlier=earlier, counted=counted))
             finally:
                 self._refusals.deciding -= 1
                 _let_look(run, _MOST_WOKEN if isinstance(allowed, _Allowed) else 1)
@@ -129,6 +132,7 @@ class Relayer:
             outcome = Unanswered(lost=sent, path=path)
             if sent.kind not in _NEXT_MAY_DO_BETTER:
                 break
+            counted |= counted_places(allowed.attempt.decision.books.windows)
             earlier = replace(allowed.attempt.step, attempts=allowed.attempt.step.attempts + 1)
         if outcome is None:
             raise CallDenied("There is no model to ask.", next_move="Name a tier in `models:` of leverframe.yaml.")
@@ -171,10 +175,10 @@ class Relayer:
     async def _looked(self, run: RelayRun, ask: RelayAsk, way: _Way, look: _Look) -> Decision | None:
         """Policy's answer on the books as they are; None where it is to be asked again, once others have moved them."""
         clock = run.ctx.services.clock
-        books = await _books(run, way.model, is_asked_anew=look.is_asked_anew)
+        books = (await _books(run, way.model, is_asked_anew=look.is_asked_anew)).without(way.counted)
         if look.clamped is None or not look.clamped.is_fixed:
             look.clamped = clamp(self._relays, ask.call, way.model, run.ctx.contract, books)
-        cost = {**_cost(look.clamped, way), **books.at_work}
+        cost = {**_cost(look.clamped), **books.at_work}
         is_of_now = look.is_asked_anew or books.is_of_now(run.books.moves, clock.monotonic())
         if _may_not_fit(run, books, cost):
             if look.left_s(run) > 0:
@@ -340,12 +344,12 @@ async def _wait(run: RelayRun, seconds: float) -> None:
         run.waiting -= 1
 
 
-def _cost(clamped: Clamped, way: _Way) -> dict[BudgetUnit, int]:
-    """The worst case in every unit; a call counts once, however many candidates are asked for it."""
+def _cost(clamped: Clamped) -> dict[BudgetUnit, int]:
+    """The worst case in every unit; a call counts once in a budget, however many candidates are asked for it."""
     bound = clamped.bound
-    counts = {BudgetUnit.MODEL_CALLS: 1, BudgetUnit.STEPS: 1} if way.earlier is None else {}
     return {
-        **counts,
+        BudgetUnit.MODEL_CALLS: 1,
+        BudgetUnit.STEPS: 1,
         BudgetUnit.INPUT_TOKENS: bound.input_tokens,
         BudgetUnit.OUTPUT_TOKENS: bound.output_tokens,
         BudgetUnit.USD: bound.cost,
