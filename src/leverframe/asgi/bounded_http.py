@@ -1,4 +1,4 @@
-"""uvicorn's HTTP protocol with bounds that it does not have: on a head and its time, and on a client that reads nothing.
+"""uvicorn's HTTP protocol with bounds that it does not have: on a head and its time, and on a client that never reads.
 
 Knows: that a client may send header after header, or one byte a minute, or leave an answer unread for ever, and with it
 whatever the answer holds: what is set aside for it, and a place among the calls at work.
