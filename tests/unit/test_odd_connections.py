@@ -1,0 +1,170 @@
+"""One connection over a real socket: what a client may hold, and what it may say where."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+import pytest
+import uvicorn
+from uvicorn.server import ServerState
+
+from leverframe.asgi import bounded_http
+from leverframe.asgi.bounded_http import BoundedHttp
+from leverframe.gateway.asgi_types import App, Receive, Scope, Send
+
+Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[bytes]]
+CHUNKED = b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
+PIECE = b"y" * 65_536
+MOST_PIECES = 64
+
+
+async def echo(scope: Scope, receive: Receive, send: Send) -> None:
+    """Says what arrived: the headers, and the body."""
+    body = b""
+    while (message := await receive())["type"] == "http.request":
+        body += message["body"]
+        if not message["more_body"]:
+            break
+    said = repr((scope["headers"], body)).encode()
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(said))]})
+    await send({"type": "http.response.body", "body": said})
+
+
+async def at_once(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answers without a look at the body."""
+    del scope, receive
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+    await send({"type": "http.response.body", "body": b"ok"})
+
+
+def talked(app: App, talk: Talk) -> bytes:
+    async def act() -> bytes:
+        config = uvicorn.Config(app, http=BoundedHttp, ws="none", lifespan="off", timeout_keep_alive=1)
+        config.load()
+        state = ServerState()
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(lambda: BoundedHttp(config, state, {}), "127.0.0.1", 0)
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname()[:2])
+        try:
+            async with asyncio.timeout(20):
+                return await talk(reader, writer)
+        finally:
+            writer.transport.abort()
+            server.close()
+
+    return asyncio.run(act())
+
+
+def saying(*pieces: bytes, pause_s: float = 0.0) -> Talk:
+    """All that comes back until the connection is closed."""
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+        for piece in pieces:
+            writer.write(piece)
+            await asyncio.sleep(pause_s)
+        return await reader.read()
+
+    return talk
+
+
+def test_a_field_behind_the_body_is_no_header_of_the_request() -> None:
+    body = b"2\r\nok\r\n0\r\nauthorization: Bearer other\r\nleverframe-run: other\r\n\r\n"
+
+    told = talked(echo, saying(CHUNKED + body))
+
+    assert b"b'ok'" in told
+    assert b"other" not in told
+
+
+@pytest.mark.parametrize("cut", [0, 30, 100, 145])
+def test_who_would_like_another_protocol_is_answered_in_this_one(cut: int, caplog: pytest.LogCaptureFixture) -> None:
+    """As the HTTP client of Java asks by itself, with every first request that is not over TLS."""
+    wish = b"connection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABkAAQAoAAAAAIAAAAA\r\n"
+    asked = b"POST / HTTP/1.1\r\nhost: x\r\n" + wish + b"content-length: 5\r\n\r\nfirst"
+    again = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 6\r\n\r\nsecond"
+
+    told = talked(echo, saying(asked[:cut], asked[cut:] + again))
+
+    assert told.count(b"HTTP/1.1 200") == 2
+    assert told.index(b"b'first'") < told.index(b"b'second'")
+    assert b"h2c" not in told
+    assert not [one for one in caplog.records if one.levelno >= logging.WARNING]
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [
+        b"GET /",
+        b"GET / HTTP/1.1\r\nx",
+        b"GET / HTTP/1.1\r\nx: ",
+        CHUNKED + b"5;",
+        CHUNKED + b"0\r\nx: ",
+    ],
+    ids=["target", "name", "value", "chunk", "trailer"],
+)
+def test_what_never_ends_is_refused_before_much_of_it_is_here(begun: bytes) -> None:
+    sent = 0
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+        nonlocal sent
+        writer.write(begun)
+        try:
+            for _ in range(MOST_PIECES):
+                writer.write(PIECE)
+                await writer.drain()
+                sent += 1
+                await asyncio.sleep(0.01)
+            return await reader.read()
+        except ConnectionError:
+            return b""
+
+    told = talked(at_once if begun.startswith(CHUNKED) else echo, talk)
+
+    assert sent < MOST_PIECES
+    assert not told or b"431" in told or told.startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.parametrize("asked", [b"content-length: 100\r\n\r\n", b"transfer-encoding: chunked\r\n\r\n"])
+def test_the_rest_of_what_is_answered_already_is_not_waited_for_without_end(
+    asked: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bounded_http, "HEAD_S", 0.3)
+
+    told = talked(at_once, saying(b"POST / HTTP/1.1\r\nhost: x\r\n" + asked, b"1", pause_s=0.1))
+
+    assert told.endswith(b"\r\n\r\nok")
+
+
+def test_a_rest_that_comes_leaves_the_connection_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounded_http, "HEAD_S", 0.3)
+    asked = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\n"
+
+    told = talked(at_once, saying(asked, b"12", b"34", b"", b"", b"", asked + b"1234", pause_s=0.1))
+
+    assert told.count(b"HTTP/1.1 200") == 2
+
+
+def test_a_blank_line_between_requests_holds_a_connection_no_longer() -> None:
+    told = talked(at_once, saying(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n", b"\r\n", pause_s=0.1))
+
+    assert told.endswith(b"\r\n\r\nok")
+
+
+def test_a_client_that_reads_slowly_gets_all_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounded_http, "STALLED_S", 0.7)
+    whole = 256 * len(PIECE)
+
+    async def large(scope: Scope, receive: Receive, send: Send) -> None:
+        del scope, receive
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % whole)]})
+        await send({"type": "http.response.body", "body": PIECE * 256})
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+        writer.write(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        told = b""
+        while piece := await reader.read(1 << 16):
+            told += piece
+            await asyncio.sleep(0.01)
+        return told
+
+    assert len(talked(large, talk)) > whole
