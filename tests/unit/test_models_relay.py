@@ -174,6 +174,14 @@ def test_an_error_of_the_vendor_is_given_on_without_the_key(status: int, kind: s
     assert b"bad [secret]" in found.body
 
 
+def test_a_status_that_http_has_not_is_a_failure_that_may_be_billed() -> None:
+    found, _ = sent(Served(status=999, body=b'{"error": {"message": "no"}}'), itself)
+
+    assert isinstance(found, RelayRefusal)
+    assert (found.status, found.kind, found.is_billed) == (502, "5xx", True)
+    assert "answered 999" in found.message
+
+
 def test_a_page_instead_of_an_error_becomes_an_error_of_the_format() -> None:
     found, _ = sent(Served(status=503, body=b"<html>nginx</html>", headers={"Content-Type": "text/html"}), itself)
 
@@ -186,6 +194,7 @@ def test_a_page_instead_of_an_error_becomes_an_error_of_the_format() -> None:
     ("served", "words", "is_billed"),
     [
         (Served(status=401, body=b'{"error":{"message":"sk-te*** is wrong"}}'), "check `key`", False),
+        (Served(status=202, body=b"{}"), "which is no answer of a model", True),
         (Served(status=302, headers={"Location": "http://127.0.0.1/"}), "not followed", False),
         (Served(status=200, body=b"<html>", headers={"Content-Type": "text/html"}), "'text/html'", True),
         (Served(status=200, headers={"Content-Encoding": "gzip"}), "encoded as 'gzip'", True),

@@ -189,6 +189,11 @@ def test_members_that_stay_keep_their_bytes_where_others_are_set() -> None:
             Dialect.COMPATIBLE,
             {"stream": True, "max_tokens": 20, "stream_options": {"include_usage": True}},
         ),
+        (
+            {"stream": True, "stream_options": {}},
+            Dialect.COMPATIBLE,
+            {"stream": True, "max_tokens": 20, "stream_options": {"include_usage": True}},
+        ),
     ],
 )
 def test_limit_usage_and_storing_are_set_for_whom_it_goes_to(
@@ -317,6 +322,15 @@ def test_half_a_frame_is_not_passed_on_and_leaves_the_answer_incomplete() -> Non
     assert passed == HELLO
     assert not reader.is_complete
     assert reader.error
+
+
+@pytest.mark.parametrize("end", [b"", b"\n", b"\r", b"\r\n", b"\r\n\n", b"\n\r\n", b"\r\r"])
+@pytest.mark.parametrize("last", [STOP, DONE])
+def test_a_last_frame_is_read_whatever_ends_its_line(last: bytes, end: bytes) -> None:
+    reader, passed = streamed(HELLO, STOP, USAGE, last.removesuffix(b"\n\n") + end)
+
+    assert reader.is_complete, reader.error
+    assert passed.endswith(last.removesuffix(b"\n\n") + end)
 
 
 def test_a_stream_that_breaks_off_between_frames_is_incomplete() -> None:

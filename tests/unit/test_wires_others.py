@@ -5,6 +5,7 @@ import json
 import pytest
 
 from leverframe.core.wires import error_body, error_frame, passed_headers, read_call, upstream_body
+from leverframe.core.wires.headers import returned_headers
 from leverframe.domain.errors import WireRefused
 from leverframe.domain.relays import NOTHING_ADMITTED, Admitted, Dialect, RelayCall, VendorTool, WireFormat
 
@@ -253,3 +254,17 @@ def test_a_beta_that_nobody_named_does_not_pass() -> None:
         "anthropic-beta": "code-execution-2025-05-22",
     }
     assert passed_headers(CHAT, headers, NOTHING_ADMITTED) == {}
+
+
+@pytest.mark.parametrize("name", ["anthropic-version", "anthropic-beta"])
+def test_a_header_that_cannot_be_sent_is_the_callers_fault_and_not_the_vendors(name: str) -> None:
+    with pytest.raises(WireRefused, match="not of ASCII") as told:
+        passed_headers(MESSAGES, {name: "prompt-caching-\xe9"}, NOTHING_ADMITTED)
+
+    assert (told.value.http_status, told.value.param) == (400, name)
+
+
+def test_a_header_of_the_vendor_begins_no_other_one() -> None:
+    found = returned_headers({"x-request-id": "a\rset-cookie: b\x00\x1b[1m", "request-id": "c\td\xe9"})
+
+    assert found == {"x-request-id": "a set-cookie: b  [1m", "request-id": "c\td\xe9"}

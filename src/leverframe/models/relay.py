@@ -33,6 +33,7 @@ _MAX_ERROR_BYTES: Final = 64 << 10
 _IDLE_S: Final = 120.0
 _LONGEST: Final = timedelta(minutes=12)  # a call is on its way for no longer, and is settled by its last price
 _OK, _MULTIPLE, _BAD, _TIMEOUT, _TOO_MANY, _SERVER = 200, 300, 400, 408, 429, 500
+_LAST, _GATEWAY = 599, 502
 _KEY_REFUSED: Final = frozenset({401, 403})
 # Something between us and the vendor gave up; the vendor may have finished, and bill.
 _MAY_BE_BILLED: Final = frozenset({502, 504})
@@ -165,11 +166,13 @@ class VendorRelay(ModelRelay):
 
     async def _refused(self, call: RelayCall, model: ModelRef, stream: HttpStream) -> RelayRefusal | ModelLost:
         """Any status but 200."""
-        status, name = stream.status, model.provider
+        # What HTTP has no word for is some failure, and cannot be answered with; nobody can tell whether it is billed.
+        status, name = (stream.status if stream.status <= _LAST else _GATEWAY), model.provider
         body = await _error_bytes(stream)
-        said = f"{model} answered {status}"
+        said = f"{model} answered {stream.status}"
         if status < _BAD:
-            message = f"{said}, a redirect, which is not followed; mend `url` of provider {name!r}."
+            what = "which is no answer of a model" if status < _MULTIPLE else "a redirect, which is not followed"
+            message = f"{said}, {what}; mend `url` of provider {name!r}."
             return ModelLost(message=message, kind="refused", is_billed=status < _MULTIPLE)
         if status in _KEY_REFUSED:
             # Not the vendor's words, which repeat parts of the key.

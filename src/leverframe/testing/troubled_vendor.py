@@ -9,8 +9,9 @@ a model carries the knobs, so that they pass through whatever stands between:
     -s40, -w20, -r30              input tokens from the cache, and written to it; output that is reasoning
     -unone -uzero -uchoices -urepeat -uevery
                                   usage: never; explicit zeros; in a chunk with choices; several times; in every chunk
-    -xhtml -xgarbage -xerror -xgzip -xendless -xsilent
-                                  a page; no JSON; an error with status 200; compressed; without end; no word more
+    -xhtml -xgarbage -xerror -xgzip -xendless -xsilent -xcut
+                                  a page; no JSON; an error with status 200; compressed; without end; no word more;
+                                  a stream that ends in good order in the middle of its answer
 
 It keeps the limit that a call sets, as a vendor does that bills no more than its maximum.
 """
@@ -166,7 +167,7 @@ class TroubledVendor:
         if knobs.status:
             self.served.errors += 1
             _plain(writer, knobs.status, answers.error_body(path, knobs.status))
-        elif knobs.answer and knobs.answer not in {"endless", "silent"}:
+        elif knobs.answer and knobs.answer not in {"endless", "silent", "cut"}:
             _odd(writer, path, knobs.answer)
         elif path.endswith("/count_tokens"):
             _plain(writer, 200, answers.json_bytes({"input_tokens": knobs.input_tokens}))
@@ -196,6 +197,8 @@ class TroubledVendor:
                 await asyncio.sleep(knobs.gap_ms / 1000)
                 if knobs.answer == "silent" and is_content:
                     await asyncio.Event().wait()
+                if knobs.answer == "cut" and is_content:
+                    break
                 while knobs.answer == "endless" and is_content:
                     writer.write(b"%x\r\n%s\r\n" % (len(frame), frame))
                     await writer.drain()

@@ -75,7 +75,9 @@ class Frames:
 
 def payload(frame: bytes) -> bytes:
     """The data of a frame; empty where it has none, as in a comment that keeps the connection awake."""
-    if frame.startswith(b"data: ") and frame.find(b"\n") >= len(frame) - 2:
+    # The common frame of one line; what ends in any other way, or at the end of its stream, is read by the letter.
+    is_one_line = frame.startswith(b"data: ") and frame.endswith(b"\n\n") and frame.find(b"\n") == len(frame) - 2
+    if is_one_line and b"\r" not in frame:
         return frame[6:-2]
     lines = _LINE.split(frame.removeprefix(_BOM))
     return b"\n".join(line[5:].removeprefix(b" ") for line in lines if line.startswith(b"data:"))

@@ -4,6 +4,7 @@ Never: passes a credential, a name that selects a run here, or a beta of the ven
 on what the vendor runs or keeps.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -23,6 +24,9 @@ _HARMLESS_BETAS: Final = (
     "token-counting-",
     "messages-",
 )
+_VISIBLE: Final = re.compile(r"[\t\x20-\x7e]*")
+# RFC 9110, section 5.5: each becomes a space, or what a bare return begins were a header of its own to some readers.
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _BACK: Final = frozenset(
     {"content-type", "request-id", "x-request-id", "openai-version", "openai-processing-ms", "retry-after"}
 )
@@ -32,7 +36,8 @@ def passed_headers(wire: WireFormat, headers: Mapping[str, str], admitted: Admit
     """The headers of a client that go to the vendor; names in lower case.
 
     Raises:
-        WireRefused: a beta of the vendor that is neither harmless nor named in `models.pass_fields`.
+        WireRefused: a beta of the vendor that is neither harmless nor named in `models.pass_fields`, or a value that
+            no request can be sent with.
     """
     if not wire.is_anthropic:
         return {}
@@ -48,13 +53,21 @@ def passed_headers(wire: WireFormat, headers: Mapping[str, str], admitted: Admit
             )
     if betas:
         passed["anthropic-beta"] = ",".join(betas)
+    for name, value in passed.items():
+        if not _VISIBLE.fullmatch(value):
+            raise WireRefused(
+                f"The header {name!r} has a character that is not of ASCII.",
+                code="wrong_type",
+                param=name,
+                next_move="Leave it out.",
+            )
     return passed
 
 
 def returned_headers(headers: Mapping[str, str]) -> dict[str, str]:
     """The headers of a vendor's answer that may go to the client."""
     return {
-        name: value
+        name: _CONTROL.sub(" ", value)
         for name, value in headers.items()
         if name in _BACK or name.startswith(("x-ratelimit-", "anthropic-ratelimit-"))
     }

@@ -78,7 +78,8 @@ def with_fields(body: bytes, changes: Mapping[str, bytes], present: Collection[s
         return b"{" + b",".join(_ENCODER.encode(name) + b":" + raw for name, raw in merged.items()) + b"}"
     tail = b"".join(b"," + _ENCODER.encode(name) + b":" + raw for name, raw in changes.items())
     end = body.rindex(b"}")
-    return body[:end] + tail + b"}"
+    # Behind nothing stands no comma.
+    return body[:end] + (tail if present else tail[1:]) + b"}"
 
 
 def _depth(value: object) -> int:

@@ -102,11 +102,18 @@ class Relayed:
         """Who answers: `provider/model`."""
         return str(self._attempt.model)
 
+    @property
+    def _is_silent_end(self) -> bool:
+        """Whether a stream was cut short and nobody has told the client; one that is only observed is left as it is."""
+        is_told = self._reader.is_complete or bool(self._reader.error)
+        return self.is_stream and not is_told and not self._run.is_observed
+
     async def read(self) -> bytes | None:
         """The next bytes for the client; None at the end.
 
         Raises:
-            RelayBroken: the vendor broke off; what is known is settled, the rest at its bound.
+            RelayBroken: the vendor broke off, or let its stream end without a word of its end; what is known is
+                settled, the rest at its bound.
         """
         while not self._has_ended:
             try:
@@ -124,6 +131,8 @@ class Relayed:
             if piece:
                 return piece
         await self._settle(self._ended())
+        if self._is_silent_end:
+            raise RelayBroken(f"{self.model} ended its stream before the answer was whole.", kind="garbage")
         return None
 
     async def give_up(self, why: str) -> None:
