@@ -3,7 +3,8 @@
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.served import CONTRACT, ServedDesk, served_desk
+from tests.served import CONTRACT, ServedDesk, ServedProject, served_desk
+from tests.troubled import CHAT, troubled_desk
 from tests.waiting import until
 
 TWO = "[vendor/gpt-4, vendor/gpt-4o]"
@@ -23,7 +24,7 @@ def served_by_two(desk: ServedDesk, budgets: str) -> None:
     desk.start()
 
 
-def settled(desk: ServedDesk, window: str, unit: str) -> int:
+def settled(desk: ServedProject, window: str, unit: str) -> int:
     sql = "SELECT settled, reserved FROM windows WHERE window_id LIKE ? AND unit = ?"
     ((found, reserved),) = desk.rows(sql, window, unit)
     assert reserved == 0
@@ -78,3 +79,19 @@ def test_what_a_killed_worker_had_on_its_way_is_in_the_books_of_its_run_too(tmp_
         assert (settled(desk, "run/%", "output_tokens"), settled(desk, "run/%", "model_calls")) == (100, 1)
         assert f"${cost / 1_000_000:.4f}" in desk.cli("why").stdout
         desk.verified()
+
+
+def test_what_a_candidate_cost_that_gave_up_is_in_every_account_of_the_run(tmp_path: Path) -> None:
+    both = ["vendor/fake-0ms-e504", "vendor/fake-0ms-i10-o10"]
+    with troubled_desk(tmp_path / "desk", both, more="budgets: [{tenant: default, window: total, max_usd: 5}]") as desk:
+        assert desk.call(CHAT, "fast").status == 200
+        bound, took = 200 * 10, 10 * 10
+
+        cost = settled(desk, "tenant/default/%", "usd")
+
+        # gpt-4o, $10 a million written: the first may have been billed for all of its maximum.
+        assert cost > bound + took
+        ((run_id,),) = desk.rows("SELECT run_id FROM runs")
+        assert settled(desk, "run/%", "usd") == cost
+        assert f"${cost / 1_000_000:.4f}" in desk.cli("why").stdout
+        assert f"${cost / 1_000_000:.4f}" in desk.cli("runs", "show", run_id).stdout.splitlines()[0]

@@ -201,3 +201,18 @@ def test_what_the_vendor_searched_is_counted_and_pages_that_it_opened_are_not(*,
     reader.end()
 
     assert reader.usage == Usage(input_tokens=70, output_tokens=33, vendor_tool_uses=3)
+
+
+def test_a_count_that_stands_before_the_end_is_not_taken_for_all_of_it() -> None:
+    reader, usage = UsageReader(WireFormat.CHAT, is_stream=True), {"prompt_tokens": 70, "completion_tokens": 1}
+    begun = {"choices": [{"index": 0, "delta": {"content": "a"}}], "usage": usage}
+    more = {"choices": [{"index": 0, "delta": {"content": "lorem " * 33}}]}
+    last = {"choices": [{"index": 0, "delta": {"content": ""}, "finish_reason": "stop"}]}
+
+    for chunk in (begun, last):
+        reader.feed(b"data: " + json.dumps(chunk).encode() + b"\n\n")
+    at_the_end = reader.usage
+    reader.feed(b"data: " + json.dumps(more).encode() + b"\n\ndata: [DONE]\n\n")
+
+    assert at_the_end == Usage(input_tokens=70, output_tokens=1)
+    assert reader.usage is None

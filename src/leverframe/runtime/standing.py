@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from leverframe.domain.approvals import ApprovalState
-from leverframe.domain.budgets import Window
+from leverframe.domain.budgets import BudgetUnit, Window
 from leverframe.domain.contracts import Project, Wire
 from leverframe.domain.ids import RunId
 from leverframe.domain.json import Json
@@ -70,8 +70,12 @@ class Standing:
 
     @property
     def cost(self) -> MicroUsd:
-        """What all of it cost."""
-        return MicroUsd(sum(step.cost for step in self.steps))
+        """What all of it cost; of a call on its way the most that it can cost.
+
+        A step tells of its last attempt alone, and a window without a limit of no call on its way.
+        """
+        in_books = sum(one.settled + one.reserved for one in self.windows if one.unit is BudgetUnit.USD)
+        return MicroUsd(max(in_books, sum(step.cost for step in self.steps)))
 
     def reasons(self, step: Step) -> tuple[tuple[str, str, str], ...]:
         """Why a call was decided as it was: rule, place and text, of each rule that took part."""

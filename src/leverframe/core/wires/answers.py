@@ -74,6 +74,9 @@ class ChatReading:
         if found is not None:
             usage = openai_usage(found, "prompt_tokens", "completion_tokens")
             self.usage = usage or self.usage
+        elif self.usage is not None and choices and isinstance(choices, list) and any(map(_goes_on, choices)):
+            # It was the count of what was said until then.
+            self.usage = None
         failed = value.get("error")
         if failed is not None:
             self.error = error_text(failed)
@@ -306,6 +309,12 @@ def anthropic_usage(value: object) -> Usage | None:
         reasoning_tokens=min(counted(details, "thinking_tokens"), made),
         vendor_tool_uses=counted(value.get("server_tool_use"), "web_search_requests"),
     )
+
+
+def _goes_on(choice: object) -> bool:
+    """Whether a chunk of a choice says more."""
+    delta = choice.get("delta") if isinstance(choice, dict) else None
+    return isinstance(delta, dict) and any(delta.get(name) for name in ("content", "tool_calls", "refusal"))
 
 
 def _is_search(item: dict[str, object]) -> bool:
