@@ -170,7 +170,7 @@ def test_many_calls_at_once_after_a_contract_changed_are_of_one_new_run(tmp_path
     with served_desk(tmp_path) as desk:
         old = desk.chat().headers["leverframe-run"]
         desk.stop()
-        (desk.folder / "workflows" / "desk.yaml").write_text(CONTRACT + "budget: {max_usd: 5}\n")
+        (desk.folder / "workflows" / "desk.yaml").write_text(CONTRACT + "budget: {max_usd: 50}\n")
         desk.start("--workers", workers)
 
         with ThreadPoolExecutor(32) as pool:
