@@ -20,7 +20,7 @@ from tests.served import ServedDesk, served_folder
 pytestmark = pytest.mark.needs(program="bwrap")
 
 FIXTURES: Final = Path(__file__).parent.parent / "fixtures"
-GREEDY: Final = ("memory", "processes")
+GREEDY: Final = ("held_memory", "processes")
 
 
 def written(folder: Path) -> None:
@@ -51,7 +51,9 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedDesk]:
         yield found
 
 
-@pytest.mark.parametrize(("tool", "n", "word"), [("memory", 700, "memory limit"), ("processes", 300, "process limit")])
+@pytest.mark.parametrize(
+    ("tool", "n", "word"), [("held_memory", 700, "memory limit"), ("processes", 300, "process limit")]
+)
 def test_the_call_that_took_too_much_is_unknown_and_recorded_with_its_reason_and_others_are_answered(
     desk: ServedDesk, tool: str, n: int, word: str
 ) -> None:

@@ -1,12 +1,14 @@
 """How much of the machine a server's process may have, and what becomes of one that takes more."""
 
 import asyncio
+import gc
 import os
 import resource
 import shutil
 import signal
 import subprocess
 import sys
+import warnings
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
@@ -92,7 +94,7 @@ def asked(name: str, n: int = 0) -> ToolRequest:
         spec=spec,
         args={"n": n},
         idempotency_key="key-1",
-        deadline_s=30,
+        deadline_s=45,
     )
 
 
@@ -144,7 +146,7 @@ def cmdline(pid: int) -> list[str]:
 
 
 @needs_bwrap
-@pytest.mark.parametrize(("way", "n"), [("memory", 700), ("children_memory", 700), ("memory_files", 200)])
+@pytest.mark.parametrize(("way", "n"), [("held_memory", 700), ("children_memory", 700), ("memory_files", 200)])
 def test_a_server_with_more_memory_than_its_limit_is_ended_and_its_call_is_unknown(
     project: Path, way: str, n: int
 ) -> None:
@@ -152,7 +154,7 @@ def test_a_server_with_more_memory_than_its_limit_is_ended_and_its_call_is_unkno
 
     assert "memory limit, `limits.memory_mib`" in message
     assert f"was stopped before it answered '{way}'" in message
-    assert running(project) == []
+    assert until(lambda: not running(project), what="the end of every process")
 
 
 @needs_bwrap
@@ -219,7 +221,7 @@ def test_no_place_in_memory_takes_more_than_its_size(project: Path) -> None:
 
 @needs_bwrap
 def test_a_server_without_written_limits_has_the_usual_ones(project: Path) -> None:
-    assert "memory limit" in lost(called(project, "memory", 2000, greedy(project, limits=None)))
+    assert "memory limit" in lost(called(project, "held_memory", 1200, greedy(project, limits=None)))
 
 
 def test_a_trusted_process_has_limits_only_where_they_are_written(project: Path) -> None:
@@ -228,7 +230,7 @@ def test_a_trusted_process_has_limits_only_where_they_are_written(project: Path)
 
     assert said(called(project, "memory", 200, free)) == "had them"
     assert said(called(project, "opened", 100, free)) == "opened them"
-    assert "memory limit" in lost(called(project, "memory", 700, bound))
+    assert "memory limit" in lost(called(project, "held_memory", 700, bound))
     assert "process limit" in lost(called(project, "processes", 300, bound))
     assert said(called(project, "opened", 100, bound)) == "Too many open files"
     assert said(called(project, "file", 9, bound)) == "File too large"
@@ -238,7 +240,7 @@ def test_a_trusted_process_has_limits_only_where_they_are_written(project: Path)
 @needs_bwrap
 def test_after_its_end_a_server_is_started_again_and_says_of_itself_why_it_ended(project: Path) -> None:
     async def act(tools: McpTools) -> tuple[str, str, str]:
-        message = lost(await tools.execute(asked("memory", 700)))
+        message = lost(await tools.execute(asked("held_memory", 700)))
         reasons = [one.reason for one in tools.statuses().values() if one.state is not UpstreamState.UP]
         return message, " ".join(reasons), said(await tools.execute(asked("memory", 1)))
 
@@ -251,18 +253,21 @@ def test_after_its_end_a_server_is_started_again_and_says_of_itself_why_it_ended
 
 @needs_bwrap
 def test_a_server_that_takes_too_much_at_every_start_is_started_ever_less_often(project: Path) -> None:
-    server = greedy(project, "memory", "700")
+    server = greedy(project, "held_memory", "700")
 
     async def act() -> tuple[int, str]:
         tools = mcp_tools({"greedy": server}, project)
         pin_offering(project, server, Offering(info={"name": "greedy", "version": "1"}, tools={"memory": MEMORY}))
         try:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(8):
-                    while True:
+            loop = asyncio.get_running_loop()
+            begin, (status,) = loop.time(), tools.statuses().values()
+            # On a slow machine a start takes a while; there are only fewer of them.
+            while loop.time() < begin + 8 or (status.failures < 2 and loop.time() < begin + 90):
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(0.5):
                         await tools.execute(asked("memory", 1))
-                        await asyncio.sleep(0.05)
-            (status,) = tools.statuses().values()
+                await asyncio.sleep(0.05)
+                (status,) = tools.statuses().values()
             return status.failures, status.reason
         finally:
             await tools.close()
@@ -280,6 +285,19 @@ def test_a_server_that_undid_its_dying_with_its_parent_does_not_outlive_it(proje
     assert said(called(project, "outlive")) == "will outlive"
 
     assert until(lambda: not running(project), what="the end of the server")
+
+
+def test_a_server_whose_orphan_holds_its_pipes_leaves_none_of_them_to_the_collector(project: Path) -> None:
+    try:
+        with warnings.catch_warnings(record=True) as seen:
+            warnings.simplefilter("always")
+            assert said(called(project, "orphan", server=greedy(project, limits=None, trusted="a test"))) == "left one"
+            gc.collect()
+    finally:
+        for pid in running(project):
+            os.kill(pid, signal.SIGKILL)
+
+    assert [str(one.message) for one in seen if issubclass(one.category, ResourceWarning)] == []
 
 
 @needs_bwrap

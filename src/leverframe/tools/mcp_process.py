@@ -15,6 +15,7 @@ from typing import Final, Self
 
 from leverframe.domain.errors import ToolUnavailable
 from leverframe.tools import process_tree
+from leverframe.tools.child_process import DYING_S, ChildProcess
 from leverframe.tools.process_limits import Confined, Threshold
 from leverframe.tools.results import MAX_RESULT_BYTES
 from leverframe.tools.sandbox import Launch
@@ -26,17 +27,16 @@ _STDERR_LINE_BYTES: Final = 16 << 10
 # What a process gets to end by itself after its input closed, and again after SIGTERM.
 _GRACE_S: Final = 2.0
 _LAST_WORDS_S: Final = 0.5
-# The kernel takes its time with the thousands of a fork bomb.
-_DYING_S: Final = 10.0
 _AT_THE_THRESHOLD: Final = 16  # bubblewrap, and the first process of its sandbox
 
 
 class ServerProcess:
     """One child process and its three pipes."""
 
-    def __init__(self, process: asyncio.subprocess.Process, confined: Confined | None) -> None:
+    def __init__(self, child: ChildProcess, confined: Confined | None) -> None:
         """`confined` None: it has no limits, or ended before it could have any."""
-        self._process = process
+        self._child = child
+        self._process = child.process
         self._confined = confined
         self._watch = asyncio.create_task(self._look(confined)) if confined is not None else None
         self._stderr: deque[str] = deque(maxlen=_STDERR_LINES)
@@ -53,31 +53,31 @@ class ServerProcess:
             ToolUnavailable: it cannot be started, or its limits cannot be kept.
         """
         if not launch.is_sandbox:
-            process = await _started(launch)
-            return await cls._confine(process, process.pid, launch)
+            child = await _started(launch)
+            return await cls._confine(child, child.process.pid, launch)
         threshold = Threshold()
         try:
-            process = await _started(launch, threshold)
+            child = await _started(launch, threshold)
             threshold.started()
             try:
                 first = await threshold.first_process()
             except BaseException:
-                await _ended(process)
+                await _ended(child)
                 raise
-            found = await cls._confine(process, first, launch)
+            found = await cls._confine(child, first, launch)
             threshold.let_in()
             return found
         finally:
             threshold.close()
 
     @classmethod
-    async def _confine(cls, process: asyncio.subprocess.Process, first: int | None, launch: Launch) -> Self:
+    async def _confine(cls, child: ChildProcess, first: int | None, launch: Launch) -> Self:
         if first is None or launch.limits is None:
-            return cls(process, None)
+            return cls(child, None)
         try:
-            return cls(process, Confined(first, launch.limits, is_sandbox=launch.is_sandbox))
+            return cls(child, Confined(first, launch.limits, is_sandbox=launch.is_sandbox))
         except ToolUnavailable:
-            await _ended(process)
+            await _ended(child)
             raise
 
     @property
@@ -145,9 +145,18 @@ class ServerProcess:
                 self._watch.cancel()
                 ending |= {self._watch, asyncio.ensure_future(self._drained())}
                 self._confined.close()
-            _, pending = await asyncio.wait(ending, timeout=_DYING_S if self.over else _GRACE_S)
-            for task in pending:
-                task.cancel()
+            try:
+                await asyncio.wait(ending, timeout=DYING_S if self._ends_whole else _GRACE_S)
+            finally:
+                for task in ending:
+                    task.cancel()
+                # Who was orphaned by it may hold them for as long as it likes.
+                self._child.close()
+
+    @property
+    def _ends_whole(self) -> bool:
+        """Nobody is left that holds its pipes, once the kernel is done: worth waiting for."""
+        return bool(self.over) or (self._confined is not None and self._confined.is_sandbox)
 
     async def _has_exited(self, within_s: float) -> bool:
         with suppress(TimeoutError):
@@ -187,24 +196,23 @@ class ServerProcess:
             self._stderr.extend(line[:300] for line in data.decode(errors="replace").splitlines())
 
 
-async def _started(launch: Launch, threshold: Threshold | None = None) -> asyncio.subprocess.Process:
+async def _started(launch: Launch, threshold: Threshold | None = None) -> ChildProcess:
     words = _unseen(launch)
     program, *seen = launch.argv
     try:
-        return await asyncio.create_subprocess_exec(
-            program,
-            *(() if threshold is None else threshold.words),
-            *(() if words is None else ("--args", str(words))),
-            *seen,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env=dict(launch.env),
+        return await ChildProcess.start(
+            (
+                program,
+                *(() if threshold is None else threshold.words),
+                *(() if words is None else ("--args", str(words))),
+                *seen,
+            ),
+            env=launch.env,
             cwd=launch.cwd,
-            limit=MAX_LINE_BYTES,
+            line_bytes=MAX_LINE_BYTES,
             pass_fds=(*(() if words is None else (words,)), *(() if threshold is None else threshold.passed)),
             # A group of its own: Ctrl-C in our terminal is for us, who then stop it in order.
-            start_new_session=True,
+            has_own_session=True,
         )
     except OSError as err:
         raise ToolUnavailable(
@@ -215,14 +223,12 @@ async def _started(launch: Launch, threshold: Threshold | None = None) -> asynci
             os.close(words)
 
 
-async def _ended(process: asyncio.subprocess.Process) -> None:
+async def _ended(child: ChildProcess) -> None:
     """Kill what has not begun its work, and who waits at the threshold."""
-    for pid in process_tree.usage_of(process.pid, enough=_AT_THE_THRESHOLD).pids:
+    for pid in process_tree.usage_of(child.process.pid, enough=_AT_THE_THRESHOLD).pids:
         with suppress(ProcessLookupError, PermissionError):
             os.kill(pid, signal.SIGKILL)
-    with suppress(ProcessLookupError):
-        process.kill()
-    await process.wait()
+    await child.end()
 
 
 def _unseen(launch: Launch) -> int | None:

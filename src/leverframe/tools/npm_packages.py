@@ -8,13 +8,14 @@ import asyncio
 import json
 import re
 import shutil
+from asyncio.subprocess import DEVNULL, STDOUT
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from leverframe.domain.errors import ToolUnavailable, UsageError
+from leverframe.tools.child_process import ChildProcess
 
 _INSTALL_S: Final = 300.0
 _FLAGS: Final = frozenset({"-y", "--yes", "-q", "--quiet"})
@@ -71,28 +72,18 @@ async def install(command: NpxCommand, folder: Path) -> Installed:
         raise ToolUnavailable("npm is not installed, and the server is a package of it.", next_move="Install Node.js.")
     await asyncio.to_thread(folder.mkdir, parents=True)
     flags = ("--ignore-scripts", "--no-audit", "--no-fund", "--save-exact", "--no-progress", "--prefix", str(folder))
-    process = await asyncio.create_subprocess_exec(
-        npm,
-        "install",
-        *flags,
-        "--",
-        command.package,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        cwd=folder,
-    )
+    argv = (npm, "install", *flags, "--", command.package)
+    child = await ChildProcess.start(argv, stdin=DEVNULL, stderr=STDOUT, cwd=folder)
     try:
         async with asyncio.timeout(_INSTALL_S):
-            said, _ = await process.communicate()
+            said, _ = await child.process.communicate()
     except TimeoutError as err:
         raise ToolUnavailable(
             f"npm did not install {command.package!r} within {_INSTALL_S:g} s.", next_move="Look at the network."
         ) from err
     finally:
-        with suppress(ProcessLookupError):
-            process.kill()
-    if process.returncode != 0:
+        await child.end()
+    if child.process.returncode != 0:
         why = " ".join(said.decode(errors="replace").split())[-_LAST_LINES:]
         raise ToolUnavailable(
             f"npm cannot install {command.package!r}: {why}", next_move="Mend the name or the network."

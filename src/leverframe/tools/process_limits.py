@@ -108,7 +108,7 @@ class Confined:
         """
         self._pid = pid
         self._limits = limits
-        self._is_sandbox = is_sandbox
+        self.is_sandbox = is_sandbox
         self._handle = _handle(pid)
         try:
             if not process_tree.can_be_read():
@@ -155,7 +155,7 @@ class Confined:
         """Let go of it.  A sandbox ends here for certain, also one that has undone its dying with its parent."""
         handle, self._handle = self._handle, None
         if handle is not None:
-            if self._is_sandbox:
+            if self.is_sandbox:
                 _kill(handle)
             os.close(handle)
 
@@ -163,7 +163,7 @@ class Confined:
         """Kill all of it."""
         if self._handle is None:
             return
-        if not self._is_sandbox:
+        if not self.is_sandbox:
             # Who is orphaned is not found any more: all are held before the first is ended.
             held: set[int] = set()
             while new := set(process_tree.usage_of(self._pid, enough=_ALL).pids) - held:

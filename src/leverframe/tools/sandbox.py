@@ -10,6 +10,7 @@ import asyncio
 import os
 import shutil
 import sys
+from asyncio.subprocess import DEVNULL
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Final
 
 from leverframe.domain.contracts import McpServer, ServerLimits
 from leverframe.domain.errors import ToolUnavailable
+from leverframe.tools.child_process import ChildProcess
 
 _STATE: Final = ".leverframe"
 _PROBE_S: Final = 10.0
@@ -164,22 +166,17 @@ async def _working_bwrap(server: str) -> str:
     found = shutil.which("bwrap")
     if found is None:
         raise _no_sandbox(server, "bubblewrap is not installed", "Install it: apt install bubblewrap.")
-    process = await asyncio.create_subprocess_exec(
-        found,
-        *("--unshare-all", "--unshare-user", "--as-pid-1", "--ro-bind", "/", "/", "--proc", "/proc", "true"),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE,
-        env={},
-    )
+    probe = (found, "--unshare-all", "--unshare-user", "--as-pid-1", "--ro-bind", "/", "/", "--proc", "/proc", "true")
+    child = await ChildProcess.start(probe, stdin=DEVNULL, stdout=DEVNULL, env={})
     try:
         async with asyncio.timeout(_PROBE_S):
-            _, errors = await process.communicate()
+            _, errors = await child.process.communicate()
     except TimeoutError as err:
-        process.kill()
-        await process.wait()
         raise _no_sandbox(server, "bubblewrap hangs", "Run by hand: bwrap --unshare-all --ro-bind / / true") from err
-    if process.returncode != 0:
+    finally:
+        # Also where we are cancelled.
+        await child.end()
+    if child.process.returncode != 0:
         reason = errors.decode(errors="replace").strip()[:300]
         raise _no_sandbox(
             server,
