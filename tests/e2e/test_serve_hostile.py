@@ -148,6 +148,14 @@ def test_other_methods_and_other_routes_are_refused_in_the_clients_form(desk: Tr
     assert said_by(path, nowhere)
 
 
+@pytest.mark.parametrize("method", ["DELETE", "POST", "PUT"])
+def test_a_model_is_read_and_nothing_else_is_done_to_it(desk: TroubledDesk, method: str) -> None:
+    read, done = (desk.ask(f"/v1/models/{WELL}", {}, method=one) for one in ("GET", method))
+
+    assert (read.status, done.status, done.headers["allow"]) == (200, 405, "GET")
+    assert said_by("/v1/models", done)
+
+
 def head(desk: TroubledDesk, *lines: str, path: str = CHAT) -> bytes:
     told = [f"POST {path} HTTP/1.1", "host: door", f"authorization: Bearer {desk.key}", *lines]
     return ("\r\n".join(told) + "\r\n\r\n").encode()

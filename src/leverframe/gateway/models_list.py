@@ -14,6 +14,7 @@ from leverframe.runtime.live_runs import LiveRuns
 from leverframe.runtime.selections import selection
 
 _ROOT = "/v1/models"
+_READ = frozenset({"GET", "HEAD"})
 _SINCE = "2026-01-01T00:00:00Z"
 _SINCE_S = 1_767_225_600
 
@@ -29,6 +30,11 @@ async def serve_models(live: LiveRuns, scope: Scope, send: Send) -> None:
     except LeverframeError as err:
         await live.note(err)
         refusal = refusing.of_error(wire, err)
+        await answer(send, refusal.status, refusal.body, refusal.headers)
+        return
+    if scope["method"] not in _READ:
+        # A vendor's client that deletes a model would take its description for a yes.
+        refusal = refusing.no_method(wire, scope["method"], "GET")
         await answer(send, refusal.status, refusal.body, refusal.headers)
         return
     tier = live.services.project.tiers.get(contract.tier, ())

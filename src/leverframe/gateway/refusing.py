@@ -110,10 +110,10 @@ def no_model(wire: WireFormat, name: str, known: Sequence[str]) -> Refusal:
     return _refusal(wire, _Words(status=404, slug="not-found", message=message, code="model_not_found", param="model"))
 
 
-def no_method(wire: WireFormat, method: str) -> Refusal:
+def no_method(wire: WireFormat, method: str, allowed: str = "POST") -> Refusal:
     """A route of a vendor, asked in another way than it is."""
-    message = f"{method[:20]} is not served here; it takes POST."
-    return _refusal(wire, _Words(status=405, slug="usage", message=message, headers=((b"allow", b"POST"),)))
+    message = f"{method[:20]} is not served here; it takes {allowed}."
+    return _refusal(wire, _Words(status=405, slug="usage", message=message, headers=((b"allow", allowed.encode()),)))
 
 
 def no_route(path: str) -> Refusal:
