@@ -95,3 +95,24 @@ def test_what_a_candidate_cost_that_gave_up_is_in_every_account_of_the_run(tmp_p
         assert settled(desk, "run/%", "usd") == cost
         assert f"${cost / 1_000_000:.4f}" in desk.cli("why").stdout
         assert f"${cost / 1_000_000:.4f}" in desk.cli("runs", "show", run_id).stdout.splitlines()[0]
+
+
+def test_each_answer_tells_what_is_left_after_it(tmp_path: Path) -> None:
+    limits = "budgets:\n  - {tenant: default, window: day, max_model_calls: 5, max_usd: 1}\n"
+    with served_desk(tmp_path, CONTRACT, limits) as desk:
+        left = []
+        for number in range(6):
+            answer = desk.chat(max_tokens=10, stream=number == 3)
+            told = answer.headers
+            calls = told["x-ratelimit-remaining-requests"]
+            left.append((answer.status, calls, told.get("leverframe-budget-tenant-day-usd-left", "")))
+            assert told["leverframe-budget-tenant-day-model-calls-left"] == calls
+
+        served = desk.vendor.served
+        spent = (served.input_tokens * 30 + served.output_tokens * 60) // 5
+        plain = [f"0.{1_000_000 - spent * number:06d}".rstrip("0") for number in (1, 2, 3)]
+        assert [one[:2] for one in left] == [(200, "4"), (200, "3"), (200, "2"), (200, "1"), (200, "0"), (429, "0")]
+        assert [one[2] for one in left[:3]] == plain
+        # The head of a stream leaves before anybody knows what it takes, so it counts with its bound.
+        assert left[3][2] < f"0.{1_000_000 - spent * 4:06d}".rstrip("0")
+        assert left[4][2] == f"0.{1_000_000 - spent * 5:06d}".rstrip("0")

@@ -1,14 +1,16 @@
 """The books that a worker has in memory go along with what it commits: the store is the referee of what they show."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from leverframe.core.budget_headers import budget_headers, lay_out
 from leverframe.domain.budgets import BudgetUnit, Window
-from leverframe.domain.ids import ReservationId, StepPath
+from leverframe.domain.ids import ReservationId, StepPath, WindowId
 from leverframe.domain.policy import Reserve
 from leverframe.domain.proposals import Change, Committed, OpenRun, SettleDirect, SettleReserves, TakeReserves
 from leverframe.runtime.door.relay_books import Books, KnownBooks
@@ -19,9 +21,16 @@ USD, CALLS, WORK, WALL = BudgetUnit.USD, BudgetUnit.MODEL_CALLS, BudgetUnit.IN_F
 WINDOWS = tuple(a_window(limit, unit) for limit, unit in ((100, USD), (9, CALLS), (5, WORK), (1_000, WALL)))
 PARTS = (USD, CALLS, WORK)
 RUN_WINDOW = WINDOWS[0].window_id
+NOW = datetime(2026, 11, 30, tzinfo=UTC)
 
 
-def books(windows: Sequence[Window] = WINDOWS, *, read_at: float = 0.0, shown: int = 0) -> Books:
+def books(
+    windows: Sequence[Window] = WINDOWS,
+    *,
+    read_at: float = 0.0,
+    shown: int = 0,
+    used: Mapping[tuple[WindowId, str], int] | None = None,
+) -> Books:
     left = {one.unit: one.left for one in windows}
     return Books(
         windows=tuple(windows),
@@ -31,8 +40,7 @@ def books(windows: Sequence[Window] = WINDOWS, *, read_at: float = 0.0, shown: i
         uncounted=(),
         left=left,
         limits={one.unit: one.limit for one in windows},
-        headers={},
-        raw_headers=(),
+        headers=lay_out(windows, NOW, used or {}),
         marks={},
         read_at=read_at,
         read_by=read_at + 0.0005,
@@ -92,10 +100,44 @@ def test_books_that_went_along_with_every_commit_are_those_of_the_store(
     assert followed.is_of_now(found.moves, at=0.0)
 
 
-def _go_along(bench: Bench, found: KnownBooks, parts: Sequence[Reserve], *changes: Change) -> bool:
+@settings(max_examples=40, deadline=None)
+@given(
+    calls=st.lists(
+        st.tuples(st.integers(0, 40), st.none() | st.integers(0, 60), st.booleans(), st.booleans()), max_size=8
+    ),
+    follows=st.sampled_from(["followed", "left as they were"]),
+)
+def test_an_answer_tells_what_the_store_has_left_however_old_the_books_are(
+    tmp_path_factory: pytest.TempPathFactory,
+    calls: list[tuple[int, int | None, bool, bool]],
+    follows: str,
+) -> None:
+    with asyncio.Runner() as runner:
+        store = IMPLEMENTATIONS["sqlite"](tmp_path_factory.mktemp("headers"), {})
+        bench = Bench(store=store, runner=runner, is_durable=False)
+        bench.commit(OpenRun(run=a_run(), windows=WINDOWS))
+        found = known(model=books())
+        for number, (bound, used, is_left_open, is_read_anew) in enumerate(calls):
+            parts = reserves(bound)
+            if _go_along(bench, found, parts, taking(f"rsv_{number}", parts), is_followed=follows == "followed"):
+                told = [] if is_left_open else [settling(f"rsv_{number}", used)]
+                _go_along(bench, found, parts, *told, is_followed=follows == "followed")
+            windows = bench.do(bench.store.journal.windows(RUN))
+            if is_read_anew:
+                found.by_model[MODEL] = books(windows, shown=found.moves, used=found.used)
+
+            headers = found.by_model[MODEL].headers.raw(found.used)
+
+            assert {name.decode(): value.decode() for name, value in headers} == budget_headers(windows, NOW)
+        bench.do(store.close())
+
+
+def _go_along(
+    bench: Bench, found: KnownBooks, parts: Sequence[Reserve], *changes: Change, is_followed: bool = True
+) -> bool:
     is_done = isinstance(bench.propose(*changes), Committed)
     if is_done:
-        found.moved(changes, parts, began_at=1.0, is_followed=True)
+        found.moved(changes, parts, began_at=1.0, is_followed=is_followed)
     return is_done
 
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from leverframe.core.budget_headers import budget_headers, retry_headers
+from leverframe.core.budget_headers import budget_headers, lay_out, retry_headers
 from leverframe.domain.budgets import BudgetUnit, Window
 from leverframe.domain.ids import BudgetId, WindowId
 
@@ -74,6 +74,18 @@ def test_what_never_resets_is_ours_alone_and_what_has_no_limit_is_not_told() -> 
         "leverframe-budget-run-model-calls-limit": "8",
         "leverframe-budget-run-model-calls-left": "7",
     }
+
+
+def test_what_was_used_since_the_headers_were_laid_out_is_no_longer_left() -> None:
+    money = window("key/acme/bot/day", BudgetUnit.USD, 5_000_000, settled=600_000)
+    place, before = (money.window_id, "usd"), 90_000
+
+    told = lay_out([money], NOW, {place: before})
+
+    assert dict(told.raw({place: before}))[b"leverframe-budget-key-day-usd-left"] == b"4.4"
+    assert dict(told.raw({place: before + 399_999}))[b"leverframe-budget-key-day-usd-left"] == b"4.000001"
+    assert dict(told.raw({place: before + 9_000_000}))[b"leverframe-budget-key-day-usd-left"] == b"0"
+    assert told.names == {name.decode() for name, _ in told.raw({})}
 
 
 def test_a_header_is_a_token_and_its_value_one_line_of_ascii() -> None:

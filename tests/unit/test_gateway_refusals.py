@@ -11,7 +11,14 @@ from leverframe.runtime.outcomes import Exhausted
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
 
 
-def refused(*, resets_at: datetime | None, unit: str = "model_calls", step: str = "1", at: datetime = NOW) -> Refusal:
+def refused(
+    *,
+    resets_at: datetime | None,
+    unit: str = "model_calls",
+    step: str = "1",
+    at: datetime = NOW,
+    fits_ever: bool = True,
+) -> Refusal:
     outcome = Exhausted(
         path=StepPath(step),
         budget=BudgetId("key/acme/bot/minute"),
@@ -20,6 +27,7 @@ def refused(*, resets_at: datetime | None, unit: str = "model_calls", step: str 
         unit=unit,
         limit=60,
         left=0,
+        fits_ever=fits_ever,
     )
     return of_outcome(WireFormat.CHAT, outcome, at)
 
@@ -43,6 +51,14 @@ def test_one_that_resets_late_or_never_is_not() -> None:
     assert dict(late.headers)[b"x-should-retry"] == b"false"
     assert dict(never.headers)[b"x-should-retry"] == b"false"
     assert b"retry-after" not in dict(never.headers)
+
+
+def test_what_is_more_than_the_whole_limit_is_never_asked_again_by_itself() -> None:
+    told = refused(resets_at=NOW + timedelta(seconds=20), fits_ever=False)
+
+    assert dict(told.headers)[b"x-should-retry"] == b"false"
+    assert b"retry-after" not in dict(told.headers)
+    assert b"2026-11-28T12:00:20Z" in told.body
 
 
 def test_calls_at_work_are_over_soon() -> None:

@@ -1,5 +1,6 @@
 """The books of a relayed call: who finds room beside those that take theirs just now."""
 
+from leverframe.core.budget_headers import BudgetHeaders
 from leverframe.domain.budgets import BudgetUnit
 from leverframe.domain.ids import WindowId
 from leverframe.runtime.door.relay_books import Books
@@ -19,8 +20,7 @@ def books(**left: int) -> Books:
         uncounted=(),
         left=known,
         limits=known,
-        headers={},
-        raw_headers=(),
+        headers=BudgetHeaders(names=frozenset(), fixed=(), left=()),
         marks={},
         read_at=0.0,
         until=None,

@@ -170,6 +170,22 @@ def test_a_full_shared_window_refuses_without_stopping_the_run_and_says_when_it_
     )
 
 
+def test_a_call_that_never_fits_is_told_so_and_not_to_ask_again() -> None:
+    small = window_of(BudgetUnit.OUTPUT_TOKENS, limit=10)
+    later = window_of(BudgetUnit.MODEL_CALLS, settled=10, name="workflow/acme/refund/day", resets_at=None)
+    cost = {BudgetUnit.MODEL_CALLS: 1, BudgetUnit.OUTPUT_TOKENS: 11}
+    question = ModelQuestion(model="a/b", run=RUN, windows=(own_window(5), small, later), cost=cost)
+
+    answer = decide(question, compile_contract(CONTRACT))
+
+    assert isinstance(answer, Deny)
+    assert (answer.exhausted, answer.fits_ever, answer.resets_at) == ("tenant/acme/day", False, NOW)
+    assert answer.reasons[0].text == (
+        "budget tenant/acme/day has 10 left of max_output_tokens 10, and this call needs 11. There is never so much:"
+        " ask for less, such as fewer output tokens, or raise it for a while: leverframe budgets raise tenant/acme/day"
+    )
+
+
 def test_a_limit_of_the_run_stops_it_also_where_a_shared_window_is_full_too() -> None:
     answer = decided(own_window(5, settled=5), window_of(settled=10))
 

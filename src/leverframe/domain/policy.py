@@ -137,7 +137,8 @@ class Deny(msgspec.Struct, frozen=True, kw_only=True):
 
     `stops_run`: a budget of the run is used up, and the run ends by its fallback.  `exhausted`: only budgets that span
     runs are; the run may go on without the call, or ask again after `resets_at` (None: they never reset, or what
-    is full is `in_flight` and has room when a call ends).  `unit`, `limit` and `left` are of the window of `exhausted`.
+    is full is `in_flight` and has room when a call ends).  `unit`, `limit` and `left` are of the window of `exhausted`;
+    `fits_ever`: the call needs no more than that limit.
     """
 
     reasons: tuple[Reason, ...]
@@ -147,6 +148,7 @@ class Deny(msgspec.Struct, frozen=True, kw_only=True):
     unit: str = ""  # a `BudgetUnit` value: what of `exhausted` has no room
     limit: int = 0
     left: int = 0
+    fits_ever: bool = True
 
 
 Decision = Allow | Hold | Deny

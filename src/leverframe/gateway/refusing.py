@@ -136,7 +136,7 @@ def _exhausted(wire: WireFormat, outcome: Exhausted, now: datetime) -> Refusal:
     more: dict[str, str | int] = {"budget": outcome.budget}
     if outcome.resets_at is not None:
         more["resets_at"] = rfc3339_s(outcome.resets_at)
-    told = retry_headers(outcome.resets_at, outcome.unit, now)
+    told = retry_headers(outcome.resets_at, outcome.unit, now, fits_ever=outcome.fits_ever)
     if outcome.unit:
         # Of a refusal that an earlier version recorded nothing more is known.
         more |= {"unit": outcome.unit, "limit": outcome.limit, "left": outcome.left}

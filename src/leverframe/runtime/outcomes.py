@@ -82,6 +82,7 @@ class Exhausted(msgspec.Struct, frozen=True, kw_only=True):
     unit: str = ""  # a `BudgetUnit` value: what of it has no room
     limit: int = 0  # micro-dollars for `usd`, else a count
     left: int = 0
+    fits_ever: bool = True  # asked again, it may find room
 
     @property
     def reason(self) -> str:

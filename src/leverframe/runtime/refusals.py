@@ -27,6 +27,7 @@ def refused(path: StepPath, deny: Deny) -> Refused | Stopped | Exhausted:
             unit=deny.unit,
             limit=deny.limit,
             left=deny.left,
+            fits_ever=deny.fits_ever,
         )
     return Refused(path=path, reasons=deny.reasons, message=message)
 

@@ -228,7 +228,8 @@ def _out_of_budget(windows: tuple[Window, ...], cost: Mapping[BudgetUnit, int]) 
     of_run = next((window for window in full if not window.budget), None)
     if of_run is not None:
         return Deny(reasons=why, stops_run=limit_text(of_run))
-    last = last_to_reset(full)
+    # Before one that will have room again stands one that never has so much.
+    last = last_to_reset([one for one in full if cost.get(one.unit, 0) > one.limit] or full)
     return Deny(
         reasons=why,
         exhausted=last.budget,
@@ -236,6 +237,7 @@ def _out_of_budget(windows: tuple[Window, ...], cost: Mapping[BudgetUnit, int]) 
         unit=last.unit.value,
         limit=last.limit,
         left=last.left,
+        fits_ever=cost.get(last.unit, 0) <= last.limit,
     )
 
 

@@ -127,20 +127,27 @@ def no_room(window: Window, cost: Mapping[BudgetUnit, int]) -> Reason:
     return _no_room(window, cost.get(window.unit, 0))
 
 
+# What a call takes more or less of, as its caller asks for a longer or a shorter answer.
+_OF_LENGTH = frozenset({BudgetUnit.USD, BudgetUnit.OUTPUT_TOKENS})
+
+
 # The calls of a burst are alike, and each is told so of the same books.
 @lru_cache(maxsize=256)
 def _no_room(window: Window, amount: int) -> Reason:
     asked = left_text(replace(window, limit=amount, settled=0, reserved=0))
     if window.budget:
-        return _exhausted(window, asked)
+        return _exhausted(window, asked, fits_ever=amount <= window.limit)
     text = f"{limit_text(window)}: {left_text(window)} left, and this call needs {asked}"
     return _deny(RuleId(window.key or window.unit.value), window.source, text)
 
 
-def _exhausted(window: Window, asked: str) -> Reason:
+def _exhausted(window: Window, asked: str, *, fits_ever: bool) -> Reason:
     """A budget that spans runs; an overrun one has less than nothing left, and says so."""
     raising = f"raise it for a while: leverframe budgets raise {window.budget}"
-    if window.unit is BudgetUnit.IN_FLIGHT:
+    if not fits_ever:
+        less = "ask for less, such as fewer output tokens, or " if window.unit in _OF_LENGTH else ""
+        when = f"There is never so much: {less}{raising}"
+    elif window.unit is BudgetUnit.IN_FLIGHT:
         when = "There is room again when a call that is at work ends."
     elif window.resets_at is None:
         when = f"It never resets: {raising}"

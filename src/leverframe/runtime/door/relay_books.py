@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-from leverframe.core.budget_headers import budget_headers
+from leverframe.core.budget_headers import BudgetHeaders, lay_out
 from leverframe.core.budgets import at_work, not_yet_counted
 from leverframe.core.canonical import encode
 from leverframe.core.policy.recorded import window_json
@@ -30,6 +30,8 @@ from leverframe.runtime.run_limits import UNLIMITED
 _FRESH_S: Final = 0.25
 # Nobody is refused on older ones.  Of a burst each call would else read the same rows for itself.
 _OF_NOW_S: Final = 0.01
+# Windows that calls were counted in, as those of minutes follow each other; of more than so many all are read anew.
+_MOST_USED: Final = 4_096
 # What the store says of a reservation without room.
 _TOLD: Final = re.compile(r"(\S+) (\w+): left (-?\d+), asked \d+")
 
@@ -59,8 +61,7 @@ class Books:
     uncounted: tuple[BudgetUnit, ...]  # units of the run's own windows without a limit
     left: Mapping[BudgetUnit, int]
     limits: Mapping[BudgetUnit, int]  # the lowest limit of a unit
-    headers: Mapping[str, str]  # what an answer tells of them
-    raw_headers: tuple[tuple[bytes, bytes], ...]  # the same as bytes
+    headers: BudgetHeaders  # what an answer tells of them
     marks: Mapping[tuple[WindowId, str], Mark]
     read_at: float
     until: datetime | None  # when the first of the periods ends
@@ -127,6 +128,7 @@ class KnownBooks:
     by_model: dict[str, Books] = field(default_factory=dict)
     reading: dict[str, asyncio.Task[Books]] = field(default_factory=dict)  # those that are being read
     moves: int = 0
+    used: dict[tuple[WindowId, str], int] = field(default_factory=dict)  # by its calls, settled or set aside
     taking: Taken = field(default_factory=dict)  # what is on its way into the store; never changed, but replaced
     _beside: tuple[Books, Taken, Books] | None = None
 
@@ -167,6 +169,10 @@ class KnownBooks:
         meanwhile may show it already; no other is refused on them before they are read again.
         """
         self.moves += 1
+        _use(self.used, changes, reserves)
+        if len(self.used) > _MOST_USED:
+            self.used.clear()
+            self.by_model.clear()
         if not is_followed:
             return
         moved = moves_of(changes, reserves)
@@ -202,32 +208,50 @@ def moves_of(changes: Sequence[Change], reserves: Sequence[Reserve]) -> Moved:
     return moved
 
 
-async def read_books(ctx: RunContext, now: datetime, model: str, shown: int = 0) -> Books:
-    """Read those of a call of `PROVIDER/MODEL` from the store; `shown`: so many moves were committed before."""
+def _use(used: dict[tuple[WindowId, str], int], changes: Sequence[Change], reserves: Sequence[Reserve]) -> None:
+    """Add what `changes` set aside, spend and give back, for a call that has set `reserves` aside."""
+    for change in changes:
+        if isinstance(change, TakeReserves):
+            for part in change.reserves:
+                place = part.window_id, part.unit
+                used[place] = used.get(place, 0) + part.amount
+        elif isinstance(change, SettleReserves):
+            for part in reserves:
+                place = part.window_id, part.unit
+                # Without a word of what it took, all that was set aside is spent; and nothing is at work any more.
+                if place in change.actual or part.unit == BudgetUnit.IN_FLIGHT:
+                    used[place] = used.get(place, 0) - part.amount
+            for spent_in, spent in change.actual.items():
+                used[spent_in] = used.get(spent_in, 0) + spent
+        elif isinstance(change, SettleDirect):
+            used[change.window_id, change.unit] = used.get((change.window_id, change.unit), 0) + change.amount
+
+
+async def read_books(ctx: RunContext, now: datetime, model: str, known: KnownBooks) -> Books:
+    """Read those of a call of `PROVIDER/MODEL` from the store; of `known` is what this process has moved so far."""
+    shown, used = known.moves, dict(known.used)
     at = ctx.services.clock.monotonic()
     windows = await ctx.windows(now, model=model)
     limited = tuple(one for one in windows if one.limit < UNLIMITED)
     shared = [one for one in limited if one.budget]
-    known = {(one.window_id, one.unit): one for one in await _stored(ctx, shared)}
+    stored = {(one.window_id, one.unit): one for one in await _stored(ctx, shared)}
     ends = [one.resets_at for one in shared if one.resets_at is not None]
     limits: dict[BudgetUnit, int] = {}
     for one in limited:
         limits[one.unit] = min(one.limit, limits.get(one.unit, one.limit))
-    headers = budget_headers(limited, now)
     return Books(
         windows=limited,
         recorded=_recorded(limited),
         to_ensure=tuple(
             EnsureWindow(window=one, tenant=ctx.run.tenant, resets_at=one.resets_at)
             for one in shared
-            if not _is_kept(one, known)
+            if not _is_kept(one, stored)
         ),
         at_work=at_work(limited),
         uncounted=tuple(one.unit for one in windows if one.limit >= UNLIMITED and not one.budget),
         left=_left(limited),
         limits=limits,
-        headers=headers,
-        raw_headers=tuple((name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()),
+        headers=lay_out(limited, now, used),
         marks={(one.window_id, one.unit.value): _mark(one) for one in limited},
         read_at=at,
         until=min(ends, default=None),

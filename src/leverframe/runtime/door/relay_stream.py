@@ -70,16 +70,16 @@ class Relayed:
     def headers(self) -> list[tuple[bytes, bytes]]:
         """What goes with the answer, names in lower case: the vendor's headers, and what is left of our budgets.
 
-        Where both speak of a rate, ours does: it is what stops the caller first.
+        Where both speak of a rate, ours does: it is what stops the caller first.  This call is counted in it: with what
+        it took where that is settled, and else with its bound.
         """
-        books = self._attempt.decision.books
-        ours = books.headers
+        ours = self._attempt.decision.books.headers
         passed = [
             (name.encode("latin-1"), value.encode("latin-1", "replace"))
             for name, value in self._stream.headers.items()
-            if name not in ours
+            if name not in ours.names
         ]
-        passed += books.raw_headers
+        passed += ours.raw(self._run.books.used)
         return passed
 
     @property

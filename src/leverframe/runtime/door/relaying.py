@@ -288,7 +288,7 @@ async def _read_once(run: RelayRun, name: str) -> Books:
 
 async def _read(run: RelayRun, name: str) -> Books:
     try:
-        found = run.books.by_model[name] = await read_books(run.ctx, run.ctx.services.mint.now(), name, run.books.moves)
+        found = run.books.by_model[name] = await read_books(run.ctx, run.ctx.services.mint.now(), name, run.books)
     finally:
         run.books.reading.pop(name, None)
     return found
