@@ -5,7 +5,7 @@ import json
 import pytest
 
 from leverframe.core.wires import UsageReader, read_call, upstream_body
-from leverframe.core.wires.strict import MAX_DEPTH
+from leverframe.core.wires.strict import MAX_DEPTH, MAX_PARTS
 from leverframe.domain.errors import WireRefused
 from leverframe.domain.relays import NOTHING_ADMITTED, Admitted, Dialect, RelayCall, Usage, WireFormat
 
@@ -48,6 +48,17 @@ def frame(**fields: object) -> bytes:
 )
 def test_what_is_not_one_json_object_is_refused(body: bytes) -> None:
     assert refused(body).code == "malformed_json"
+
+
+@pytest.mark.parametrize("part", [b"[],", b"1,", b"{},"])
+def test_a_body_of_so_many_parts_that_it_holds_up_everybody_is_refused_unread(part: bytes) -> None:
+    refusal = refused(b'{"model":"m","messages":[' + part * MAX_PARTS + b"0]}")
+
+    assert (refusal.code, refusal.http_status) == ("too_large", 413)
+
+
+def test_a_long_text_has_few_parts() -> None:
+    assert len(call(messages=[{"role": "user", "content": "x" * 3 * MAX_PARTS}]).body) > 3 * MAX_PARTS
 
 
 @pytest.mark.parametrize(
