@@ -146,6 +146,22 @@ def test_a_revoked_key_is_named_as_such_and_cannot_be_revoked_again(shell: Shell
     assert shell.type("keys", "revoke", "bot").code == 2
 
 
+def test_a_name_takes_back_every_key_that_has_it_and_an_id_that_one_alone(shell: Shell) -> None:
+    old = created(shell, "--json").json["key_id"]
+    new = shell.type("keys", "rotate", "bot", "--json").json["key_id"]
+    newest = shell.type("keys", "rotate", "bot", "--json").json["key_id"]
+
+    alone = shell.type("keys", "revoke", new, "--json").json
+    rest = shell.type("keys", "revoke", "bot", "--json").json
+
+    assert alone["revoked"] == [new]
+    assert rest["revoked"] == [newest, old]
+    listed = shell.type("keys", "list", "--json").json["keys"]
+    assert {one["key_id"]: one["state"] for one in listed} == dict.fromkeys((old, new, newest), "revoked")
+    assert logged(shell).count("key.revoked") == 3
+    assert shell.type("evidence", "verify").code == 0
+
+
 def test_whoever_has_no_credential_makes_no_key(shell: Shell) -> None:
     created(shell)
     shell.be("stranger")

@@ -43,6 +43,7 @@ def frame(**fields: object) -> bytes:
         b'{"model":"\xff","messages":[]}',
         b'{"model":"m","messages":[' + b"[" * 5000 + b"]" * 5000 + b"]}",
         b'{"model":"m","messages":[' + b"[" * MAX_DEPTH + b"]" * MAX_DEPTH + b"]}",
+        b'{"model":"m","messages":[],"metadata":' + b'{"a":' * MAX_DEPTH + b"1" + b"}" * MAX_DEPTH + b"}",
         b"\xef\xbb\xbf{}",
     ],
 )

@@ -136,16 +136,20 @@ class WireRefused(UsageError):
 
     `param` is the path of the field (`messages[0].content[1].image_url`), empty where it is the whole body.  `code` is
     a word for programs: malformed_json, duplicate_key, unknown_field, wrong_type, vendor_tool, vendor_state,
-    remote_url, unpriced, too_large, too_many_choices.
+    remote_url, unpriced, too_large, too_many_choices.  `lack` is what a contract would have to admit for it, as
+    `pass_fields=novel`; empty where nothing that a contract can say would help.
     """
 
     slug, status = "wire-refused", 400
 
-    def __init__(self, message: str, *, code: str, param: str = "", next_move: str = "", status: int = 400) -> None:
+    def __init__(
+        self, message: str, *, code: str, param: str = "", next_move: str = "", status: int = 400, lack: str = ""
+    ) -> None:
         super().__init__(message, next_move=next_move)
         self.code = code
         self.param = param
         self.http_status = status
+        self.lack = lack
 
 
 class NotFound(UsageError):

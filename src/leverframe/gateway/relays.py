@@ -6,17 +6,18 @@ which nobody reads any more is read to its end all the same, within a limit: wha
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
-from leverframe.core.wires import error_frame, passed_headers, read_call
-from leverframe.domain.contracts import Contract, Enforce, ModelRef, Project, Wire
-from leverframe.domain.errors import LeverframeError, NotFound, WireRefused
-from leverframe.domain.relays import Admitted, RelayBroken, RelayCall, WireFormat
+from leverframe.core.wires import error_frame
+from leverframe.domain.errors import LeverframeError
+from leverframe.domain.relays import RelayBroken, WireFormat
 from leverframe.gateway import refusing
 from leverframe.gateway.asgi_types import Receive, Scope, Send
+from leverframe.gateway.candidates import candidates_of
 from leverframe.gateway.exchange import ClientGoneError, answer, headers_of, read_body
 from leverframe.gateway.metrics import Metrics
+from leverframe.gateway.readings import enforced, watched
 from leverframe.runtime.door import Door
 from leverframe.runtime.door.relay_run import RelayAsk, RelayRun
 from leverframe.runtime.door.relay_stream import Relayed
@@ -25,7 +26,6 @@ from leverframe.runtime.relayed_calls import RelayedCalls
 from leverframe.runtime.selections import selection
 
 _DRAIN_S: Final = 120.0
-_MOST_LACKS: Final = 30
 _EVENTS: Final = (b"cache-control", b"no-cache")
 
 
@@ -68,19 +68,20 @@ class Relays:
         body = await read_body(exchange.receive, headers)
         selected = selection(headers)
         run = await self._live.run_for(caller, selected)
-        call, refused_as, lacks = _read(exchange.wire, body, run)
-        candidates = candidates_of(self._live.services.project, run.ctx.contract, call.model, exchange.wire)
+        read = (watched if run.is_observed else enforced)(exchange.wire, body, headers, run.ctx.contract)
+        candidates = candidates_of(self._live.services.project, run.ctx.contract, read.call.model, exchange.wire)
+        refused_as = read.refused_as
         if candidates[0] not in self._live.services.project.tiers.get(run.ctx.contract.tier, ()):
             refused_as = refused_as or "unknown_model"
         ask = RelayAsk(
-            call=call,
+            call=read.call,
             key=caller.key,
             candidates=candidates,
             began_at=exchange.began_at,
             step=headers.get("leverframe-step", ""),
             refused_as=refused_as,
-            lacks=lacks,
-            headers=passed_headers(exchange.wire, headers, _admitted(run)),
+            lacks=read.lacks,
+            headers=read.headers,
         )
         run, outcome = await self._calls.ask(caller, selected, run, ask)
         if not isinstance(outcome, Relayed):
@@ -153,97 +154,6 @@ class Relays:
         exchange.status = refusal.status
         self._metrics.refusal(exchange.wire.value, refusal.slug)
         await answer(exchange.send, refusal.status, refusal.body, refusal.headers)
-
-
-class _Anything(frozenset[str]):
-    """A set that holds every name."""
-
-    def __contains__(self, name: object) -> bool:
-        """Always."""
-        return True
-
-
-_EVERYTHING: Final = Admitted(fields=_Anything(), vendor_tools=_Anything(), state=_Anything(), remote_urls=True)
-
-
-def _admitted(run: RelayRun) -> Admitted:
-    return _EVERYTHING if run.is_observed else run.ctx.contract.admitted
-
-
-def _read(wire: WireFormat, body: bytes, run: RelayRun) -> tuple[RelayCall, str, tuple[str, ...]]:
-    """The call; and of an observed workflow why it would have been refused, and what it lacks.  Raises WireRefused."""
-    try:
-        return read_call(wire, body, run.ctx.contract.admitted), "", ()
-    except WireRefused as err:
-        if not run.is_observed:
-            raise
-        call = read_call(wire, body, _EVERYTHING)
-        return call, err.code, _lacking(wire, body, run.ctx.contract.admitted)
-
-
-def _lacking(wire: WireFormat, body: bytes, admitted: Admitted) -> tuple[str, ...]:
-    """What the contract would have to admit for this call, one thing after the other."""
-    lacks: list[str] = []
-    for _ in range(_MOST_LACKS):
-        try:
-            read_call(wire, body, admitted)
-            break
-        except WireRefused as err:
-            name = err.param.rpartition(".")[2].partition("[")[0][:64]
-            match err.code:
-                case "unknown_field":
-                    admitted = replace(admitted, fields=admitted.fields | {name})
-                    lacks.append(f"pass_fields={name}")
-                case "vendor_state":
-                    admitted = replace(admitted, state=admitted.state | {name})
-                    lacks.append(f"vendor_state={name}")
-                case "remote_url":
-                    admitted = replace(admitted, remote_urls=True)
-                    lacks.append("remote_urls=allowed")
-                case _:
-                    break
-    return tuple(one for one in lacks if one.isprintable() and " " not in one)
-
-
-def candidates_of(project: Project, contract: Contract, asked: str, wire: WireFormat) -> tuple[ModelRef, ...]:
-    """Who is asked for a model: of those that the name means, those that speak the call's format.
-
-    Raises:
-        NotFound: the contract has no such model.
-        WireRefused: it has, and none of them speaks the format.
-    """
-    named = _named(project, contract, asked)
-    found = tuple(one for one in named if _speaks(project, one, wire))
-    if not found:
-        other = "/v1/chat/completions or /v1/responses" if wire.is_anthropic else "/v1/messages"
-        raise WireRefused(
-            f"The model {asked[:100]!r} is of a provider that does not speak {wire.value}, and nothing is translated.",
-            code="wrong_format",
-            param="model",
-            next_move=f"Ask it at {other}.",
-        )
-    return found
-
-
-def _speaks(project: Project, model: ModelRef, wire: WireFormat) -> bool:
-    provider = project.providers.get(model.provider)
-    return provider is not None and provider.wire is (Wire.ANTHROPIC if wire.is_anthropic else Wire.OPENAI)
-
-
-def _named(project: Project, contract: Contract, asked: str) -> tuple[ModelRef, ...]:
-    """The tier of the contract by its name, else those of it that the name means."""
-    tier = project.tiers.get(contract.tier, ())
-    if asked == contract.tier:
-        return tier
-    found = tuple(one for one in tier if asked in (one.model, f"{one.provider}/{one.model}"))
-    if not found and tier and contract.enforce is Enforce.OBSERVE:
-        found = (ModelRef(provider=tier[0].provider, model=asked),)
-    if not found:
-        known = ", ".join([contract.tier, *(one.model for one in tier)])
-        raise NotFound(
-            f"The model {asked[:100]!r} is not one of workflow {contract.workflow!r}.", next_move=f"It has: {known}."
-        )
-    return found
 
 
 def _headers(run: RelayRun, relayed: Relayed) -> list[tuple[bytes, bytes]]:

@@ -5,23 +5,31 @@ Never: widens by itself: a draft is text for a person to read and keep.
 """
 
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
-from leverframe.core.canonical import decode
+from leverframe.config.kept_keys import written_keys
+from leverframe.core.canonical import decode, encode
+from leverframe.domain.audiences import GIVE_OUTPUT
 from leverframe.domain.budgets import BudgetUnit
 from leverframe.domain.contracts import Contract
 from leverframe.domain.evidence import EventType
-from leverframe.domain.json import JsonObject
+from leverframe.domain.json import Json, JsonObject
 from leverframe.domain.money import MICRO
-from leverframe.domain.runs import StepKind, StepState
+from leverframe.domain.plans import DECLARE_PLAN
+from leverframe.domain.runs import Step, StepKind, StepState
 from leverframe.ports.store import RunFilter
 from leverframe.runtime.services import Services
 
 _MOST_RUNS: Final = 10_000
+_NO_MODEL: Final = "unknown_model"
+_BEYOND: Final = frozenset({"duplicate_key", "malformed_json", "too_many_choices", "unpriced", "wrong_type"})
+_OURS: Final = frozenset({DECLARE_PLAN, GIVE_OUTPUT})
+_DRAFTED: Final = frozenset({"workflow", "enforce", "budget", "models", "policy"})
 _KEYS: Final[Mapping[BudgetUnit, str]] = {
     BudgetUnit.USD: "max_usd",
     BudgetUnit.MODEL_CALLS: "max_model_calls",
@@ -38,7 +46,9 @@ class _Seen:
     worst: dict[BudgetUnit, int] = field(default_factory=dict)  # the most that a call set aside
     tools: set[str] = field(default_factory=set)
     models: set[str] = field(default_factory=set)
+    outside: set[str] = field(default_factory=set)  # models that are not of the contract's tier
     lacks: dict[str, set[str]] = field(default_factory=dict)
+    beyond: Counter[str] = field(default_factory=Counter)  # calls that no contract admits, by the word for why
 
     def keep(self, into: dict[BudgetUnit, int], unit: BudgetUnit, amount: int) -> None:
         into[unit] = max(into.get(unit, 0), amount)
@@ -69,9 +79,18 @@ async def draft_from_runs(services: Services, contract: Contract, since: datetim
         for cost in (decode(one.value_bytes) for one in values if one.name == "call"):
             _note_cost(seen, cost if isinstance(cost, dict) else {})
         for step in await services.journal.steps(run.run_id):
-            if step.kind is StepKind.TOOL and step.state is not StepState.DENIED:
+            if _is_of_agent(contract, step):
                 seen.tools.add(step.name)
+    seen.outside = seen.models - {str(one) for one in services.project.tiers.get(contract.tier, ())}
     return Draft(text=_text(contract, seen), runs=seen.runs)
+
+
+def _is_of_agent(contract: Contract, step: Step) -> bool:
+    """Whether an agent asked for a tool and it was not refused; what the door reads for itself needs no leave."""
+    parent, _, name = step.path.rpartition(".")
+    is_own = bool(parent) and (name == "reconcile" or name in contract.facts)
+    is_tool = step.kind is StepKind.TOOL and step.name in contract.tools and step.name not in _OURS
+    return is_tool and not is_own and step.state is not StepState.DENIED
 
 
 def _note_call(seen: _Seen, entry: JsonObject) -> None:
@@ -81,6 +100,9 @@ def _note_call(seen: _Seen, entry: JsonObject) -> None:
     for one in lacks if isinstance(lacks, list) else ():
         key, _, name = str(one).partition("=")
         seen.lacks.setdefault(key, set()).add(name)
+    code = detail.get("wire_refused") if isinstance(detail, Mapping) else None
+    if isinstance(code, str) and code != _NO_MODEL and (code in _BEYOND or not lacks):
+        seen.beyond[code] += 1
 
 
 def _note_cost(seen: _Seen, recorded: JsonObject) -> None:
@@ -92,22 +114,67 @@ def _note_cost(seen: _Seen, recorded: JsonObject) -> None:
 
 
 def _text(contract: Contract, seen: _Seen) -> str:
-    lines = [f"workflow: {contract.workflow}"]
+    lines = [f"workflow: {json.dumps(contract.workflow)}"]
+    lines += [
+        f"# no contract admits what {count} of the calls asked ({code}): refused once enforced"
+        for code, count in sorted(seen.beyond.items())
+    ]
     budget = [line for unit, key in _KEYS.items() if (line := _limit(seen, unit, key))]
     if budget:
         lines += ["budget:", *budget]
-    if contract.tier:
-        lines += ["models:", f"  default: {contract.tier}"]
-        lines += [f"  # seen: {', '.join(sorted(seen.models))}"] if seen.models else []
-        lines += [
-            f"  {key}: {json.dumps(sorted(names))}" for key, names in sorted(seen.lacks.items()) if key != "remote_urls"
-        ]
-        lines += ["  remote_urls: allowed"] if "remote_urls" in seen.lacks else []
-    if seen.tools:
-        lines += ["policy:", f"  allow_tools: {json.dumps(sorted(seen.tools))}"]
-    if contract.logging.redact_fields:
-        lines += ["logging:", f"  redact_fields: {json.dumps(sorted(contract.logging.redact_fields))}"]
+    lines += _models(contract, seen)
+    written = written_keys(contract.source.file, contract.artifacts.get(contract.source.file, b""))
+    lines += _policy(contract, seen, written.get("policy"))
+    # What nobody can draft from calls stands as it stood: above all, what a person must answer.
+    for key, value in written.items():
+        if key not in _DRAFTED:
+            lines += _block(key, value)
     return "\n".join(lines) + "\n"
+
+
+def _models(contract: Contract, seen: _Seen) -> list[str]:
+    admitted = contract.admitted
+    names = {
+        "pass_fields": admitted.fields | seen.lacks.get("pass_fields", set()),
+        "vendor_state": admitted.state | seen.lacks.get("vendor_state", set()),
+        "vendor_tools": admitted.vendor_tools | seen.lacks.get("vendor_tools", set()),
+    }
+    keys = [f"  default: {contract.tier}"] if contract.tier else []
+    keys += [f"  # seen: {', '.join(sorted(seen.models))}"] if seen.models else []
+    if seen.outside:
+        tier = f"the tier {contract.tier!r}" if contract.tier else "a tier"
+        keys += [f"  # refused once enforced, unless {tier} of leverframe.yaml has: {', '.join(sorted(seen.outside))}"]
+    keys += [f"  prompt: {json.dumps(contract.prompt_path)}"] if contract.prompt_path else []
+    keys += [f"  {key}: {json.dumps(sorted(some))}" for key, some in names.items() if some]
+    keys += ["  remote_urls: allowed"] if admitted.remote_urls or "remote_urls" in seen.lacks else []
+    return ["models:", *keys] if any(not key.startswith("  #") for key in keys) else []
+
+
+def _policy(contract: Contract, seen: _Seen, written: Json) -> list[str]:
+    """The tools that ran; what a person must answer stays theirs to answer, whatever they answered."""
+    rest = dict(written) if isinstance(written, Mapping) else {}
+    rest.pop("allow_tools", None)
+    rest.pop("deny_tools", None)
+    held = set(contract.deny_tools) & set(contract.callable_tools())
+    allow = sorted(seen.tools - held)
+    deny = [name for name in contract.deny_tools if name not in allow]
+    lines = [f"  allow_tools: {json.dumps(allow)}"] if allow else []
+    lines += [f"  deny_tools: {json.dumps(deny)}"] if deny else []
+    lines += [f"  {line}" for key, value in rest.items() for line in _block(key, value)]
+    return ["policy:", *lines] if lines else []
+
+
+def _block(key: str, value: Json) -> list[str]:
+    """One key; JSON is YAML, and a list or a map reads better with one item a line."""
+    if isinstance(value, Mapping) and value:
+        return [f"{key}:", *(f"  {name}: {_flow(one)}" for name, one in value.items())]
+    if isinstance(value, Sequence) and not isinstance(value, str) and value:
+        return [f"{key}:", *(f"  - {_flow(one)}" for one in value)]
+    return [f"{key}: {_flow(value)}"]
+
+
+def _flow(value: Json) -> str:
+    return encode(value).decode()
 
 
 def _limit(seen: _Seen, unit: BudgetUnit, key: str) -> str:

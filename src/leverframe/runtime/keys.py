@@ -13,7 +13,7 @@ from leverframe.domain.authority import ApiKey, Authority, KeyScope, KeyState
 from leverframe.domain.contracts import Person
 from leverframe.domain.errors import AlreadyExists, AuthRefused, NotFound
 from leverframe.domain.evidence import DetailValue, EntryDraft, EventType
-from leverframe.domain.ids import EnvironmentName, TeamName, TenantId, WorkflowName
+from leverframe.domain.ids import EnvironmentName, KeyId, TeamName, TenantId, WorkflowName
 from leverframe.domain.proposals import Proposal, PutKey
 from leverframe.domain.time import rfc3339
 from leverframe.runtime.amending import Amendment, amend, check_may_amend
@@ -117,14 +117,32 @@ async def rotate_key(
     return NewKey(key=made[0], text=text)
 
 
-async def revoke_key(services: Services, person: Person, tenant: TenantId, name: str, *, proof: str) -> ApiKey:
-    """Take a key back, now and for ever.
+async def revoke_keys(
+    services: Services, person: Person, tenant: TenantId, name: str, *, proof: str
+) -> tuple[ApiKey, ...]:
+    """Take back the key of an id, or every live key of a name, now and for ever: the newest comes first.
+
+    While a rotation overlaps two keys have one name, and the one that leaked is as a rule the older.
 
     Raises:
         ApprovalRefused: this person may not.
         NotFound: there is no live key of that id or name.
     """
     await check_may_amend(services, tenant, person, "keys-revoke")
+    done = [await _revoke(services, person, tenant, name, proof)]
+    # A rotation at another terminal may add one meanwhile; none is taken back twice.
+    while left := _also_live(services, tenant, name, {one.key_id for one in done}):
+        done.append(await _revoke(services, person, tenant, left, proof))
+    return tuple(done)
+
+
+def _also_live(services: Services, tenant: TenantId, name: str, done: set[KeyId]) -> KeyId | None:
+    now, keys = services.mint.now(), services.authority.current().keys.values()
+    named = (one for one in keys if one.tenant == tenant and one.name == name and one.key_id not in done)
+    return next((one.key_id for one in named if one.state_at(now) is KeyState.LIVE), None)
+
+
+async def _revoke(services: Services, person: Person, tenant: TenantId, name: str, proof: str) -> ApiKey:
     made: list[ApiKey] = []
 
     def make(authority: Authority) -> Amendment:

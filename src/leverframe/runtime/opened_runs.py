@@ -1,7 +1,7 @@
 """Runs that a team's backend opens for an outside agent, reads, ends, and says afterwards what became of them.
 
-Knows: who may do which: a key with the scope `runs:open` in the workflows that it names, and a run's own token in that
-run alone.  What somebody may not see is not there.  Never: opens a run for a key that only calls.
+Knows: who may do which: a key with the scope `runs:open` in the workflows and environments that it names, and a run's
+own token in that run alone.  What somebody may not see is not there.  Never: opens a run for a key that only calls.
 """
 
 from collections.abc import Mapping, Sequence
@@ -230,6 +230,7 @@ async def _visible(live: LiveRuns, caller: Caller, run_id: RunId) -> Run:
         run is not None
         and run.tenant == key.tenant
         and run.workflow in key.workflows
+        and run.environment in key.environments
         and (caller.run_id == run_id if caller.run_id is not None else _may_see(run, key))
     )
     if run is None or not is_theirs:

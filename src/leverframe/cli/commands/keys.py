@@ -16,7 +16,7 @@ from leverframe.domain.errors import UsageError
 from leverframe.domain.ids import EnvironmentName, TeamName, WorkflowName
 from leverframe.domain.json import Json
 from leverframe.domain.time import duration_text, rfc3339, rfc3339_s
-from leverframe.runtime.keys import NewKey, Wanted, create_key, find_key, revoke_key, rotate_key
+from leverframe.runtime.keys import NewKey, Wanted, create_key, find_key, revoke_keys, rotate_key
 from leverframe.wiring.assembly import Assembly, open_assembly
 from leverframe.wiring.people import PROOF, enrol_launcher, identify
 
@@ -74,7 +74,12 @@ def add(parser: CommandParser) -> None:
     )
     rotate.set_defaults(act=_rotate)
     revoke = verbs.add_parser(
-        "revoke", help="take a key back, now", description="Take a key back: no call is made with it from here on."
+        "revoke",
+        help="take a key back, now",
+        description=(
+            "Take a key back: no call is made with it from here on.  A name takes back every key that has it, also\n"
+            "one that a rotation lets work for a while; an id takes back that one alone."
+        ),
     )
     revoke.set_defaults(act=_revoke)
     for verb in (show, rotate, revoke):
@@ -127,11 +132,14 @@ async def _rotate(args: Namespace, assembly: Assembly) -> int:
 
 async def _revoke(args: Namespace, assembly: Assembly) -> int:
     screen, project = Screen.of(args), assembly.project
-    key = await revoke_key(assembly.services, identify(project), tenant_of(project, args.tenant), args.key, proof=PROOF)
+    tenant = tenant_of(project, args.tenant)
+    keys = await revoke_keys(assembly.services, identify(project), tenant, args.key, proof=PROOF)
     if screen.is_json:
-        screen.document(_document(key, assembly.services.mint.now()))
+        revoked = list[Json](one.key_id for one in keys)
+        screen.document({**_document(keys[0], assembly.services.mint.now()), "revoked": revoked})
     else:
-        screen.line(Word("revoked"), f" {key.key_id} ({key.name}); no call is made with it any more.")
+        for key in keys:
+            screen.line(Word("revoked"), f" {key.key_id} ({key.name}); no call is made with it any more.")
     return 0
 
 

@@ -3,7 +3,7 @@
 What passes, passes as the bytes that came; what is not known is refused by name.
 """
 
-from leverframe.core.wires.calls import read_call
+from leverframe.core.wires.calls import read_call, watch_call
 from leverframe.core.wires.estimates import estimated_usage
 from leverframe.core.wires.headers import passed_headers, returned_headers
 from leverframe.core.wires.problems import error_body, error_frame
@@ -19,4 +19,5 @@ __all__ = [
     "read_call",
     "returned_headers",
     "upstream_body",
+    "watch_call",
 ]

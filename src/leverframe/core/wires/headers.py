@@ -50,6 +50,7 @@ def passed_headers(wire: WireFormat, headers: Mapping[str, str], admitted: Admit
                 code="unknown_field",
                 param="anthropic-beta",
                 next_move="Leave it out, or admit it by name: `models.pass_fields` of the contract.",
+                lack=f"pass_fields={beta}",
             )
     if betas:
         passed["anthropic-beta"] = ",".join(betas)

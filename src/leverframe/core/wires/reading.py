@@ -66,6 +66,7 @@ class Tally:
                     code="unknown_field",
                     param=where[:_MAX_SHOWN],
                     next_move=f"{hint}Leave it out, or admit it: `models.pass_fields` of the contract.",
+                    lack=f"pass_fields={name}",
                 )
 
     def state(self, word: str, path: str) -> None:
@@ -78,20 +79,23 @@ class Tally:
             code="vendor_state",
             param=path,
             next_move="Send the whole conversation, or admit it: `models.vendor_state` of the contract.",
+            lack=f"vendor_state={word}",
         )
 
     def vendor_tool(self, kind: str, path: str, max_uses: object = None) -> None:
         """Refuse a tool that the vendor runs, unless the contract names it; `web_search` admits its dated versions."""
-        for name in self.admitted.vendor_tools:
-            if kind == name or kind.startswith(f"{name}_"):
-                uses = max_uses if isinstance(max_uses, int) and not isinstance(max_uses, bool) else None
-                self.vendor_tools.append(VendorTool(name=kind, max_uses=uses))
-                return
+        admitted = self.admitted.vendor_tools
+        # Asked for by name first: what admits everything lists nothing.
+        if kind in admitted or any(kind.startswith(f"{name}_") for name in admitted):
+            uses = max_uses if isinstance(max_uses, int) and not isinstance(max_uses, bool) else None
+            self.vendor_tools.append(VendorTool(name=kind, max_uses=uses))
+            return
         raise WireRefused(
             f"{path!r} asks for {kind[:_MAX_SHOWN]!r}, which the vendor would run: an effect outside the door.",
             code="vendor_tool",
             param=path,
             next_move="Offer a function tool, or admit it: `models.vendor_tools` of the contract.",
+            lack=f"vendor_tools={kind}",
         )
 
     def url(self, value: object, path: str) -> None:
@@ -105,6 +109,7 @@ class Tally:
             code="remote_url",
             param=path,
             next_move="Send the content itself as a data: URL, or admit it: `models.remote_urls` of the contract.",
+            lack="remote_urls=allowed",
         )
 
     def text(self, value: object, path: str) -> None:

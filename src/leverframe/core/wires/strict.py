@@ -11,9 +11,11 @@ from typing import Final, NoReturn
 
 import msgspec
 
+from leverframe.core import canonical
 from leverframe.domain.errors import WireRefused
 
-MAX_DEPTH: Final = 128
+# A record holds the body within an object of its own, which must be readable too.
+MAX_DEPTH: Final = canonical.MAX_DEPTH - 1
 # Of commas and opened brackets, in strings too: more than any model reads, and a third of a second to read here, while
 # everybody else waits.
 MAX_PARTS: Final = 1_000_000
@@ -32,6 +34,23 @@ def read_object(body: bytes) -> Fields:
         WireRefused: it is not one JSON object in UTF-8, is nested deeper than `MAX_DEPTH`, has more than `MAX_PARTS`,
             or has a key twice.
     """
+    value = read_loosely(body)
+    # Counting brackets is enough to see that most bodies cannot be deep.
+    if body.count(b"[") + body.count(b"{") > MAX_DEPTH and _depth(value) > MAX_DEPTH:
+        raise _malformed(f"it is nested more than {MAX_DEPTH} levels deep")
+    # What is written again to the same bytes held no key twice; anything else is read by the slower way, which sees it.
+    written = _ENCODER.encode(value)
+    if written != body and written != _packed(body):
+        _refuse_twice(body)
+    return value
+
+
+def read_loosely(body: bytes) -> Fields:
+    """The body of a call that only has to be told apart: of a key that stands twice the last counts, as for vendors.
+
+    Raises:
+        WireRefused: it is not one JSON object in UTF-8, or has more than `MAX_PARTS`.
+    """
     if len(body) > MAX_PARTS and (parts := sum(map(body.count, _PARTED_BY))) > MAX_PARTS:
         raise WireRefused(
             f"The body has {parts:,} commas and brackets; {MAX_PARTS:,} are read.",
@@ -49,13 +68,6 @@ def read_object(body: bytes) -> Fields:
         raise _malformed(f"it is nested more than {MAX_DEPTH} levels deep") from err
     if not isinstance(value, dict):
         raise _malformed("it is not an object")
-    # Counting brackets is enough to see that most bodies cannot be deep.
-    if body.count(b"[") + body.count(b"{") > MAX_DEPTH and _depth(value) > MAX_DEPTH:
-        raise _malformed(f"it is nested more than {MAX_DEPTH} levels deep")
-    # What is written again to the same bytes held no key twice; anything else is read by the slower way, which sees it.
-    written = _ENCODER.encode(value)
-    if written != body and written != _packed(body):
-        _refuse_twice(body)
     return value
 
 

@@ -35,7 +35,7 @@ from leverframe.domain.runs import RunState, Step, StepKind, StepState
 from leverframe.runtime.bookings import run_out, told_would
 from leverframe.runtime.context import RunContext
 from leverframe.runtime.door.relay_books import Books
-from leverframe.runtime.door.relay_run import RelayAsk, RelayRun, owner_of, recordable
+from leverframe.runtime.door.relay_run import RelayAsk, RelayRun, by_digest, owner_of, recordable
 from leverframe.runtime.door.rows import one_step, reservation_id
 from leverframe.runtime.entries import clear_place
 from leverframe.runtime.refusals import recorded_refusal
@@ -43,6 +43,8 @@ from leverframe.runtime.run_limits import UNLIMITED
 
 NOTHING: Final = ModelBound(input_tokens=0, output_tokens=0, cost=MicroUsd(0))
 _encode: Final = msgspec.json.Encoder(order="sorted").encode
+# Why a body of a watched workflow is none that a strict reader takes.
+_UNREADABLE: Final = frozenset({"duplicate_key", "malformed_json"})
 _COUNTED: Final = (BudgetUnit.MODEL_CALLS, BudgetUnit.STEPS)
 # An enum's word takes longer to ask for than all else that is done with it here.
 _USD, _INPUT, _OUTPUT, _IN_FLIGHT = (
@@ -275,7 +277,7 @@ def _inputs(ask: RelayAsk, made: Decision) -> bytes:
             b',"reasons":',
             _reasons(made.answer.reasons),
             b',"request":',
-            recordable(ask.call.body),
+            _request(ask),
             b',"stops_run":',
             _encode(refusal["stops_run"]),
             b',"windows":',
@@ -283,6 +285,11 @@ def _inputs(ask: RelayAsk, made: Decision) -> bytes:
             b"}",
         )
     )
+
+
+def _request(ask: RelayAsk) -> bytes:
+    """The body; of one that a watched workflow sent and that no strict reader takes, its length and SHA-256."""
+    return by_digest(ask.call.body) if ask.refused_as in _UNREADABLE else recordable(ask.call.body)
 
 
 # Of the same few rules again and again.

@@ -1,0 +1,81 @@
+"""A workflow that is only watched: nothing of an agent's traffic is stopped, and the draft made of it passes it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.served import ServedDesk, served_desk
+
+CONTRACT = """\
+workflow: desk
+models: {default: both, pass_fields: [known]}
+enforce: observe
+logging: {retain_days: 200, redact_fields: [email]}
+"""
+TIERS = "  both: [vendor/gpt-4, claude/claude-sonnet-4-5]"
+SAID = [{"role": "user", "content": "Hi"}]
+GPT, CLAUDE = {"model": "gpt-4"}, {"model": "claude-sonnet-4-5", "max_tokens": 50}
+IMAGE = {"type": "image_url", "image_url": {"url": "https://a.example/b"}}
+SEARCHED = [{"type": "web_search_call", "id": "w"}, {"role": "user", "content": "x"}]
+CHAT, RESPONSES, MESSAGES = "/v1/chat/completions", "/v1/responses", "/v1/messages"
+# Of several models, in several formats, with what only a contract could admit.
+MIXED: list[tuple[str, dict[str, object]]] = [
+    (CHAT, {**GPT, "messages": SAID, "known": 1, "my.field": {"a": 1}}),
+    (CHAT, {**GPT, "messages": [{"role": "user", "content": [IMAGE]}]}),
+    (CHAT, {"model": "both", "messages": SAID, "stream": True}),
+    (RESPONSES, {**GPT, "input": SEARCHED, "background": True}),
+    (MESSAGES, {**CLAUDE, "messages": SAID, "tools": [{"type": "web_search_20250305", "name": "s", "max_uses": 1}]}),
+    (MESSAGES, {**CLAUDE, "messages": SAID, "speed": "fast", "container": "c"}),
+    (MESSAGES, {**CLAUDE, "messages": SAID, "mcp_servers": []}),
+]
+# What no contract admits, and who is not in its tier.
+BEYOND: list[tuple[str, object]] = [
+    (CHAT, {**GPT, "messages": SAID, "service_tier": "priority"}),
+    (CHAT, {**GPT, "messages": SAID, "max_tokens": -1}),
+    (CHAT, {**GPT, "messages": [{"role": "user", "content": [{"type": "video_url"}]}]}),
+    (CHAT, {**GPT, "messages": SAID, "a b": 1}),
+    (CHAT, {**GPT, "messages": SAID, "web_search_options": {}}),
+    (CHAT, b'{"model":"gpt-4","messages":[{"role":"user","content":"a","content":"b"}]}'),
+    (CHAT, {"model": "gpt-unheard-of", "messages": SAID}),
+    (MESSAGES, {**CLAUDE, "messages": SAID, "tools": [{"type": "web_search_20250305", "name": "web_search"}]}),
+    (MESSAGES, {**CLAUDE, "model": "claude-unheard-of", "messages": SAID}),
+]
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[ServedDesk]:
+    (tmp_path / "workflows").mkdir()
+    with served_desk(tmp_path, CONTRACT, TIERS) as found:
+        yield found
+
+
+def test_the_draft_of_mixed_traffic_passes_it_when_it_is_enforced(desk: ServedDesk) -> None:
+    seen = [desk.ask(path, asked) for path, asked in MIXED]
+    assert [one.status for one in seen] == [200] * len(MIXED), [one.body for one in seen]
+
+    draft = desk.cli("policy", "draft", "--from-runs", "7d").stdout
+    desk.stop()
+    (desk.folder / "workflows" / "desk.yaml").write_text(draft)
+    desk.start()
+
+    again = [desk.ask(path, asked) for path, asked in MIXED]
+    assert [one.status for one in again] == [200] * len(MIXED), [one.body for one in again]
+    assert "retain_days: 200" in draft
+    desk.verified()
+
+
+def test_what_no_contract_admits_passes_while_it_is_watched_and_the_draft_says_that_it_will_not(
+    desk: ServedDesk,
+) -> None:
+    seen = [desk.ask(path, asked) for path, asked in BEYOND]
+
+    assert [one.status for one in seen] == [200] * len(BEYOND), [one.body for one in seen]
+    leaves = desk.rows("SELECT leaf FROM leaves WHERE type = 'model.called'")
+    assert [str(leaf).count('"would":"deny"') for (leaf,) in leaves] == [1] * len(BEYOND)
+    assert "0 different" in desk.cli("evidence", "redecide", "--all").stdout
+    desk.verified()
+    draft = desk.cli("policy", "draft", "--from-runs", "7d").stdout
+    assert "1 of the calls asked (duplicate_key)" in draft
+    assert "2 of the calls asked (wrong_type)" in draft
+    assert "claude/claude-unheard-of, vendor/gpt-unheard-of" in draft
