@@ -53,6 +53,32 @@ def test_the_address_of_another_machine_goes_into_the_lines(shell: Shell) -> Non
     assert "ANTHROPIC_BASE_URL=https://agents.example.com " in told.out
 
 
+@pytest.mark.parametrize(
+    "url", ["", "desk:8460", "javascript:x", "http://", "http://a b", "http://a;\nrm", "http://[a"]
+)
+def test_what_is_no_address_makes_no_key(shell: Shell, url: str) -> None:
+    told = created(shell, "--url", url)
+
+    assert (told.code, told.out) == (2, "")
+    assert not (shell.root / ".leverframe" / "leverframe.db").exists()
+
+
+def test_an_address_is_written_as_a_shell_reads_it_back(shell: Shell) -> None:
+    told = created(shell, "--url", "https://a.example/x?b=1&c=$(d);e")
+
+    assert shlex.split(told.out.splitlines()[1])[1] == "ANTHROPIC_BASE_URL=https://a.example/x?b=1&c=$(d);e"
+
+
+@pytest.mark.parametrize("words", [("keys", "rotate", "bot", "--overlap"), ("policy", "draft", "--from-runs")])
+def test_a_span_beyond_the_calendar_is_refused_by_name(shell: Shell, words: tuple[str, ...]) -> None:
+    created(shell)
+
+    told = shell.type(*words, "99999999d")
+
+    assert told.code == 2
+    assert "at most 36500d" in told.err
+
+
 def test_the_secret_is_nowhere_in_the_project_afterwards(shell: Shell) -> None:
     key = KEY.findall(created(shell).out)[0]
 

@@ -37,3 +37,15 @@ def test_a_key_of_one_environment_finds_no_run_of_another(desk: ServedDesk) -> N
         one.body.replace(b"run_" + b"0" * 26, b"") for one in nothing
     ]
     assert desk.ask(f"/api/v1/runs/{run_id}", None, key=prod, method="GET").json["state"] == "open"
+
+
+@pytest.mark.parametrize(
+    "person", ["person:", "person:" + "x" * 300, "os:\u2003", "os:\u202e", "person:a b", "key:lena"]
+)
+def test_who_a_run_is_for_is_a_name_that_a_record_can_hold(desk: ServedDesk, person: str) -> None:
+    backend = desk.create_key(f"backend-{abs(hash(person))}", "--open-runs")
+
+    answer = desk.ask("/api/v1/runs", {"on_behalf_of": person}, key=backend)
+
+    assert (answer.status, "on_behalf_of" in answer.json["detail"]) == (422, True)
+    assert desk.ask("/api/v1/runs", {"on_behalf_of": "person:" + "x" * 193}, key=backend).status == 201

@@ -136,6 +136,27 @@ def test_a_folder_with_other_things_keeps_them(tmp_path: Path) -> None:
     assert all(path.is_file() for path in written)
 
 
+def test_an_empty_folder_that_a_shell_stands_in_stays_that_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    write_new_project(Path())
+
+    # By the name of the folder that the shell stands in, whatever its path leads to now.
+    assert Path("leverframe.yaml").is_file()
+
+
+def test_a_link_to_an_empty_folder_leads_to_the_project(tmp_path: Path) -> None:
+    (tmp_path / "disk" / "desk").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "disk" / "desk")
+
+    write_new_project(tmp_path / "link")
+
+    assert (tmp_path / "disk" / "desk" / "leverframe.yaml").is_file()
+    assert (tmp_path / "link").is_symlink()
+
+
 def test_a_file_that_is_in_the_way_leaves_nothing_behind(tmp_path: Path) -> None:
     (tmp_path / "tools").mkdir()
     (tmp_path / "tools/other.py").write_text("mine")

@@ -3,7 +3,6 @@
 Knows: which files a new project has.  Never: overwrites, and never leaves half a project behind.
 """
 
-import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -54,7 +53,8 @@ def new_project(folder: Path, names: Iterable[str]) -> Iterator[Path]:
         AlreadyExists: the folder is a file, or has something of these names in it.  Nothing was written.
         StoreUnavailable: the disk cannot be written to.  Nothing was left behind.
     """
-    target = folder.absolute()
+    # Where a link leads: nothing can be moved onto the link itself.
+    target = folder.resolve() if folder.is_symlink() else folder.absolute()
     _refuse_what_is_there(target, names)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -101,10 +101,12 @@ def _refuse_what_is_there(target: Path, names: Iterable[str]) -> None:
 
 
 def _move(staging: Path, target: Path) -> None:
-    """Put the project in its place: in one move where the folder is new or empty, else part by part."""
-    if not target.exists() or not any(target.iterdir()):
-        # Replaces an empty folder; POSIX renames a directory onto an empty one in one step.
-        os.replace(staging, target)  # noqa: PTH105 - Path.replace is the same call; the intent stands out here
+    """Put the project in its place: in one move where the folder is new, else part by part.
+
+    An empty folder is not replaced by another one of its name: a shell that stands in it would stand nowhere.
+    """
+    if not target.exists():
+        staging.rename(target)
         return
     moved: list[Path] = []
     try:

@@ -1,5 +1,7 @@
 """What `/api/v1` takes and gives, as an OpenAPI document.  Source: OpenAPI 3.1."""
 
+from typing import Final
+
 from leverframe import __version__
 from leverframe.domain.json import Json
 from leverframe.domain.plans import MOST_CALLS
@@ -65,6 +67,8 @@ _RUN: dict[str, Json] = {
         "amended": {"type": "array"},
     },
 }
+MAX_PERSON_CHARS: Final = 200
+PERSON_PATTERN: Final = r"^(person|os):[^\s]{1,193}$"
 _TOOLS: dict[str, Json] = {
     "description": "Tools of the contract, each with the most calls of it in this run.",
     "type": "object",
@@ -76,7 +80,7 @@ _OPEN = _object(
     environment=_TEXT,
     input={"type": "object"},
     subject={"type": ["string", "null"], "maxLength": 2000},
-    on_behalf_of={"type": ["string", "null"], "pattern": "^(person|os):[^ ]+$"},
+    on_behalf_of={"type": ["string", "null"], "pattern": PERSON_PATTERN, "maxLength": MAX_PERSON_CHARS},
     ttl_s={"type": "integer", "minimum": MIN_TTL_S, "maximum": MAX_TTL_S, "default": DEFAULT_TTL_S},
     plan={**_TOOLS, "type": ["object", "null"]},
 )

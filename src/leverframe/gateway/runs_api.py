@@ -3,6 +3,7 @@
 Knows: the JSON of each request and answer.  Errors are problem documents (RFC 9457); what a caller may not see is 404.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -14,7 +15,7 @@ from leverframe.domain.runs import RunOutcome
 from leverframe.domain.time import rfc3339
 from leverframe.gateway.asgi_types import Receive, Scope, Send
 from leverframe.gateway.exchange import ClientGoneError, answer, headers_of, read_body
-from leverframe.gateway.openapi import document
+from leverframe.gateway.openapi import MAX_PERSON_CHARS, PERSON_PATTERN, document
 from leverframe.gateway.problems import problem, problem_of
 from leverframe.runtime.live_runs import Caller, LiveRuns
 from leverframe.runtime.opened_runs import (
@@ -35,6 +36,7 @@ from leverframe.runtime.outcomes import Answered, HeldBack
 ROOT: Final = "/api/v1/"
 _RUNS: Final = "runs"
 _MOST_TEXT: Final = 2_000
+_PERSON: Final = re.compile(PERSON_PATTERN)
 _RUN_ALONE: Final = 2  # parts of the path of a run
 
 
@@ -194,8 +196,9 @@ def _text(asked: JsonObject, name: str) -> str | None:
 
 def _principal(asked: JsonObject) -> str | None:
     value = _text(asked, "on_behalf_of")
-    if value is not None and (not value.startswith(("person:", "os:")) or not value.isprintable() or " " in value):
-        raise _invalid("on_behalf_of", "a person, such as person:lena")
+    # Who it is stands in the clear in every entry of the run, which takes no more.
+    if value is not None and (not _PERSON.fullmatch(value) or not value.isprintable()):
+        raise _invalid("on_behalf_of", f"a person, such as person:lena, in at most {MAX_PERSON_CHARS} characters")
     return value
 
 

@@ -4,6 +4,8 @@ import asyncio
 import re
 from argparse import Namespace
 from datetime import datetime, timedelta
+from shlex import quote
+from urllib.parse import urlsplit
 
 from leverframe.cli.durations import span_of
 from leverframe.cli.parser import CommandParser
@@ -97,6 +99,8 @@ def run(args: Namespace) -> int:
 
 async def _opened(args: Namespace, project: Project) -> int:
     # A key is often the first thing that a project is asked for.
+    if args.act in {_create, _rotate}:
+        _check_url(args.url)
     async with open_assembly(project, create=args.act is _create) as assembly:
         code: int = await args.act(args, assembly)
         return code
@@ -225,12 +229,23 @@ def _name(text: str, what: str) -> str:
     return text
 
 
+def _check_url(text: str) -> None:
+    """Before a key is made whose secret would stand beside an address that leads nowhere."""
+    try:
+        has_host = bool(urlsplit(text).hostname)
+    except ValueError:
+        has_host = False
+    if not has_host or not re.fullmatch(r"https?://[!-~]+", text):
+        raise UsageError(f"--url takes an http or https address; got {text!r}.", next_move=f"For example: --url {_URL}")
+
+
 def _tell_new(args: Namespace, made: NewKey, said: str) -> int:
     """The two lines to paste on standard output, and what a person should know beside them."""
     screen, key, text, url = Screen.of(args), made.key, made.text.text, args.url.rstrip("/")
+    # A shell reads these lines.
     exports = (
-        f"export OPENAI_BASE_URL={url}/v1 OPENAI_API_KEY={text}",
-        f"export ANTHROPIC_BASE_URL={url} ANTHROPIC_API_KEY={text}",
+        f"export OPENAI_BASE_URL={quote(url + '/v1')} OPENAI_API_KEY={text}",
+        f"export ANTHROPIC_BASE_URL={quote(url)} ANTHROPIC_API_KEY={text}",
     )
     if screen.is_json:
         screen.document({**_document(key, key.created_at), "key": text, "exports": list(exports)})
