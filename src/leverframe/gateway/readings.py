@@ -5,8 +5,10 @@ Knows: that of a watched workflow nothing is refused that a vendor could be aske
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
+
+import msgspec
 
 from leverframe.core.wires import passed_headers, read_call, watch_call
 from leverframe.domain.contracts import Contract
@@ -18,8 +20,7 @@ _MOST_LACKS: Final = 30
 _WRITABLE: Final = re.compile(r"[a-z_]+=[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
+class Reading(msgspec.Struct, frozen=True, kw_only=True):
     """A call and the headers that go on with it; of a watched one why it would have been refused, and what it lacks."""
 
     call: RelayCall
@@ -48,7 +49,7 @@ def watched(wire: WireFormat, body: bytes, headers: Mapping[str, str], contract:
     """A call of a workflow that is only watched.
 
     Raises:
-        WireRefused: it is no JSON object, or names no model, so that nobody could be asked.
+        WireRefused: it is no JSON object that can be read here, or names no model, so that nobody could be asked.
     """
     try:
         return _read(wire, body, headers, contract.admitted)
