@@ -23,6 +23,10 @@ from leverframe.wiring.assembly import Assembly, open_assembly
 from leverframe.wiring.people import PROOF, enrol_launcher, identify
 
 _URL = "http://127.0.0.1:8460"
+_REVOKE = (
+    "Take a key back: no call is made with it from here on.  A name takes back every key that has it, also\n"
+    "one that a rotation lets work for a while; an id takes back that one alone."
+)
 _EXPIRES, _OVERLAP = "90d", "24h"
 
 
@@ -75,14 +79,7 @@ def add(parser: CommandParser) -> None:
         "--overlap", default=_OVERLAP, metavar="SPAN", help="how long the old key still works, such as 1h (%(default)s)"
     )
     rotate.set_defaults(act=_rotate)
-    revoke = verbs.add_parser(
-        "revoke",
-        help="take a key back, now",
-        description=(
-            "Take a key back: no call is made with it from here on.  A name takes back every key that has it, also\n"
-            "one that a rotation lets work for a while; an id takes back that one alone."
-        ),
-    )
+    revoke = verbs.add_parser("revoke", help="take a key back, now", description=_REVOKE)
     revoke.set_defaults(act=_revoke)
     for verb in (show, rotate, revoke):
         verb.add_argument("key", metavar="KEY", help="its id, key_…, or its name")
