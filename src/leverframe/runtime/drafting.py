@@ -66,8 +66,9 @@ async def draft_from_runs(services: Services, contract: Contract, since: datetim
     """Draft a contract that every run of this workflow since then would have passed."""
     seen = _Seen()
     for run in await services.journal.runs(RunFilter(workflow=contract.workflow, limit=_MOST_RUNS)):
-        if run.opened_at < since:
-            break
+        # An agent that is never idle is in one run for weeks, whenever that was opened.
+        if run.ended_at is not None and run.ended_at < since:
+            continue
         seen.runs += 1
         for window in await services.journal.windows(run.run_id):
             seen.keep(seen.took, window.unit, window.settled)
