@@ -23,6 +23,7 @@ class Options:
     public_url: str = ""
     fd: int = -1
     metrics: str = ""  # a folder in which the workers of one server leave their counts
+    parent: int = 0  # the process that starts its workers again; 0: there is none
 
     def words(self, fd: int) -> list[str]:
         """The words with which a worker is started on a socket."""
@@ -43,6 +44,8 @@ class Options:
             str(fd),
             "--metrics",
             self.metrics,
+            "--parent",
+            str(self.parent),
         ]
 
     @property
@@ -69,6 +72,7 @@ def read_options(words: Sequence[str]) -> Options:
     parser.add_argument("--public-url", default="")
     parser.add_argument("--fd", type=int, default=-1)
     parser.add_argument("--metrics", default="")
+    parser.add_argument("--parent", type=int, default=0)
     found = parser.parse_args(words)
     return Options(
         directory=found.directory,
@@ -79,4 +83,5 @@ def read_options(words: Sequence[str]) -> Options:
         public_url=found.public_url,
         fd=found.fd,
         metrics=found.metrics,
+        parent=found.parent,
     )

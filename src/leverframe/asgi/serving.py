@@ -1,8 +1,10 @@
 """Serving a project: in this process, or in several below a parent that starts a dead one again.
 
-Knows: that all workers accept from one socket, which the parent holds, so no connection is refused while one starts.
+Knows: that all workers accept from one socket, which the parent holds, so no connection is refused while one starts;
+and that workers outlive no parent, or they would keep the port from the next one and serve what the project was.
 """
 
+import os
 import signal
 import socket
 import subprocess
@@ -33,7 +35,7 @@ def serve(options: Options) -> int:
         if options.workers == 1:
             return serve_on(options, sock)
         with tempfile.TemporaryDirectory(prefix="leverframe-") as folder:
-            return _Parent(replace(options, metrics=folder), sock).run()
+            return _Parent(replace(options, metrics=folder, parent=os.getpid()), sock).run()
 
 
 class _Parent:

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import os
 import signal
 import socket
 import sys
@@ -35,6 +36,7 @@ _SWITCH_S: Final = 0.0005
 # A call makes some hundred objects that the collector counts, and hardly a cycle.
 _COLLECTS: Final = (10_000, 10, 10)
 _BACKLOG: Final = 2_048
+_LOOKS_S: Final = 0.5
 _IDLE_EVERY: Final = 30  # sweeps
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
@@ -152,9 +154,25 @@ async def _serve_app(options: Options, sock: socket.socket, gateway: Gateway) ->
         ssl_certfile=options.tls_cert or None,
         ssl_keyfile=options.tls_key or None,
     )
+    server = _Server(config)
+    watching = asyncio.create_task(_outlive_no_parent(options, server), name="leverframe-parent")
     gateway.is_ready = True
-    await _Server(config).serve(sockets=[sock])
+    await server.serve(sockets=[sock])
     gateway.is_ready = False
+    watching.cancel()
+
+
+async def _outlive_no_parent(options: Options, server: uvicorn.Server) -> None:
+    """Stop in good order once the parent is gone, however it went."""
+    # A process whose parent has died is given to another.
+    while True:
+        await asyncio.sleep(_LOOKS_S)
+        if options.parent and os.getppid() != options.parent:
+            break
+    server.should_exit = True
+    # Whoever read what we say may be gone with it.
+    with suppress(OSError):
+        sys.stderr.write(f"leverframe: worker {os.getpid()} stops, since the process that started it is gone\n")
 
 
 async def _sweep(live: LiveRuns, assembly: Assembly) -> None:

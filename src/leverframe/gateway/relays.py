@@ -149,6 +149,10 @@ class Relays:
         except RelayBroken as err:
             frame = error_frame(exchange.wire, status=502, slug="provider-unavailable", message=err.message)
             await exchange.send({"type": "http.response.body", "body": frame, "more_body": True})
+        except LeverframeError as err:
+            # Its end could not be written: whatever was read before, it is no answer that anyone could prove.
+            frame = error_frame(exchange.wire, status=err.status, slug=err.slug, message=err.message)
+            await exchange.send({"type": "http.response.body", "body": frame, "more_body": True})
 
     async def _refuse(self, exchange: _Exchange, refusal: refusing.Refusal) -> None:
         exchange.status = refusal.status

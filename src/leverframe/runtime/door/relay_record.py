@@ -61,6 +61,7 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True):
     error: str = ""
     answer: bytes = b"null"
     detail: Mapping[str, DetailValue] = msgspec.field(default_factory=dict)
+    ended_at: datetime | None = None  # where that was before it could be written
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,7 +106,8 @@ def decided(run: RelayRun, ask: RelayAsk, made: Decision) -> tuple[Attempt, Prop
     reserves = answer.reserves if isinstance(answer, Allow) else one_step(made.books.windows)
     expect = None if made.earlier is None else _AFTER_ERROR
     changes: list[Change] = [PutStep(step=step, expect=expect), *made.books.to_ensure]
-    if reserves:
+    if reserves or isinstance(answer, Allow):
+        # Without a limit too: by its open reservation a call is found that a dead worker left on its way.
         changes.append(TakeReserves(reservation_id=rid, run_id=step.run_id, path=step.path, reserves=reserves))
     detail: dict[str, DetailValue] = {
         "rule_source": clear_place(step.rule_source),
@@ -196,13 +198,13 @@ def settled(run: RelayRun, ask: RelayAsk, attempt: Attempt, settlement: Settleme
         result_ref=sealed[0].digest,
     )
     rid = reservation_id(done.call_id)
-    took = _took(attempt, used)
+    took, wall_us = _took(attempt, used), _wall_us(done, settlement.ended_at or at)
     taken = took.actual if settlement.used is not None else {}
     uncounted = _uncounted(run, attempt, used)
     changes: list[Change] = [
         PutStep(step=done, expect=frozenset({attempt.step.state})),
         SettleReserves(reservation_id=rid, actual={**taken, **uncounted}),
-        SettleDirect(window_id=ctx.window_id, unit=BudgetUnit.WALL_US, amount=_wall_us(done, at)),
+        SettleDirect(window_id=ctx.window_id, unit=BudgetUnit.WALL_US, amount=wall_us),
     ]
     told = {"attempts": done.attempts, "recorded": False, **settlement.detail}
     if attempt.reserves:

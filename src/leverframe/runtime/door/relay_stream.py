@@ -9,24 +9,16 @@ from typing import Final
 
 from leverframe.core.wires import UsageReader, estimated_usage
 from leverframe.domain.calls import ModelBound, ModelLost
-from leverframe.domain.errors import Contended, ProviderUnavailable
+from leverframe.domain.errors import ProviderUnavailable
 from leverframe.domain.evidence import DetailValue
 from leverframe.domain.money import MicroUsd
-from leverframe.domain.proposals import Committed, GuardFailed, Proposal
 from leverframe.domain.relays import RelayBroken, RelayRefusal, Usage
 from leverframe.domain.runs import StepState
 from leverframe.ports.acting import ModelRelay, RelayStream
 from leverframe.ports.crash_points import crash_point
 from leverframe.runtime.door import relay_ids
-from leverframe.runtime.door.relay_record import (
-    NOTHING,
-    Attempt,
-    Settlement,
-    answer_bytes,
-    is_over,
-    lost_bytes,
-    settled,
-)
+from leverframe.runtime.door.relay_outcomes import Outcomes
+from leverframe.runtime.door.relay_record import NOTHING, Attempt, Settlement, answer_bytes, lost_bytes
 from leverframe.runtime.door.relay_run import RelayAsk, RelayRun
 
 _MICRO: Final = 1_000_000
@@ -35,7 +27,8 @@ _MICRO: Final = 1_000_000
 class Relayed:
     """One answer.  `read` gives its bytes for the client, and None at its end, when it is settled.
 
-    Invariant: it is settled once, whatever happens: at its end, when it breaks off, or by `give_up`.
+    Invariant: it is settled once, whatever happens: at its end, when it breaks off, or by `give_up`; later where the
+    database cannot take it then.
     """
 
     def __init__(
@@ -46,6 +39,7 @@ class Relayed:
         attempt: Attempt,
         stream: RelayStream,
         relays: ModelRelay,
+        outcomes: Outcomes,
         sent_at: float,
     ) -> None:
         self._run = run
@@ -53,6 +47,7 @@ class Relayed:
         self._attempt = attempt
         self._stream = stream
         self._relays = relays
+        self._outcomes = outcomes
         self._sent_at = sent_at
         self._reader = UsageReader.of(ask.call, is_stream=stream.is_stream, is_observed=run.is_observed)
         self._first_at = 0.0
@@ -194,14 +189,18 @@ class Relayed:
             return
         self._is_settled = True
         crash_point("after_answer")
-        await _commit(self._run, self._ask, self._attempt, settlement)
+        await self._outcomes.write(self._run, self._ask, self._attempt, settlement)
         crash_point("after_settled")
-        if settlement.used is not None and is_over(self._attempt, settlement.used):
-            self._run.is_overrun = True
 
 
 async def settle_lost(
-    run: RelayRun, ask: RelayAsk, attempt: Attempt, lost: ModelLost | RelayRefusal, *, sent_at: float
+    outcomes: Outcomes,
+    run: RelayRun,
+    ask: RelayAsk,
+    attempt: Attempt,
+    lost: ModelLost | RelayRefusal,
+    *,
+    sent_at: float,
 ) -> None:
     """Settle an attempt that got no answer: nothing where the vendor bills nothing, the bound where it may."""
     settlement = Settlement(
@@ -212,7 +211,7 @@ async def settle_lost(
         answer=lost_bytes(lost.message, lost.kind),
         detail=timing(run, ask, sent_at=sent_at, first_at=0.0),
     )
-    await _commit(run, ask, attempt, settlement)
+    await outcomes.write(run, ask, attempt, settlement)
 
 
 def timing(run: RelayRun, ask: RelayAsk, *, sent_at: float, first_at: float) -> dict[str, DetailValue]:
@@ -225,19 +224,3 @@ def timing(run: RelayRun, ask: RelayAsk, *, sent_at: float, first_at: float) -> 
     if first_at:
         told["first_byte_us"] = max(0, int((first_at - sent_at) * _MICRO))
     return told
-
-
-async def _commit(run: RelayRun, ask: RelayAsk, attempt: Attempt, settlement: Settlement) -> None:
-    services = run.ctx.services
-    proposal: Proposal = settled(run, ask, attempt, settlement, at=services.mint.now())
-    began_at = services.clock.monotonic()
-    result = await services.writer.commit(proposal)
-    if isinstance(result, Committed):
-        run.moved(proposal, attempt.reserves, began_at)
-    if isinstance(result, GuardFailed):
-        run.books.moved_by_others()
-        raise Contended(
-            f"The answer at step {attempt.step.path} of {attempt.step.run_id} was settled by someone else"
-            f" ({result.detail}); theirs stands.",
-            next_move=f"See: leverframe runs show {attempt.step.run_id}",
-        )

@@ -32,6 +32,7 @@ from leverframe.runtime.door.cooling import Cooldowns
 from leverframe.runtime.door.relay_books import Books, read_books
 from leverframe.runtime.door.relay_clamp import Clamped, clamp
 from leverframe.runtime.door.relay_ids import check_ids
+from leverframe.runtime.door.relay_outcomes import Outcomes
 from leverframe.runtime.door.relay_record import Attempt, Decision, decided
 from leverframe.runtime.door.relay_refusals import RefusalRecords
 from leverframe.runtime.door.relay_run import RelayAsk, RelayRun
@@ -100,6 +101,7 @@ class Relayer:
     def __init__(self, relays: ModelRelay) -> None:
         self._relays = relays
         self._refusals = RefusalRecords()
+        self._outcomes = Outcomes()
         self.cooldowns = Cooldowns()
 
     async def relay(self, run: RelayRun, ask: RelayAsk) -> RelayOutcome:
@@ -141,6 +143,7 @@ class Relayer:
     async def close(self) -> None:
         """Let go of connections."""
         await self._refusals.close()
+        await self._outcomes.close()
         await self._relays.close()
 
     async def _decide(self, run: RelayRun, ask: RelayAsk, way: _Way) -> _Allowed | Denied:
@@ -255,10 +258,18 @@ class Relayer:
             if stream.kind in _NEXT_MAY_DO_BETTER:
                 retry_after_s = stream.retry_after_s if isinstance(stream, RelayRefusal) else None
                 self.cooldowns.failed(model.provider, sent_at, retry_after_s=retry_after_s)
-            await settle_lost(run, ask, allowed.attempt, stream, sent_at=sent_at)
+            await settle_lost(self._outcomes, run, ask, allowed.attempt, stream, sent_at=sent_at)
             return stream
         self.cooldowns.worked(model.provider)
-        return Relayed(run=run, ask=ask, attempt=allowed.attempt, stream=stream, relays=self._relays, sent_at=sent_at)
+        return Relayed(
+            run=run,
+            ask=ask,
+            attempt=allowed.attempt,
+            stream=stream,
+            relays=self._relays,
+            outcomes=self._outcomes,
+            sent_at=sent_at,
+        )
 
 
 async def _books(run: RelayRun, model: ModelRef, *, is_asked_anew: bool) -> Books:
