@@ -65,6 +65,24 @@ def test_a_stream_whose_end_the_disk_could_not_take_says_so_and_is_settled_once_
         desk.verified()
 
 
+def readiness(desk: ServedDesk) -> Answer:
+    return desk.ask("/readyz", None, method="GET")
+
+
+def test_who_can_record_nothing_is_not_ready_until_it_can_again_by_itself(tmp_path: Path) -> None:
+    with served_desk(tmp_path, CONTRACT, CAP) as desk:
+        desk.chat(max_tokens=10)
+        with full_disk(desk):
+            assert desk.chat(max_tokens=10).status == 503
+            told = readiness(desk)
+            assert (told.status, told.json) == (503, {"status": "store-unavailable"})
+
+        # Nobody calls what is not ready, so no call tells that the disk has room again.
+        until(lambda: readiness(desk).status == 200, what="it is ready")
+        assert desk.chat(max_tokens=10).status == 200
+        desk.verified()
+
+
 def test_what_could_not_be_written_until_the_end_is_settled_by_the_next_process(tmp_path: Path) -> None:
     with served_desk(tmp_path, CONTRACT, CAP) as desk:
         desk.chat(max_tokens=10)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -150,6 +151,24 @@ def test_a_database_that_is_gone_at_the_end_leaves_the_log_open(log: Log, clock:
     run(work())
 
     assert log.types() == ["log.opened", "run.started"]
+
+
+def test_a_database_that_takes_nothing_is_tried_until_it_does(log: Log, clock: FakeClock, logbook: Logbook) -> None:
+    told: list[str] = []
+
+    async def work() -> None:
+        log.fails += [StoreUnavailable("The disk is full.")] * 2
+        with suppress(StoreUnavailable):
+            await logbook.commit(proposal(clock))
+        for _ in range(3):
+            told.append(logbook.trouble)
+            await logbook.try_again()
+
+    run(work())
+
+    assert told == ["store-unavailable", "store-unavailable", ""]
+    # Once it does nothing more is tried.
+    assert log.types() == ["log.opened", "heartbeat"]
 
 
 def test_a_process_that_only_reads_leaves_nothing(tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ async def _serve(options: Options, sock: socket.socket) -> int:
             mcp = _mcp(options, assembly, live, tokens)
             folder = Path(options.metrics) if options.metrics else None
             metrics = SharedMetrics(Metrics(), folder, lambda: assembly.logbook.waiting)
-            gateway = Gateway(assembly.door, live, _mounted(mcp), metrics)
+            gateway = Gateway(assembly.door, live, _mounted(mcp), metrics, lambda: assembly.logbook.trouble)
             sweeps = asyncio.create_task(_sweep(live, assembly), name="leverframe-sweeps")
             counting = asyncio.create_task(metrics.keep(), name="leverframe-metrics")
             try:
@@ -181,6 +181,7 @@ async def _sweep(live: LiveRuns, assembly: Assembly) -> None:
     while True:
         # What cannot be done now, for want of the database, is done in the next round.
         with suppress(LeverframeError):
+            await assembly.logbook.try_again()
             await settle_dead(live, assembly.runner)
             if round_ % _IDLE_EVERY == 0:
                 await end_idle(live)

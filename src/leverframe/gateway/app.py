@@ -1,6 +1,6 @@
 """The routes, as one raw ASGI application."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from leverframe.core.canonical import encode
@@ -34,10 +34,19 @@ class Gateway:
         live: the runs of outside agents.
         mounted: other surfaces by path: an exact path, or a prefix that ends with `/`.
         metrics: what is counted here and elsewhere.
+        trouble: why nothing can be recorded just now, as a slug; empty where it can be.
     """
 
-    def __init__(self, door: Door, live: LiveRuns, mounted: Mapping[str, App], metrics: SharedMetrics) -> None:
+    def __init__(
+        self,
+        door: Door,
+        live: LiveRuns,
+        mounted: Mapping[str, App],
+        metrics: SharedMetrics,
+        trouble: Callable[[], str],
+    ) -> None:
         self._metrics = metrics
+        self._trouble = trouble
         self._relays = Relays(door, live, metrics.own)
         self._live = live
         self._runs = RunsApi(live)
@@ -62,8 +71,9 @@ class Gateway:
         if path == "/healthz":
             await answer(send, 200, b'{"status":"ok"}')
         elif path == "/readyz":
-            status = 200 if self.is_ready else 503
-            await answer(send, status, encode({"status": "ready" if self.is_ready else "starting"}))
+            # Who can record nothing lets no call through.
+            why = self._trouble() if self.is_ready else "starting"
+            await answer(send, 503 if why else 200, encode({"status": why or "ready"}))
         elif path == "/v1/models" or path.startswith("/v1/models/"):
             await serve_models(self._live, scope, send)
         elif path.startswith(ROOT):

@@ -10,7 +10,7 @@ from contextlib import suppress
 from datetime import datetime
 
 from leverframe import __version__
-from leverframe.domain.errors import LeverframeError
+from leverframe.domain.errors import IntegrityError, LeverframeError, UnavailableError
 from leverframe.domain.evidence import DetailValue, EntryDraft, EventType
 from leverframe.domain.ids import TenantId
 from leverframe.domain.proposals import CommitResult, Committed, Proposal
@@ -29,6 +29,8 @@ class Logbook:
         self._writer = writer
         self._mint = mint
         self.waiting = 0  # proposals that are not committed yet
+        self.trouble = ""  # why the last proposal could not be written, as a slug; empty where it could be
+        self._tried = TenantId("")  # whose that was
         self._written: dict[TenantId, datetime] = {}  # when this process last wrote to each log
 
     async def commit(self, proposal: Proposal) -> CommitResult:
@@ -67,6 +69,12 @@ class Logbook:
         with suppress(LeverframeError):
             await self._write_each(quiet, EventType.HEARTBEAT)
 
+    async def try_again(self) -> None:
+        """Where the last proposal could not be written, see whether a heartbeat can be: `trouble` is then over."""
+        if self.trouble:
+            with suppress(LeverframeError):
+                await self._write_each([self._tried], EventType.HEARTBEAT)
+
     async def close(self) -> None:
         """Say in each log that this process stopped in good order.  Safe to call twice."""
         opened = list(self._written)
@@ -85,8 +93,12 @@ class Logbook:
         self.waiting += 1
         try:
             result = await self._writer.commit(proposal)
+        except (UnavailableError, IntegrityError) as err:
+            self.trouble, self._tried = err.slug, proposal.tenant
+            raise
         finally:
             self.waiting -= 1
+        self.trouble = ""
         if proposal.entries and isinstance(result, Committed):
             self._written[proposal.tenant] = max(now, self._written.get(proposal.tenant, now))
         return result
