@@ -91,7 +91,7 @@ class Flusher:
         self._pending = _Pending()
         self._unsigned: Grown = {}
         self._sign_at = 0.0
-        self._is_closing = self._is_flushing = False
+        self._is_closing = self._is_flushing = self._is_asleep = False
         self.broken: Exception | None = None
         self._thread = threading.Thread(target=self._serve, name="leverframe-store-flusher", daemon=True)
         self._thread.start()
@@ -103,7 +103,7 @@ class Flusher:
                 self._pending.since = time.monotonic()
             self._pending.commits.append(commit)
             self._pending.is_urgent |= commit.tell is not None
-            if self._pending.is_urgent or len(self._pending.commits) == 1:
+            if self._pending.is_urgent or self._is_asleep:
                 self._wake.notify()
 
     @property
@@ -168,15 +168,26 @@ class Flusher:
                 return
 
     def _wait(self) -> None:
-        """Sleep until something is to be flushed or signed; holds `_wake`."""
+        """Sleep until something is to be flushed or signed; holds `_wake`.
+
+        Right after a flush it looks once more by itself: to be woken by the next commit would cost that commit's thread
+        more than most of what it does, and under load there always is a next one.
+        """
+        has_looked = False
         while not (self._is_closing or self._pending.is_urgent):
             times = [self._pending.since + FLUSH_WITHIN_S] if self._pending.commits else []
             if self._unsigned:
                 times.append(self._sign_at)
-            left = min(times) - time.monotonic() if times else None
+            now = time.monotonic()
+            if not (self._pending.commits or has_looked):
+                times.append(now + FLUSH_WITHIN_S)
+            left = min(times) - now if times else None
             if left is not None and left <= 0:
                 return
+            self._is_asleep = has_looked and not self._pending.commits
+            has_looked = True
             self._wake.wait(left)
+            self._is_asleep = False
 
     def _sign(self) -> None:
         grown, self._unsigned = self._unsigned, {}
