@@ -131,6 +131,15 @@ def running(
 
 
 @contextmanager
+def bare(vendor_port: int) -> Iterator[Served]:
+    """The floor: our HTTP on both sides, and nothing between them."""
+    port = free_port()
+    command = [sys.executable, "-m", "bench.gateway.bare", str(port), str(vendor_port)]
+    with running(command, port, cwd=_ROOT) as process:
+        yield Served(pid=process.pid, port=port, key="", vendor_port=vendor_port)
+
+
+@contextmanager
 def served(folder: Path, vendor_port: int) -> Iterator[Served]:
     """A new project, served by one worker."""
     project, port = folder / "desk", free_port()

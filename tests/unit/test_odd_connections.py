@@ -2,17 +2,13 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
 
 import pytest
-import uvicorn
-from uvicorn.server import ServerState
 
-from leverframe.asgi import bounded_http
-from leverframe.asgi.bounded_http import BoundedHttp
-from leverframe.gateway.asgi_types import App, Receive, Scope, Send
+from leverframe.asgi import connection
+from leverframe.gateway.asgi_types import Receive, Scope, Send
+from tests.connections import saying, talked
 
-Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[bytes]]
 CHUNKED = b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
 PIECE = b"y" * 65_536
 MOST_PIECES = 64
@@ -35,36 +31,6 @@ async def at_once(scope: Scope, receive: Receive, send: Send) -> None:
     del scope, receive
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
     await send({"type": "http.response.body", "body": b"ok"})
-
-
-def talked(app: App, talk: Talk) -> bytes:
-    async def act() -> bytes:
-        config = uvicorn.Config(app, http=BoundedHttp, ws="none", lifespan="off", timeout_keep_alive=1)
-        config.load()
-        state = ServerState()
-        loop = asyncio.get_running_loop()
-        server = await loop.create_server(lambda: BoundedHttp(config, state, {}), "127.0.0.1", 0)
-        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname()[:2])
-        try:
-            async with asyncio.timeout(20):
-                return await talk(reader, writer)
-        finally:
-            writer.transport.abort()
-            server.close()
-
-    return asyncio.run(act())
-
-
-def saying(*pieces: bytes, pause_s: float = 0.0) -> Talk:
-    """All that comes back until the connection is closed."""
-
-    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
-        for piece in pieces:
-            writer.write(piece)
-            await asyncio.sleep(pause_s)
-        return await reader.read()
-
-    return talk
 
 
 def test_a_field_behind_the_body_is_no_header_of_the_request() -> None:
@@ -128,7 +94,7 @@ def test_what_never_ends_is_refused_before_much_of_it_is_here(begun: bytes) -> N
 def test_the_rest_of_what_is_answered_already_is_not_waited_for_without_end(
     asked: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bounded_http, "HEAD_S", 0.3)
+    monkeypatch.setattr(connection, "HEAD_S", 0.3)
 
     told = talked(at_once, saying(b"POST / HTTP/1.1\r\nhost: x\r\n" + asked, b"1", pause_s=0.1))
 
@@ -136,7 +102,7 @@ def test_the_rest_of_what_is_answered_already_is_not_waited_for_without_end(
 
 
 def test_a_rest_that_comes_leaves_the_connection_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bounded_http, "HEAD_S", 0.3)
+    monkeypatch.setattr(connection, "HEAD_S", 0.3)
     asked = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\n"
 
     told = talked(at_once, saying(asked, b"12", b"34", b"", b"", b"", asked + b"1234", pause_s=0.1))
@@ -151,7 +117,7 @@ def test_a_blank_line_between_requests_holds_a_connection_no_longer() -> None:
 
 
 def test_a_client_that_reads_slowly_gets_all_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bounded_http, "STALLED_S", 0.7)
+    monkeypatch.setattr(connection, "STALLED_S", 0.7)
     whole = 256 * len(PIECE)
 
     async def large(scope: Scope, receive: Receive, send: Send) -> None:

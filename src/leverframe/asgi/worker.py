@@ -14,7 +14,7 @@ from typing import Final
 import uvicorn
 import uvloop
 
-from leverframe.asgi.bounded_http import BoundedHttp
+from leverframe.asgi.connection import Connection
 from leverframe.asgi.guests import RunGuests
 from leverframe.asgi.options import Options
 from leverframe.config.project import load_project
@@ -139,7 +139,7 @@ class _Server(uvicorn.Server):
 async def _serve_app(options: Options, sock: socket.socket, gateway: Gateway) -> None:
     config = uvicorn.Config(
         gateway,
-        http=BoundedHttp,
+        http=Connection,
         loop="none",
         ws="none",
         lifespan="off",

@@ -32,6 +32,7 @@ _EVENTS: Final = (b"cache-control", b"no-cache")
 @dataclass(slots=True, kw_only=True)
 class _Exchange:
     wire: WireFormat
+    scope: Scope
     send: Send
     receive: Receive
     began_at: float
@@ -49,7 +50,7 @@ class Relays:
 
     async def serve(self, wire: WireFormat, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one call."""
-        exchange = _Exchange(wire=wire, send=send, receive=receive, began_at=self._clock.monotonic())
+        exchange = _Exchange(wire=wire, scope=scope, send=send, receive=receive, began_at=self._clock.monotonic())
         self._metrics.in_flight += 1
         try:
             await self._serve(exchange, headers_of(scope))
@@ -65,7 +66,7 @@ class Relays:
 
     async def _serve(self, exchange: _Exchange, headers: Mapping[str, str]) -> None:
         caller = await self._live.recognise(headers)
-        body = await read_body(exchange.receive, headers)
+        body = await read_body(exchange.scope, exchange.receive, headers)
         selected = selection(headers)
         run = await self._live.run_for(caller, selected)
         read = (watched if run.is_observed else enforced)(exchange.wire, body, headers, run.ctx.contract)

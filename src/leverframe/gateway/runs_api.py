@@ -56,7 +56,7 @@ class RunsApi:
             headers = headers_of(scope)
             caller = await self._live.recognise(headers)
             # Read whatever is asked, or the connection could not be used again.
-            body = await read_body(receive, headers)
+            body = await read_body(scope, receive, headers)
             await self._answer(scope["method"], parts, caller, body, send)
         except ClientGoneError:
             return

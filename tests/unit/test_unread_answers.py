@@ -8,8 +8,8 @@ import pytest
 from uvicorn import Config
 from uvicorn.server import ServerState
 
-from leverframe.asgi import bounded_http
-from leverframe.asgi.bounded_http import BoundedHttp
+from leverframe.asgi import connection
+from leverframe.asgi.connection import Connection
 from leverframe.gateway.asgi_types import Receive, Scope, Send
 
 _PIECE = b"x" * 65_536
@@ -37,11 +37,11 @@ class _Writer:
 
 
 async def _served(app: _Writer, talk: Callable[[socket.socket], Awaitable[None]]) -> None:
-    config = Config(app, http=BoundedHttp, lifespan="off", log_config=None)
+    config = Config(app, http=Connection, lifespan="off", log_config=None)
     config.load()
     loop, state = asyncio.get_running_loop(), ServerState()
     server = await loop.create_server(
-        lambda: BoundedHttp(config=config, server_state=state, app_state={}), "127.0.0.1", 0
+        lambda: Connection(config=config, server_state=state, app_state={}), "127.0.0.1", 0
     )
     with socket.create_connection(server.sockets[0].getsockname()) as client:
         client.setblocking(False)
@@ -53,7 +53,7 @@ async def _served(app: _Writer, talk: Callable[[socket.socket], Awaitable[None]]
 
 
 def test_an_answer_goes_on_without_a_client_that_leaves_it_unread(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bounded_http, "STALLED_S", 0.05)
+    monkeypatch.setattr(connection, "STALLED_S", 0.05)
 
     async def act() -> _Writer:
         app = _Writer()

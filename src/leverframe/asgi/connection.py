@@ -1,0 +1,335 @@
+"""One connection of a client: HTTP/1.1 read by llhttp, one exchange after the other, in the place of uvicorn's own.
+
+Knows: that a client may send header after header, one that never ends, one byte a minute, the rest of what is answered
+already, or nothing more and read nothing either; and that it may ask again before it was answered.
+Never: takes a field behind a body for a header of the request, loses a request that would like to go on in another
+protocol, or writes a refusal into the middle of an answer.
+Sources: RFC 9110 (6.5, 7.8), RFC 9112; `uvicorn.Config(http=…)` for who makes these and tells them to stop.
+"""
+
+import asyncio
+from collections import deque
+from typing import Final, cast
+from urllib.parse import unquote
+
+import httptools
+from uvicorn import Config
+from uvicorn.server import ServerState
+
+from leverframe.asgi.exchange import Exchange
+from leverframe.gateway.asgi_types import App, Scope
+
+MAX_HEAD_BYTES: Final = 65_536
+MAX_HEADERS: Final = 200
+# Bytes in a row in which nothing ends: neither a head nor a piece of a body.  With all that stands around the fields.
+MAX_UNREAD_BYTES: Final = 2 * MAX_HEAD_BYTES
+HEAD_S: Final = 15.0  # for a head, and for the rest of a request that is answered already
+STALLED_S: Final = 120.0  # for a client to take any byte of its answer
+_LOOKS: Final = 4  # times in the shortest of these
+_MOST_KEPT_BYTES: Final = 65_536  # of a body that is read faster than it is asked for
+_VERSIONS: Final = frozenset({"1.0", "1.1"})
+_NEVER: Final = float("inf")
+_ASGI: Final = {"version": "3.0", "spec_version": "2.3"}
+
+
+def _told(status: int, title: str, detail: str) -> bytes:
+    body = f'{{"detail":"{detail}","status":{status},"title":"{title}","type":"about:blank"}}'.encode()
+    head = f"HTTP/1.1 {status} {title}\r\ncontent-type: application/problem+json\r\nconnection: close\r\n"
+    return f"{head}content-length: {len(body)}\r\n\r\n".encode() + body
+
+
+_MALFORMED: Final = _told(400, "Bad Request", "This is not a request of HTTP/1.1.")
+_TOO_LARGE: Final = _told(
+    431,
+    "Request Header Fields Too Large",
+    f"A request may have {MAX_HEADERS} headers, and {MAX_HEAD_BYTES:,} bytes before its body.",
+)
+_TOO_SLOW: Final = _told(408, "Request Timeout", f"The head of a request has to be here within {HEAD_S:.0f} s.")
+
+
+class Connection(asyncio.Protocol):
+    """One connection; a server makes one for each client."""
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: object = None,
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        del app_state  # what a lifespan left for the application; there is none
+        # cast: uvicorn's name for the same three callables.
+        self._app = cast("App", config.loaded_app)
+        self._state = server_state
+        self._idle_s: float = config.timeout_keep_alive
+        self._scheme = "https" if config.is_ssl else "http"
+        self.loop = _loop or asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._parser = httptools.HttpRequestParser(self)
+        self._url = b""
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._head_bytes = self._unread_bytes = 0
+        self._is_in_head = self._expects_continue = self._wants_upgrade = False
+        self._is_refused = self._is_paused = False
+        self._current: Exchange | None = None  # is being answered
+        self._read: Exchange | None = None  # its body is being read
+        self._next: deque[Exchange] = deque()  # were asked before the current one was answered
+        self._due_at = _NEVER  # when it has taken too long; on the loop's clock
+        self._timer: asyncio.TimerHandle | None = None
+        self.is_full = False
+        self._writable: asyncio.Future[None] | None = None
+        self._stalled_since, self._stalled_bytes = 0.0, 0
+
+    # Of asyncio.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The time of the first head begins."""
+        # cast: a stream's transport, which uvloop's own class does not say it is.
+        self._transport = cast("asyncio.Transport", transport)
+        # cast: uvicorn only tells its connections to shut down, and looks at nothing else of them.
+        cast("set[Connection]", self._state.connections).add(self)
+        self._due_at = self.loop.time() + HEAD_S
+        self._look_in(min(HEAD_S, self._idle_s) / _LOOKS)
+
+    def connection_lost(self, _exc: Exception | None) -> None:
+        """Whoever answers learns that nobody listens any more."""
+        # cast: see `connection_made`.
+        cast("set[Connection]", self._state.connections).discard(self)
+        if self._timer is not None:
+            self._timer.cancel()
+        self.resume_writing()
+        if self._current is not None:
+            self._current.lose()
+        self._next.clear()
+        self._current = self._read = self._transport = None
+
+    def data_received(self, data: bytes) -> None:
+        """A piece of requests."""
+        if self._is_refused:
+            return
+        self._unread_bytes += len(data)
+        try:
+            while data:
+                data = self._fed(data)
+        except httptools.HttpParserError:
+            self._refuse(_MALFORMED)
+        if self._unread_bytes > MAX_UNREAD_BYTES:
+            self._refuse(_TOO_LARGE)
+        if self._current is not None and not self._current.is_begun:
+            self._current.begin(self._app, self._state.tasks)
+
+    def pause_writing(self) -> None:
+        """The client reads more slowly than it is sent to."""
+        if self._writable is None and self._transport is not None:
+            self._writable, self.is_full = self.loop.create_future(), True
+            self._stalled_since = self.loop.time()
+            self._stalled_bytes = self._transport.get_write_buffer_size()
+            self._look_in(min(HEAD_S, STALLED_S) / _LOOKS)
+
+    def resume_writing(self) -> None:
+        """It has caught up."""
+        if self._writable is not None:
+            self._writable.set_result(None)
+            self._writable, self.is_full = None, False
+
+    # Of the parser.
+
+    def on_message_begin(self) -> None:
+        """A head begins."""
+        self._url, self._headers, self._head_bytes = b"", [], 0
+        self._is_in_head, self._expects_continue, self._wants_upgrade = True, False, False
+        self._due_at = self.loop.time() + HEAD_S
+
+    def on_url(self, url: bytes) -> None:
+        """A part of the target."""
+        self._url += url
+        self._head_bytes += len(url)
+        if self._head_bytes > MAX_HEAD_BYTES:
+            self._refuse(_TOO_LARGE)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One header; or a field behind the body, which says nothing here: who may call was decided before it came."""
+        self._head_bytes += len(name) + len(value)
+        if self._is_in_head:
+            name = name.lower()
+            self._headers.append((name, value))
+            if name == b"expect":
+                self._expects_continue = value.lower() == b"100-continue"
+        if self._head_bytes > MAX_HEAD_BYTES or len(self._headers) > MAX_HEADERS:
+            self._refuse(_TOO_LARGE)
+
+    def on_headers_complete(self) -> None:
+        """The head is whole; what follows has its own bounds."""
+        self._is_in_head, self._unread_bytes, self._due_at = False, 0, _NEVER
+        transport = self._transport
+        if self._is_refused or transport is None or transport.is_closing():
+            return
+        method = self._parser.get_method()
+        self._wants_upgrade = self._parser.should_upgrade() and method != b"CONNECT"
+        if self._wants_upgrade:
+            return
+        version = self._parser.get_http_version()
+        if version not in _VERSIONS:
+            self._refuse(_MALFORMED)
+            return
+        found = self._read = Exchange(
+            self,
+            transport,
+            self._scope(method, version),
+            keeps_alive=version != "1.0" and self._parser.should_keep_alive(),
+            expects_continue=self._expects_continue,
+        )
+        if self._current is None:
+            self._current = found
+        else:
+            self._next.append(found)
+            self._pause()
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of a body."""
+        self._unread_bytes = 0
+        if self._read is not None and self._read.add(body) > _MOST_KEPT_BYTES:
+            self._pause()
+
+    def on_message_complete(self) -> None:
+        """A request is whole."""
+        self._unread_bytes = 0
+        found, self._read = self._read, None
+        if found is None:
+            return
+        found.end_body()
+        if found.is_over:
+            # It was answered before all of it was here.
+            self._go_on(found)
+
+    # Of an exchange, and of the server.
+
+    def read_on(self) -> None:
+        """What was kept of a body has been taken."""
+        if self._is_paused and not self._next and self._transport is not None:
+            self._is_paused = False
+            self._transport.resume_reading()
+
+    async def writable(self) -> None:
+        """Wait until the client has caught up, or is gone."""
+        if self._writable is not None:
+            await asyncio.shield(self._writable)
+
+    def answered(self, exchange: Exchange) -> None:
+        """The current exchange is over."""
+        self._state.total_requests += 1
+        self._current = None
+        if exchange.is_whole:
+            self._go_on(exchange)
+        else:
+            # Whoever is refused in the middle of a body reads the refusal once all of it is sent.
+            self._due_at = self.loop.time() + HEAD_S
+            self.read_on()
+
+    def shutdown(self) -> None:
+        """The server stops: what is under way is still answered."""
+        if self._current is not None:
+            self._current.keeps_alive = False
+        elif self._transport is not None:
+            self._transport.close()
+
+    def _go_on(self, after: Exchange) -> None:
+        """Close, or go on with the next request."""
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        if self._is_refused or not after.keeps_alive:
+            transport.close()
+            return
+        if self._next:
+            self._current = self._next.popleft()
+            self._current.begin(self._app, self._state.tasks)
+        elif self._current is None:
+            self._due_at = self.loop.time() + (HEAD_S if self._is_in_head else self._idle_s)
+        self.read_on()
+
+    def _look_in(self, seconds: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self.loop.call_later(seconds, self._look)
+
+    def _look(self) -> None:
+        """See whether anything has taken too long; one look now and then costs less than a timer for each of them."""
+        self._timer, now, transport = None, self.loop.time(), self._transport
+        if transport is None:
+            return
+        often = min(HEAD_S, self._idle_s)
+        if self._writable is not None:
+            often = min(often, STALLED_S)
+            waiting_bytes = transport.get_write_buffer_size()
+            if waiting_bytes < self._stalled_bytes:
+                self._stalled_since, self._stalled_bytes = now, waiting_bytes
+            elif now - self._stalled_since > STALLED_S:
+                # Gone, as far as anybody can tell: whoever writes to it goes on without it.
+                transport.abort()
+                return
+        if now >= self._due_at and self._current is None:
+            if self._is_in_head or not self._headers:
+                self._refuse(_TOO_SLOW)
+            else:
+                transport.close()
+            return
+        self._look_in(max(0.001, min(often / _LOOKS, self._due_at - now if self._current is None else _NEVER)))
+
+    def _pause(self) -> None:
+        if not self._is_paused and self._transport is not None:
+            self._is_paused = True
+            self._transport.pause_reading()
+
+    def _refuse(self, words: bytes) -> None:
+        """Read no more of this client; a request that was whole before that is still answered."""
+        transport, current = self._transport, self._current
+        if self._is_refused or transport is None or transport.is_closing():
+            return
+        self._is_refused = True
+        self._next.clear()
+        if current is not None and current.is_whole:
+            current.keeps_alive = False
+            self._pause()
+            return
+        self._current = None
+        if current is not None:
+            current.lose()
+        if current is None or not current.is_out:
+            transport.write(words)
+        transport.close()
+
+    def _fed(self, data: bytes) -> bytes:
+        """Read it; gives what is to be read after that.  Raises HttpParserError."""
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as err:
+            return self._without_upgrade() + data[err.args[0] :]
+        return b""
+
+    def _without_upgrade(self) -> bytes:
+        """The head again without its wish; the parser would take the body for the other protocol."""
+        method, version = self._parser.get_method(), self._parser.get_http_version().encode()
+        lines = [b"%b %b HTTP/%b" % (method, self._url, version)]
+        lines += [b"%b: %b" % header for header in self._headers if header[0] != b"upgrade"]
+        self._parser = httptools.HttpRequestParser(self)
+        return b"\r\n".join([*lines, b"", b""])
+
+    def _scope(self, method: bytes, version: str) -> Scope:
+        url, query = self._url, b""
+        if b"?" in url or b"#" in url or not url.startswith(b"/"):
+            parsed = httptools.parse_url(url)
+            url, query = parsed.path, parsed.query or b""
+        path = url.decode("ascii")
+        return {
+            "type": "http",
+            "asgi": _ASGI,
+            "http_version": version,
+            "method": method.decode("ascii"),
+            "scheme": self._scheme,
+            "path": unquote(path) if "%" in path else path,
+            "raw_path": url,
+            "query_string": query,
+            "root_path": "",
+            "headers": self._headers,
+        }
