@@ -4,21 +4,26 @@ Knows: that a write which may have left is `unknown` where nobody asks any more,
 model may bill its whole bound.  Never: sends anything.
 """
 
+import re
+
 from leverframe.domain.errors import Contended
-from leverframe.domain.ids import ToolName
+from leverframe.domain.ids import StepPath, ToolName
+from leverframe.domain.proposals import Committed
 from leverframe.domain.runs import Run, Step, StepKind, StepState
 from leverframe.ports.claims import Claims
-from leverframe.ports.live import LiveBook
+from leverframe.ports.live import LiveBook, OpenCall
 from leverframe.runtime.closing import RunEnd, end_run
 from leverframe.runtime.context import RunContext
 from leverframe.runtime.door.modelling import settle_abandoned
-from leverframe.runtime.door.ownership import is_left_behind
+from leverframe.runtime.door.ownership import is_left_behind, is_nobodys
 from leverframe.runtime.door.recording import settled
 from leverframe.runtime.door.recovering import abandon_own_reads, abandoned, unknown
 from leverframe.runtime.door.relay_run import claim_of, owner_of
 from leverframe.runtime.sessions import catch_up
 
 _MOST_OPEN = 10_000
+# `k3f9q2+17`, as `outside` numbers such calls of a worker.
+_UNNAMED = re.compile(r"[0-9a-z]{8}\+[0-9]+(?=\.|$)")
 _ON_THEIR_WAY = frozenset({StepState.STARTED, StepState.INTENDED})
 
 
@@ -55,6 +60,31 @@ async def finish_outside(ctx: RunContext, end: RunEnd, *, book: LiveBook, owner:
     for step in [one for one in ctx.steps.values() if one.state in _ON_THEIR_WAY]:
         await _settle(ctx, step)
     return await end_run(ctx, end)
+
+
+def is_lost_read(claims: Claims, call: OpenCall) -> bool:
+    """Whether a call that is open is a read which nobody does any more, and which nobody asks for again at its place.
+
+    A call with a place that an agent finds again, by a name or as an equal write, is left for it to collect.
+    """
+    asked = _UNNAMED.match(call.path)
+    # What the door reads for a call is done by whoever has the call in hand.
+    return asked is not None and is_nobodys(claims, call.run_id, StepPath(asked[0]))
+
+
+async def settle_lost_read(ctx: RunContext, step: Step) -> None:
+    """Settle one: until its run ended it would be at work, and a place of `max_in_flight` taken.
+
+    Raises:
+        Contended: someone else did.
+    """
+    spec = ctx.contract.tools.get(ToolName(step.name))
+    if spec is None or spec.effect.is_write:
+        raise Contended(f"Step {step.path} of {step.run_id} is no read of its release.")
+    ctx.stand_still()
+    _, proposal = settled(ctx, step, spec, abandoned(), at=ctx.services.mint.now())
+    if not isinstance(await ctx.services.writer.commit(proposal), Committed):
+        raise Contended(f"Step {step.path} of {step.run_id} was settled by someone else.")
 
 
 def is_alive(claims: Claims, owner: str) -> bool:

@@ -16,7 +16,7 @@ from leverframe.runtime.advance import Runner
 from leverframe.runtime.closing import RunEnd
 from leverframe.runtime.door.modelling import settle_abandoned
 from leverframe.runtime.door.relay_run import owner_of
-from leverframe.runtime.leftovers import is_alive
+from leverframe.runtime.leftovers import is_alive, is_lost_read, settle_lost_read
 from leverframe.runtime.live_runs import IDLE_S, LiveRuns
 from leverframe.runtime.sessions import take_up_lightly
 
@@ -26,11 +26,13 @@ _MOST_RUNS: Final = 50
 
 
 async def settle_dead(live: LiveRuns, runner: Runner) -> int:
-    """Settle the open calls of workers that are gone, at their bound; how many there were."""
+    """Settle open calls of workers that are gone, at their bound, and reads that nobody does; how many there were."""
     services, dead, alive = live.services, set[str](), {live.owner}
     left: list[OpenCall] = []
     for call in await live.book.open_calls(_MOST_CALLS):
         owner = owner_of(call.path)
+        if not owner and is_lost_read(services.claims, call):
+            left.append(call)
         if not owner or owner in alive:
             continue
         if owner not in dead:
@@ -46,12 +48,12 @@ async def settle_dead(live: LiveRuns, runner: Runner) -> int:
 async def _settle(live: LiveRuns, runner: Runner, call: OpenCall) -> int:
     step = await live.services.journal.step(call.run_id, call.path)
     run = await live.services.journal.run(call.run_id)
-    if step is None or run is None or step.kind is not StepKind.MODEL or step.state is not StepState.STARTED:
+    if step is None or run is None or step.state is not StepState.STARTED:
         return 0
     contract, _ = await runner.pinned(run)
     ctx = await take_up_lightly(live.services, contract, run)
     try:
-        await settle_abandoned(ctx, step)
+        await (settle_abandoned if step.kind is StepKind.MODEL else settle_lost_read)(ctx, step)
     except Contended:
         return 0  # another worker was first
     return 1

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 
 from leverframe.domain.errors import Contended
 from leverframe.domain.ids import RunId, StepPath
+from leverframe.ports.claims import Claims
 from leverframe.runtime.context import RunContext
 
 _POLL_S = 0.02
@@ -26,7 +27,7 @@ async def in_hand(ctx: RunContext, path: StepPath, *, patience_s: float) -> Asyn
     loop = asyncio.get_running_loop()
     until = loop.time() + patience_s
     while True:
-        with ctx.services.claims.claim(_claim_of(ctx, path)) as is_ours:
+        with ctx.services.claims.claim(_claim_of(ctx.run.run_id, path)) as is_ours:
             if is_ours:
                 yield
                 return
@@ -40,10 +41,15 @@ async def in_hand(ctx: RunContext, path: StepPath, *, patience_s: float) -> Asyn
 
 def is_left_behind(ctx: RunContext, path: StepPath) -> bool:
     """Whether nobody does this step just now: an unfinished one was left by a process that is gone."""
-    with ctx.services.claims.claim(_claim_of(ctx, path)) as is_ours:
+    return is_nobodys(ctx.services.claims, ctx.run.run_id, path)
+
+
+def is_nobodys(claims: Claims, run_id: RunId, path: StepPath) -> bool:
+    """The same of a run that is not taken up."""
+    with claims.claim(_claim_of(run_id, path)) as is_ours:
         return is_ours
 
 
-def _claim_of(ctx: RunContext, path: StepPath) -> RunId:
+def _claim_of(run_id: RunId, path: StepPath) -> RunId:
     # A claim is on a name; no run has this one.
-    return RunId(f"{ctx.run.run_id}/{path}")
+    return RunId(f"{run_id}/{path}")
