@@ -42,6 +42,7 @@ from leverframe.runtime.outside import OutsideRun
 from leverframe.runtime.selections import Selection, credential, selection
 from leverframe.runtime.services import Services
 from leverframe.runtime.sessions import Opening, open_run, take_up_lightly
+from leverframe.runtime.together import Together
 
 IDLE_S: Final = 900.0
 _TRIES, _PAUSE_S = 100, 0.02  # while another worker ends one run of a name and opens the next
@@ -68,7 +69,7 @@ class LiveRuns:
         self._by_name: dict[tuple[KeyId, Selection], RelayRun] = {}
         self._by_id: dict[RunId, RelayRun] = {}
         self._opening = asyncio.Lock()
-        self._looking: dict[tuple[KeyId, Selection], asyncio.Task[RelayRun]] = {}
+        self._looking: dict[tuple[KeyId, Selection], Together[RelayRun]] = {}
         self._outside: dict[RunId, OutsideRun] = {}
         self._refusals = RefusalLog(services)
 
@@ -142,9 +143,8 @@ class LiveRuns:
         # Of many calls that find no run at once, one looks for it and the others take what it found, all in one turn.
         looking = self._looking.get((key.key_id, selected))
         if looking is None:
-            looking = asyncio.create_task(self._look_up(key, selected))
-            self._looking[key.key_id, selected] = looking
-        return await asyncio.shield(looking)
+            looking = self._looking[key.key_id, selected] = Together(self._look_up(key, selected))
+        return await looking.wait()
 
     async def outside_for(self, caller: Caller, headers: Mapping[str, str]) -> OutsideRun:
         """The run of a request that calls tools, by its headers.  Raises as `run_for`."""

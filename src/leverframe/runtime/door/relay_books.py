@@ -5,7 +5,6 @@ is read anew before anyone is told that there is no room.  Windows without a lim
 what a call took is counted in them when it is settled.
 """
 
-import asyncio
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -25,6 +24,7 @@ from leverframe.domain.proposals import Change, EnsureWindow, SettleDirect, Sett
 from leverframe.domain.records import replace
 from leverframe.runtime.context import RunContext
 from leverframe.runtime.run_limits import UNLIMITED
+from leverframe.runtime.together import Together
 
 # A reservation is refused by the store and never by these books, so their age costs at most a second look.
 _FRESH_S: Final = 0.25
@@ -126,7 +126,7 @@ class KnownBooks:
     """The books of one run as its worker has them in memory, by model; `moves`: what it committed in them so far."""
 
     by_model: dict[str, Books] = field(default_factory=dict)
-    reading: dict[str, asyncio.Task[Books]] = field(default_factory=dict)  # those that are being read
+    reading: dict[str, Together[Books]] = field(default_factory=dict)  # those that are being read
     moves: int = 0
     used: dict[tuple[WindowId, str], int] = field(default_factory=dict)  # by its calls, settled or set aside
     taking: Taken = field(default_factory=dict)  # what is on its way into the store; never changed, but replaced

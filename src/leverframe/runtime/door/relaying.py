@@ -39,6 +39,7 @@ from leverframe.runtime.door.relay_run import RelayAsk, RelayRun
 from leverframe.runtime.door.relay_stream import Relayed, settle_lost
 from leverframe.runtime.outcomes import Exhausted, Refused, Stopped
 from leverframe.runtime.refusals import refused
+from leverframe.runtime.together import Together
 
 _TRIES: Final = 4
 _DEADLINE_S: Final = 600.0
@@ -293,8 +294,8 @@ async def _read_with_others(run: RelayRun, name: str) -> Books:
 async def _read_once(run: RelayRun, name: str) -> Books:
     reading = run.books.reading.get(name)
     if reading is None:
-        reading = run.books.reading[name] = asyncio.create_task(_read(run, name))
-    return await asyncio.shield(reading)
+        reading = run.books.reading[name] = Together(_read(run, name))
+    return await reading.wait()
 
 
 async def _read(run: RelayRun, name: str) -> Books:
@@ -336,8 +337,7 @@ async def _stand_back(run: RelayRun) -> None:
 def _let_look(run: RelayRun, most: int) -> None:
     """Have some of those that stood back look at what is left, the first ones first.
 
-    Each call that is decided lets at least one other look, whatever came of it: so all of them do in the end, few find
-    again that they may not fit, and between some of a burst that are refused those that are not go on.
+    Each call that is decided lets at least one other look, whatever came of it: so all do in the end, and few in vain.
     """
     while run.standing and most:
         turn = run.standing.popleft()
