@@ -46,8 +46,9 @@ def test_a_new_key_prints_the_two_lines_to_paste_and_nothing_else_on_standard_ou
     assert "shown here once" in told.err
 
 
-def test_the_address_of_another_machine_goes_into_the_lines(shell: Shell) -> None:
-    told = created(shell, "--url", "https://agents.example.com/")
+@pytest.mark.parametrize("url", ["https://agents.example.com/", "https://agents.example.com/v1"])
+def test_the_address_of_another_machine_goes_into_the_lines(shell: Shell, url: str) -> None:
+    told = created(shell, "--url", url)
 
     assert "OPENAI_BASE_URL=https://agents.example.com/v1 " in told.out
     assert "ANTHROPIC_BASE_URL=https://agents.example.com " in told.out

@@ -238,7 +238,7 @@ def _check_url(text: str) -> None:
 
 def _tell_new(args: Namespace, made: NewKey, said: str) -> int:
     """The two lines to paste on standard output, and what a person should know beside them."""
-    screen, key, text, url = Screen.of(args), made.key, made.text.text, args.url.rstrip("/")
+    screen, key, text, url = Screen.of(args), made.key, made.text.text, args.url.rstrip("/").removesuffix("/v1")
     # A shell reads these lines.
     exports = (
         f"export OPENAI_BASE_URL={quote(url + '/v1')} OPENAI_API_KEY={text}",
