@@ -6,6 +6,7 @@ import { createRequire } from "node:module";
 const require = createRequire(`${process.env.SDK_ROOT}/package.json`);
 const { default: OpenAI } = require("openai");
 const { default: Anthropic } = require("@anthropic-ai/sdk");
+const { betaTool } = require("@anthropic-ai/sdk/helpers/beta/json-schema");
 
 const HELLO = "Hello, I am here to help.";
 const GPT = "gpt-5-mini";
@@ -74,6 +75,20 @@ const checks = {
     const format = { type: "json_schema", name: "order", strict: true, schema: ORDER };
     const response = await openai.responses.parse({ model: GPT, input: "Hi", text: { format } });
     assert.deepEqual(JSON.parse(response.output_text), { order_id: "W1", lines: [1] });
+  },
+  async openai_parsed_goes_back() {
+    const response_format = { type: "json_schema", json_schema: { name: "order", strict: true, schema: ORDER } };
+    const { message: parsed } = (await openai.chat.completions.parse({ model: GPT, messages: HI, response_format })).choices[0];
+    assert.ok("parsed" in parsed);
+    assert.equal((await chat({ messages: [...HI, parsed, ...HI] })).choices[0].message.content, HELLO);
+  },
+  async openai_runs_tools() {
+    const look_up = { name: "look_up", description: "", parameters: PARAMETERS, parse: JSON.parse };
+    const tools = [{ type: "function", function: { ...look_up, function: ({ order_id }) => `${order_id} is here` } }];
+    for (const stream of [false, true]) {
+      const runner = openai.chat.completions.runTools({ model: GPT, messages: HI, tools, stream });
+      assert.equal(await runner.finalContent(), "The tool says: W1 is here");
+    }
   },
   async openai_images() {
     const shown = (url) => chat({ messages: [{ role: "user", content: [{ type: "image_url", image_url: { url } }] }] });
@@ -151,6 +166,15 @@ const checks = {
       const told = await message({ messages: [...TOOLS_PLEASE, ...rest], tools: TOOLS });
       assert.equal(told.content[0].text, "The tool says: done; done");
     }
+  },
+  async anthropic_runs_tools() {
+    // It asks for a thread that the vendor holds, and goes on without one where that is refused.
+    const look_up = betaTool({
+      name: "look_up", description: "", inputSchema: PARAMETERS, run: async ({ order_id }) => `${order_id} is here`,
+    });
+    const asked = { model: CLAUDE, max_tokens: 100, messages: HI, tools: [look_up] };
+    const answer = await anthropic.beta.messages.toolRunner(asked);
+    assert.equal(answer.content[0].text, "The tool says: W1 is here");
   },
   async anthropic_structured_output() {
     const answer = await message({ output_config: { format: { type: "json_schema", schema: ORDER } } });

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import anthropic
 import pytest
-from anthropic import Anthropic, AsyncAnthropic
+from anthropic import Anthropic, AsyncAnthropic, beta_tool
 from pydantic import BaseModel
 
 from tests.conversing import ConversingDesk, conversing_desk
@@ -106,6 +106,27 @@ def test_tools_are_asked_for_and_their_results_told(client: Anthropic, *, is_str
     messages.append({"role": "user", "content": results})
 
     assert asked().content[0].text == "The tool says: done look_up; done cancel"
+
+
+@pytest.mark.parametrize("is_streamed", [False, True])
+def test_the_tool_runner_goes_on_without_a_thread_that_the_vendor_would_hold(
+    desk: ConversingDesk, client: Anthropic, *, is_streamed: bool
+) -> None:
+    @beta_tool
+    def look_up(order_id: str) -> str:
+        """Look up an order."""
+        return f"{order_id} was delivered"
+
+    before = len(desk.vendor.bodies)
+    runner = client.beta.messages.tool_runner
+    if is_streamed:
+        streams = runner(model=MODEL, max_tokens=100, messages=HI, tools=[look_up], stream=True)
+        final = [stream.get_final_message() for stream in streams][-1]
+    else:
+        final = runner(model=MODEL, max_tokens=100, messages=HI, tools=[look_up]).until_done()
+
+    assert [one.text for one in final.content if one.type == "text"] == ["The tool says: W1 was delivered"]
+    assert [one.keys() & {"thread"} for one in desk.vendor.bodies[before:]] == [set(), set()]
 
 
 def test_structured_output_is_parsed(client: Anthropic) -> None:

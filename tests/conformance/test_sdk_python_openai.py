@@ -117,6 +117,22 @@ def test_structured_output_is_parsed(client: OpenAI) -> None:
     assert (chat.choices[0].message.parsed, response.output_parsed) == (expected, expected)
 
 
+# The SDK's own model warns of its own field when it writes it.
+@pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")
+def test_what_was_parsed_goes_back_with_the_message_that_it_was_parsed_from(client: OpenAI) -> None:
+    tool = openai.pydantic_function_tool(Order)
+    asked = client.chat.completions.parse(model=MODEL, messages=HI, tools=[tool]).choices[0].message
+    assert asked.tool_calls is not None
+    assert isinstance(asked.tool_calls[0].function.parsed_arguments, Order)
+    # Any: as above.
+    messages: list[Any] = [*HI, asked, {"role": "tool", "tool_call_id": asked.tool_calls[0].id, "content": "done"}]
+    parsed = client.chat.completions.parse(model=MODEL, messages=messages, response_format=Order).choices[0].message
+    messages += [parsed, *HI]
+
+    assert isinstance(parsed.parsed, Order)
+    assert client.chat.completions.create(model=MODEL, messages=messages).choices[0].message.content == HELLO
+
+
 def test_a_picture_passes_and_an_address_is_refused_by_its_place(client: OpenAI) -> None:
     def shown(url: str) -> str | None:
         # Any: as above.

@@ -354,6 +354,18 @@ def test_what_a_vendor_adds_from_its_memory_is_bounded_by_what_the_model_takes()
     assert relay().bound(call, OPENAI, max_output_tokens=1).input_tokens == 128_000
 
 
+def test_a_thread_that_is_gone_on_with_is_bounded_by_what_the_model_takes_and_a_new_one_by_its_bytes() -> None:
+    admitted = Admitted(state=frozenset({"threads"}))
+    gone_on = {"type": "continue", "previous_message_id": "msg_1"}
+    calls = [
+        read_call(WireFormat.MESSAGES, json.dumps({"model": "m", "messages": [], "thread": thread}).encode(), admitted)
+        for thread in (gone_on, {"type": "create"})
+    ]
+
+    assert [call.sealed_ids for call in calls] == [("msg_1",), ()]
+    assert [relay().bound(call, CLAUDE, max_output_tokens=1).input_tokens > 100_000 for call in calls] == [True, False]
+
+
 def test_what_begins_before_a_dearer_hour_is_bounded_by_its_price() -> None:
     """The list has this model at twice its price from one to four in the morning (UTC)."""
     secrets, clock = ProjectSecrets(Path("nowhere"), {}), FakeClock(datetime(2026, 11, 30, 0, 40, tzinfo=UTC))

@@ -80,6 +80,8 @@ EFFECTS: list[tuple[WireFormat, dict[str, object], str, Admitted]] = [
     (MESSAGES, {"tools": [{"type": "computer_20250124", "name": "computer"}]}, "vendor_tool", tools("computer")),
     (MESSAGES, {"mcp_servers": [{"url": "https://x"}]}, "vendor_tool", tools("mcp")),
     (MESSAGES, {"container": "c_1"}, "vendor_state", state("containers")),
+    (MESSAGES, {"thread": {"type": "create"}}, "vendor_state", state("threads")),
+    (MESSAGES, {"thread": {"type": "continue", "previous_message_id": "m"}}, "vendor_state", state("threads")),
     (MESSAGES, block(type="image", source={"type": "url", "url": "https://x/?q"}), "remote_url", URL),
     (MESSAGES, block(type="document", source={"type": "url", "url": "https://x/?q"}), "remote_url", URL),
     (MESSAGES, block(type="document", source={"type": "file", "file_id": "f"}), "vendor_state", state("files")),
@@ -234,6 +236,19 @@ def test_a_refusal_has_the_shape_that_clients_parse(wire: WireFormat, status: in
     assert body.get("type") == ("error" if wire is MESSAGES else None)
 
 
+@pytest.mark.parametrize(("status", "word"), [(400, "thread_unsupported_request"), (404, "thread_not_found")])
+def test_a_refused_thread_is_told_so_that_the_sdks_send_the_whole_conversation(status: int, word: str) -> None:
+    thread, container = (
+        json.loads(
+            error_body(MESSAGES, status=status, slug="wire-refused", message="no", code="vendor_state", param=param)
+        )["error"]
+        for param in ("thread", "container")
+    )
+
+    assert thread["details"]["error_code"] == word
+    assert "details" not in container
+
+
 @pytest.mark.parametrize("wire", list(WireFormat))
 def test_an_error_in_a_stream_is_one_whole_frame(wire: WireFormat) -> None:
     frame = error_frame(wire, status=502, slug="vendor-broke-off", message="a\nb")
@@ -254,6 +269,14 @@ def test_a_beta_that_nobody_named_does_not_pass() -> None:
         "anthropic-beta": "code-execution-2025-05-22",
     }
     assert passed_headers(CHAT, headers, NOTHING_ADMITTED) == {}
+
+
+def test_the_beta_of_threads_passes_where_the_contract_lets_the_vendor_hold_them() -> None:
+    headers = {"anthropic-beta": "message-threads-2026-08-12"}
+
+    with pytest.raises(WireRefused, match="message-threads"):
+        passed_headers(MESSAGES, headers, NOTHING_ADMITTED)
+    assert passed_headers(MESSAGES, headers, state("threads"))["anthropic-beta"] == "message-threads-2026-08-12"
 
 
 @pytest.mark.parametrize("name", ["anthropic-version", "anthropic-beta"])

@@ -48,7 +48,7 @@ class Admitted:
 
     `fields` are names of unknown fields, `vendor_tools` names of tools that the vendor runs (`web_search` admits
     `web_search_20250305` too), `state` what the vendor may keep or look up: `store`, `background`,
-    `previous_response_id`, `conversation`, `prompt`, `files`, `containers`.
+    `previous_response_id`, `conversation`, `prompt`, `files`, `containers`, `audio`, `threads`.
     """
 
     fields: frozenset[str] = NO_NAMES

@@ -35,7 +35,7 @@ _IMAGE_TOKENS_OTHER: Final = 2_833 + 8 * 5_667  # the most that any model above 
 _CHARS_PER_AUDIO_TOKEN: Final = 100
 _PER_SOUND: Final = 64
 # What the vendor adds to a call from its own memory is in no byte of it.
-_LOOKED_UP: Final = frozenset({"previous_response_id", "conversation", "prompt", "files"})
+_LOOKED_UP: Final = frozenset({"conversation", "prompt", "files"})
 
 
 def bound_of(call: RelayCall, model: str, price: CallPrice, max_output_tokens: int) -> ModelBound:
@@ -49,7 +49,7 @@ def bound_of(call: RelayCall, model: str, price: CallPrice, max_output_tokens: i
     image_tokens = call.images * image_bound(model) if call.images else 0
     audio_tokens = call.audio_bytes // _CHARS_PER_AUDIO_TOKEN + _PER_SOUND if call.audio_bytes else 0
     text_tokens = call.input_bound
-    if call.documents or call.vendor_tools or call.keeps & _LOOKED_UP:
+    if call.documents or call.vendor_tools or call.sealed_ids or call.keeps & _LOOKED_UP:
         text_tokens = _window_bound(call, model, price)
     output_tokens = 0
     if call.wire.has_answer:

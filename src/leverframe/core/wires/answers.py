@@ -185,14 +185,14 @@ class ResponsesReading:
 class MessagesReading:
     """Anthropic Messages.  `message_delta` is the truth; it and `message_start` do not add up."""
 
-    __slots__ = ("_counts", "_is_output_told", "error", "is_ended", "said", "usage")
-    ids = _NO_IDS
+    __slots__ = ("_counts", "_is_output_told", "error", "ids", "is_ended", "said", "usage")
 
     def __init__(self) -> None:
         self.usage: Usage | None = None
         self.error = ""
         self.is_ended = False
         self.said = Said()
+        self.ids = _NO_IDS
         self._counts: dict[str, object] = {}
         self._is_output_told = False  # by a delta: the start counts what was written before anything was
 
@@ -200,6 +200,7 @@ class MessagesReading:
         """A plain answer; of count_tokens too, which has no usage."""
         self.error = error_text(body.get("error"))
         self.usage = anthropic_usage(body.get("usage"))
+        self._name(body)
         content = body.get("content")
         for index, block in enumerate(content if isinstance(content, list) else ()):
             if isinstance(block, dict):
@@ -220,7 +221,9 @@ class MessagesReading:
                     self._block(_key(value.get("index")), block)
             case "message_start":
                 message = value.get("message")
-                self._count(message.get("usage") if isinstance(message, dict) else None)
+                if isinstance(message, dict):
+                    self._name(message)
+                    self._count(message.get("usage"))
             case "message_delta":
                 self._delta_counts(value.get("usage"))
                 delta = value.get("delta")
@@ -231,6 +234,11 @@ class MessagesReading:
             case "error":
                 self.error = error_text(value.get("error") or value)
         return True
+
+    def _name(self, message: dict[str, object]) -> None:
+        """A thread is gone on with by the id of its last answer."""
+        found = _id(message)
+        self.ids = (found,) if found else _NO_IDS
 
     def _delta_counts(self, usage: object) -> None:
         self._count(usage)

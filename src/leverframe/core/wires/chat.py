@@ -59,8 +59,10 @@ _MAX_CHOICES: Final = 128
 _SHOWN: Final = frozenset({"response_format", "prediction", "audio"})
 _KNOWN: Final = _SMALL | _SHOWN | {"messages", "tools", "functions", "function_call", "web_search_options"}
 _PLAIN: Final = _KNOWN - _SHOWN  # what is no text to a model, or is counted by itself
+# `parsed` is what the vendor's own SDKs made of `content` (`chat.completions.parse`), and they send it back with it.
 _MESSAGE: Final = frozenset(
     {"role", "content", "name", "tool_calls", "tool_call_id", "refusal", "audio", "function_call", "annotations"}
+    | {"parsed"}
 )
 _STREAM_OPTIONS: Final = frozenset({"include_usage", "include_obfuscation"})
 _FUNCTION_TOOL: Final = frozenset({"type", "function"})

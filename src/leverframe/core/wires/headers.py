@@ -24,6 +24,8 @@ _HARMLESS_BETAS: Final = (
     "token-counting-",
     "messages-",
 )
+# Betas that turn on what a contract may admit by another name: that of the state which the vendor then keeps.
+_STATES_OF_BETAS: Final = {"message-threads-": "threads"}
 _VISIBLE: Final = re.compile(r"[\t\x20-\x7e]*")
 # RFC 9110, section 5.5: each becomes a space, or what a bare return begins were a header of its own to some readers.
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
@@ -44,7 +46,7 @@ def passed_headers(wire: WireFormat, headers: Mapping[str, str], admitted: Admit
     passed = {"anthropic-version": headers.get("anthropic-version", ANTHROPIC_VERSION)}
     betas = [word.strip() for word in headers.get("anthropic-beta", "").split(",") if word.strip()]
     for beta in betas:
-        if not beta.startswith(_HARMLESS_BETAS) and beta not in admitted.fields:
+        if not (beta.startswith(_HARMLESS_BETAS) or beta in admitted.fields or _is_of_state(beta, admitted)):
             raise WireRefused(
                 f"The beta {beta[:80]!r} is not known here, so nobody can say what the vendor would do.",
                 code="unknown_field",
@@ -63,6 +65,10 @@ def passed_headers(wire: WireFormat, headers: Mapping[str, str], admitted: Admit
                 next_move="Leave it out.",
             )
     return passed
+
+
+def _is_of_state(beta: str, admitted: Admitted) -> bool:
+    return any(beta.startswith(begin) and state in admitted.state for begin, state in _STATES_OF_BETAS.items())
 
 
 def returned_headers(headers: Mapping[str, str]) -> dict[str, str]:

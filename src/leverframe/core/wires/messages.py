@@ -22,6 +22,7 @@ from leverframe.core.wires.strict import Fields
 from leverframe.domain.relays import Admitted, RelayCall, WireFormat
 
 TIERS: Final = frozenset({"auto", "standard_only"})
+THREAD: Final = "thread"
 WITH_TOOLS: Final = 1024  # what the vendor writes about tools before them: 700 tokens at most
 _COUNTED: Final = frozenset(
     {"model", "messages", "system", "tools", "tool_choice", "thinking", "output_config", "output_format"}
@@ -33,6 +34,7 @@ _KNOWN: Final = _COUNTED | {
     "service_tier",
     "stop_sequences",
     "stream",
+    THREAD,
     "temperature",
     "top_k",
     "top_p",
@@ -43,6 +45,7 @@ _TOOL: Final = frozenset(
     | {"defer_loading", "eager_input_streaming", "allowed_callers"}
 )
 _CACHED: Final = frozenset({"type", "cache_control"})
+_THREAD: Final = frozenset({"type", "previous_message_id"})
 
 
 def read(body: bytes, top: Fields, admitted: Admitted) -> RelayCall:
@@ -78,6 +81,8 @@ def _read(wire: WireFormat, body: bytes, top: Fields, admitted: Admitted) -> Rel
         _tools(top["tools"], tally)
     if top.get("container") is not None:
         tally.state("containers", "container")
+    if top.get(THREAD) is not None:
+        _thread(object_at(top[THREAD], THREAD), tally)
     if top.get("mcp_servers"):
         tally.vendor_tool("mcp", "mcp_servers")
     refuse_tier(top, TIERS)
@@ -102,7 +107,16 @@ def _read(wire: WireFormat, body: bytes, top: Fields, admitted: Admitted) -> Rel
         vendor_tools=tuple(tally.vendor_tools),
         fields=frozenset(top),
         keeps=frozenset(tally.keeps),
+        sealed_ids=tuple(tally.sealed_ids),
     )
+
+
+def _thread(thread: Fields, tally: Tally) -> None:
+    """A conversation that the vendor holds, begun or gone on with."""
+    tally.known(thread, _THREAD, THREAD)
+    tally.state("threads", THREAD)
+    if thread.get("type") != "create":
+        tally.sealed_ids.append(text_at(thread, "previous_message_id", THREAD))
 
 
 def _least(thinking: object) -> int:

@@ -8,6 +8,7 @@ Source: API references of OpenAI and Anthropic, errors.
 from collections.abc import Mapping
 from typing import Final
 
+from leverframe.core.wires.messages import THREAD
 from leverframe.core.wires.strict import encoded
 from leverframe.domain.relays import WireFormat
 
@@ -28,6 +29,12 @@ _ANTHROPIC: Final = {
     529: "overloaded_error",
 }
 _SERVER: Final = 500
+# By these words the vendor's own SDKs, whose tool runners ask for a thread unasked, go on with the whole conversation:
+# without a thread, or in a new one.
+_THREADLESS: Final[Mapping[int, Mapping[str, object]]] = {
+    400: {"error_code": "thread_unsupported_request", "unsupported": ["thread"]},
+    404: {"error_code": "thread_not_found"},
+}
 
 
 def error_body(
@@ -41,8 +48,10 @@ def error_body(
     more: Mapping[str, str | int] | None = None,
 ) -> bytes:
     """The body of an answer with this HTTP status; `more` stands beside the message (`resets_at`, `next_move`)."""
-    ours = {"slug": slug, **(more or {})}
+    ours: dict[str, object] = {"slug": slug, **(more or {})}
     if wire.is_anthropic:
+        if param == THREAD and code == "vendor_state" and status in _THREADLESS:
+            ours["details"] = _THREADLESS[status]
         kind = _ANTHROPIC.get(status, "api_error" if status >= _SERVER else "invalid_request_error")
         return encoded({"type": "error", "error": {"type": kind, "message": message, **ours}, "request_id": None})
     kind = _OPENAI.get(status, "server_error" if status >= _SERVER else "invalid_request_error")

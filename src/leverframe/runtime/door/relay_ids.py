@@ -9,7 +9,7 @@ from typing import Final
 
 from leverframe.core.canonical import decode
 from leverframe.domain.errors import WireRefused
-from leverframe.domain.relays import RelayCall
+from leverframe.domain.relays import RelayCall, WireFormat
 from leverframe.runtime.door.relay_run import RelayRun
 
 FIELD: Final = "vendor_ids"
@@ -34,7 +34,7 @@ async def check_ids(run: RelayRun, call: RelayCall) -> None:
         raise WireRefused(
             f"Nothing named {one_id[:_MAX_SHOWN]!r} was answered in {run.ctx.run.run_id}.",
             code="vendor_state",
-            param="previous_response_id",
+            param="thread" if call.wire is WireFormat.MESSAGES else "previous_response_id",
             status=404,
             next_move="Go on in the run that it was answered in (Leverframe-Run), or send the conversation itself.",
         )
