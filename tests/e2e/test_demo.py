@@ -25,11 +25,14 @@ from examples.returns_desk.stage import Stage
 from leverframe.domain.ids import RunId, TenantId
 from leverframe.domain.runs import Run, RunOutcome, Step, StepState
 from leverframe.wiring.assembly import open_assembly
+from scripts.demo_picture import PICTURE, lines_of
 from tests.meta.tree import ROOT
 from tests.waiting import until
 
 # Together: reads, writes at once, one held and granted, refusals of the shop, and a read that the door denies.
 PLAYED = ("0", "5", "12", "22", "46")
+# New in each demo, as are the ids of runs.
+DIGEST = re.compile(r"[0-9a-f]{4}\.\.\.[0-9a-f]{4}")
 ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])}
 
 
@@ -121,6 +124,15 @@ def test_each_attempt_gets_its_decision_with_the_rule_and_its_line(short: Short)
         "tool call number 21": "STOPPED  max_tool_calls 20 -> queue:tier2",
     }.items():
         assert decision in short.line(words)
+
+
+def test_the_picture_of_the_readme_shows_what_the_demo_prints(short: Short) -> None:
+    drawn = lines_of(PICTURE.read_text(encoding="utf-8"))
+    begin = next(at for at, line in enumerate(drawn) if line.startswith("3  A hostile agent"))
+    printed = {DIGEST.sub("#", line) for line in short.text.splitlines()}
+
+    assert len(drawn) - begin > 10
+    assert [line for line in drawn[begin:] if DIGEST.sub("#", line) not in printed] == []
 
 
 def test_every_denial_of_the_agent_names_its_rule_and_place_in_the_journal(short: Short) -> None:
