@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import uvicorn
+import uvloop
 from uvicorn.server import ServerState
 
 from leverframe.asgi.connection import Connection
@@ -29,7 +30,9 @@ def talked(app: App, talk: Talk) -> bytes:
             writer.transport.abort()
             server.close()
 
-    return asyncio.run(act())
+    # The loop that a worker runs: what it does with a write to a connection that closes differs from asyncio's own.
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(act())
 
 
 def saying(*pieces: bytes, pause_s: float = 0.0) -> Talk:

@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
+from contextvars import ContextVar
 
 import pytest
 
@@ -9,6 +11,7 @@ from leverframe.asgi.exchange import Exchange
 from leverframe.gateway.asgi_types import App, Receive, Scope, Send
 from tests.connections import saying, talked
 
+_asked: ContextVar[bytes] = ContextVar("asked", default=b"")
 GET = b"GET /%b HTTP/1.1\r\nhost: x\r\n\r\n"
 LAST = b"GET /%b HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
 
@@ -42,6 +45,8 @@ async def path(scope: Scope, receive: Receive, send: Send) -> None:
     [
         (b"GET /a%20b?c=d HTTP/1.1", b"GET /a b?c=d;"),
         (b"GET http://door/a?c HTTP/1.1", b"GET /a?c;"),
+        (b"GET http://door?c HTTP/1.1", b"GET /?c;"),
+        (b"GET http://door HTTP/1.1", b"GET /?;"),
         (b"GET /a#b HTTP/1.1", b"GET /a?;"),
         (b"OPTIONS * HTTP/1.1", b"OPTIONS *?;"),
         (b"DELETE //a//b HTTP/1.1", b"DELETE //a//b?;"),
@@ -120,6 +125,15 @@ async def _says_nothing(scope: Scope, receive: Receive, send: Send) -> None:
     del scope, receive, send
 
 
+async def _says_too_much(scope: Scope, receive: Receive, send: Send) -> None:
+    """One byte more than it said; and then, though it was told of that, another."""
+    del scope, receive
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"1")]})
+    for body in (b"ab", b"set-cookie"):
+        with suppress(RuntimeError):
+            await send({"type": "http.response.body", "body": body})
+
+
 @pytest.mark.parametrize(
     "app",
     [
@@ -131,6 +145,7 @@ async def _says_nothing(scope: Scope, receive: Receive, send: Send) -> None:
         answering(b"a", x="1\n"),
         answering(b"a", x="\0"),
         answering(b"a", content_length="9"),
+        _says_too_much,
     ],
 )
 def test_an_application_that_fails_is_no_answer_and_takes_nobody_along(app: App) -> None:
@@ -138,6 +153,26 @@ def test_an_application_that_fails_is_no_answer_and_takes_nobody_along(app: App)
 
     assert told.startswith(b"HTTP/1.1 500 ") or told.endswith(b"\r\n\r\na")
     assert b"cookie" not in told
+
+
+def test_a_failure_that_answers_for_the_head_of_something_has_no_body() -> None:
+    told = talked(_fails_at_once, saying(b"HEAD / HTTP/1.1\r\nhost: x\r\n\r\n"))
+
+    assert told.startswith(b"HTTP/1.1 500 ")
+    assert told.endswith(b"content-length: 21\r\n\r\n")
+
+
+def test_who_is_asked_at_once_with_another_knows_nothing_of_it() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        seen = _asked.get()
+        _asked.set(scope["path"].encode())
+        await answering(seen, content_length=str(len(seen)))(scope, receive, send)
+
+    told = talked(app, saying(GET % b"first" + GET % b"second" + LAST % b"third"))
+
+    assert told.count(b"HTTP/1.1 200") == 3
+    assert b"first" not in told
+    assert b"second" not in told
 
 
 def test_one_that_fails_in_the_middle_of_a_stream_leaves_it_without_an_end() -> None:
@@ -152,8 +187,13 @@ def test_one_that_fails_in_the_middle_of_a_stream_leaves_it_without_an_end() -> 
     assert told.endswith(b"4\r\nhalf\r\n")
 
 
-@pytest.mark.parametrize(("expects", "count"), [(b"100-continue", 1), (b"something", 0)])
-def test_who_waits_to_be_told_to_go_on_is_told_when_the_body_is_asked_for(expects: bytes, count: int) -> None:
+@pytest.mark.parametrize(
+    ("version", "expects", "count"),
+    [(b"1.1", b"100-continue", 1), (b"1.1", b"something", 0), (b"1.0", b"100-continue", 0)],
+)
+def test_who_waits_to_be_told_to_go_on_is_told_when_the_body_is_asked_for(
+    version: bytes, expects: bytes, count: int
+) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         assert "leverframe.body" not in scope
         body = b""
@@ -163,8 +203,8 @@ def test_who_waits_to_be_told_to_go_on_is_told_when_the_body_is_asked_for(expect
                 break
         await answering(body, content_length=str(len(body)))(scope, receive, send)
 
-    head = b"POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 4\r\nexpect: " + expects + b"\r\n\r\n"
-    told = talked(app, saying(head, b"wo", b"rd", pause_s=0.05))
+    head = b"POST / HTTP/%b\r\nhost: x\r\nconnection: close\r\ncontent-length: 4\r\nexpect: %b\r\n\r\n"
+    told = talked(app, saying(head % (version, expects), b"wo", b"rd", pause_s=0.05))
 
     assert told.count(b"HTTP/1.1 100 Continue\r\n\r\n") == count
     assert told.endswith(b"\r\n\r\nword")

@@ -1,11 +1,15 @@
 """One connection over a real socket: what a client may hold, and what it may say where."""
 
 import asyncio
+import gc
 import logging
+from collections.abc import Iterator
 
+import httptools
 import pytest
 
 from leverframe.asgi import connection
+from leverframe.asgi.exchange import Exchange
 from leverframe.gateway.asgi_types import Receive, Scope, Send
 from tests.connections import saying, talked
 
@@ -108,6 +112,80 @@ def test_a_rest_that_comes_leaves_the_connection_as_it_was(monkeypatch: pytest.M
     told = talked(at_once, saying(asked, b"12", b"34", b"", b"", b"", asked + b"1234", pause_s=0.1))
 
     assert told.count(b"HTTP/1.1 200") == 2
+
+
+@pytest.fixture
+def one_parser(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Whoever would begin again with the same bytes for ever fails at the second time."""
+    made = 0
+
+    class Parser(httptools.HttpRequestParser):
+        def __init__(self, told: object) -> None:
+            nonlocal made
+            made += 1
+            assert made == 1
+            super().__init__(told)
+
+    monkeypatch.setattr(httptools, "HttpRequestParser", Parser)
+    yield
+    assert made == 1
+
+
+@pytest.mark.usefixtures("one_parser")
+def test_a_wish_for_a_tunnel_behind_the_last_request_is_not_looked_at() -> None:
+    async def last(scope: Scope, receive: Receive, send: Send) -> None:
+        del scope, receive
+        headers = [(b"content-length", b"2"), (b"connection", b"close")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b"ok"})
+
+    asked = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\n12"
+
+    told = talked(last, saying(asked, b"34CONNECT / HTTP/1.1\r\nhost: x\r\n\r\n", pause_s=0.1))
+
+    assert told.endswith(b"\r\n\r\nok")
+
+
+@pytest.mark.usefixtures("one_parser")
+@pytest.mark.parametrize("target", [b"/", b"x/y", b"*", b"http://x/"])
+def test_a_wish_for_a_tunnel_is_refused_once(target: bytes) -> None:
+    """Whatever it is for: llhttp takes any path for the name of a server, and what follows for no HTTP."""
+    told = talked(echo, saying(b"CONNECT " + target + b" HTTP/1.1\r\nhost: x\r\n\r\nGET / HTTP/1.1\r\nhost: x\r\n\r\n"))
+
+    assert told.startswith(b"HTTP/1.1 400 ")
+    assert told.count(b"HTTP/1.1 ") == 1
+
+
+@pytest.mark.parametrize("hosts", [b"", b"host: x\r\nHost: y\r\n"], ids=["none", "two"])
+def test_a_request_says_once_which_server_it_is_for(hosts: bytes) -> None:
+    told = talked(echo, saying(b"GET / HTTP/1.1\r\n" + hosts + b"\r\n"))
+
+    assert told.startswith(b"HTTP/1.1 400 ")
+    assert talked(echo, saying(b"GET / HTTP/1.0\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
+
+
+def test_what_is_wrong_with_the_rest_of_what_is_answered_already_is_not_told_as_another_answer() -> None:
+    told = talked(at_once, saying(CHUNKED, b"no chunk\r\n", pause_s=0.1))
+
+    assert told.endswith(b"\r\n\r\nok")
+
+
+def test_a_connection_that_is_over_leaves_nothing_for_the_collector() -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+        writer.write(b"POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok")
+        told = await reader.read()
+        await asyncio.sleep(0.05)
+        return told + b"%d" % sum(type(one) in {connection.Connection, Exchange} for one in gc.get_objects())
+
+    gc.collect()
+    gc.disable()
+    try:
+        told = talked(echo, talk)
+    finally:
+        gc.enable()
+
+    assert told.startswith(b"HTTP/1.1 200")
+    assert told.endswith(b"b'ok')0")
 
 
 def test_a_blank_line_between_requests_holds_a_connection_no_longer() -> None:

@@ -5,6 +5,7 @@ import socket
 from collections.abc import Awaitable, Callable
 
 import pytest
+import uvloop
 from uvicorn import Config
 from uvicorn.server import ServerState
 
@@ -84,3 +85,39 @@ def test_a_client_that_reads_gets_all_of_it() -> None:
         return got
 
     assert asyncio.run(act()) >= _MANY * len(_PIECE)
+
+
+@pytest.mark.parametrize("asked", [b"", b"connection: close\r\n", b"\r\nGET"], ids=["kept", "closed", "begun"])
+def test_a_connection_that_is_to_close_waits_no_longer_for_its_client_to_read(
+    asked: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "STALLED_S", 1.0)
+    monkeypatch.setattr(connection, "HEAD_S", 0.2)
+    body = _PIECE * _MANY
+
+    async def whole(scope: Scope, receive: Receive, send: Send) -> None:
+        del scope, receive
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body))]})
+        await send({"type": "http.response.body", "body": body})
+
+    async def act() -> int:
+        over = asyncio.Event()
+
+        class Watched(Connection):
+            def connection_lost(self, exc: Exception | None) -> None:
+                super().connection_lost(exc)
+                over.set()
+
+        config = Config(whole, http=Connection, lifespan="off", log_config=None, timeout_keep_alive=0)
+        config.load()
+        loop, state = asyncio.get_running_loop(), ServerState()
+        server = await loop.create_server(lambda: Watched(config, state), "127.0.0.1", 0)
+        with socket.create_connection(server.sockets[0].getsockname()) as client:
+            client.sendall(b"GET / HTTP/1.1\r\nhost: door\r\n" + asked + b"\r\n")
+            async with asyncio.timeout(6):
+                await over.wait()
+        server.close()
+        return len(state.connections)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        assert runner.run(act()) == 0

@@ -69,7 +69,8 @@ class Connection(asyncio.Protocol):
         self._url = b""
         self._headers: list[tuple[bytes, bytes]] = []
         self._head_bytes = self._unread_bytes = 0
-        self._is_in_head = self._expects_continue = self._wants_upgrade = False
+        self._is_in_head = self._expects_continue = False
+        self._hosts = 0  # headers of this name; there has to be one (RFC 9112, 3.2)
         self._is_refused = self._is_paused = False
         self._current: Exchange | None = None  # is being answered
         self._read: Exchange | None = None  # its body is being read
@@ -102,6 +103,9 @@ class Connection(asyncio.Protocol):
             self._current.lose()
         self._next.clear()
         self._current = self._read = self._transport = None
+        # It holds what it tells of itself: a circle that only the collector would find, once for each connection.
+        self._is_refused = True
+        del self._parser
 
     def data_received(self, data: bytes) -> None:
         """A piece of requests."""
@@ -137,7 +141,7 @@ class Connection(asyncio.Protocol):
     def on_message_begin(self) -> None:
         """A head begins."""
         self._url, self._headers, self._head_bytes = b"", [], 0
-        self._is_in_head, self._expects_continue, self._wants_upgrade = True, False, False
+        self._is_in_head, self._expects_continue, self._hosts = True, False, 0
         self._due_at = self.loop.time() + HEAD_S
 
     def on_url(self, url: bytes) -> None:
@@ -155,6 +159,8 @@ class Connection(asyncio.Protocol):
             self._headers.append((name, value))
             if name == b"expect":
                 self._expects_continue = value.lower() == b"100-continue"
+            elif name == b"host":
+                self._hosts += 1
         if self._head_bytes > MAX_HEAD_BYTES or len(self._headers) > MAX_HEADERS:
             self._refuse(_TOO_LARGE)
 
@@ -165,11 +171,14 @@ class Connection(asyncio.Protocol):
         if self._is_refused or transport is None or transport.is_closing():
             return
         method = self._parser.get_method()
-        self._wants_upgrade = self._parser.should_upgrade() and method != b"CONNECT"
-        if self._wants_upgrade:
+        if method == b"CONNECT":
+            # No wish of a request for something else, which could be left out, but the request itself.
+            self._refuse(_MALFORMED)
+            return
+        if self._parser.should_upgrade():
             return
         version = self._parser.get_http_version()
-        if version not in _VERSIONS:
+        if version not in _VERSIONS or self._hosts > 1 or (version == "1.1" and not self._hosts):
             self._refuse(_MALFORMED)
             return
         found = self._read = Exchange(
@@ -177,7 +186,7 @@ class Connection(asyncio.Protocol):
             transport,
             self._scope(method, version),
             keeps_alive=version != "1.0" and self._parser.should_keep_alive(),
-            expects_continue=self._expects_continue,
+            expects_continue=self._expects_continue and version != "1.0",
         )
         if self._current is None:
             self._current = found
@@ -258,23 +267,24 @@ class Connection(asyncio.Protocol):
         self._timer, now, transport = None, self.loop.time(), self._transport
         if transport is None:
             return
-        often = min(HEAD_S, self._idle_s)
-        if self._writable is not None:
-            often = min(often, STALLED_S)
-            waiting_bytes = transport.get_write_buffer_size()
-            if waiting_bytes < self._stalled_bytes:
-                self._stalled_since, self._stalled_bytes = now, waiting_bytes
-            elif now - self._stalled_since > STALLED_S:
-                # Gone, as far as anybody can tell: whoever writes to it goes on without it.
-                transport.abort()
-                return
-        if now >= self._due_at and self._current is None:
+        if self._is_stalled(transport, now):
+            # Gone, as far as anybody can tell: whoever writes to it goes on without it.
+            transport.abort()
+            return
+        left_s = self._due_at - now if self._current is None and not transport.is_closing() else _NEVER
+        if left_s <= 0:
             if self._is_in_head or not self._headers:
                 self._refuse(_TOO_SLOW)
-            else:
-                transport.close()
-            return
-        self._look_in(max(0.001, min(often / _LOOKS, self._due_at - now if self._current is None else _NEVER)))
+            transport.close()
+        # A closed one is looked at as well: it ends no sooner than the last of its answer is taken.
+        self._look_in(max(0.001, min(HEAD_S / _LOOKS, self._idle_s / _LOOKS, STALLED_S / _LOOKS, max(left_s, 0.0))))
+
+    def _is_stalled(self, transport: asyncio.Transport, now: float) -> bool:
+        """Whether a client that has to take some of its answer now has taken none for too long."""
+        waiting_bytes = transport.get_write_buffer_size()
+        if waiting_bytes < self._stalled_bytes or not (self.is_full or transport.is_closing()):
+            self._stalled_since, self._stalled_bytes = now, waiting_bytes
+        return now - self._stalled_since > STALLED_S
 
     def _pause(self) -> None:
         if not self._is_paused and self._transport is not None:
@@ -295,16 +305,23 @@ class Connection(asyncio.Protocol):
         self._current = None
         if current is not None:
             current.lose()
-        if current is None or not current.is_out:
+        if not self._is_told(current or self._read):
             transport.write(words)
         transport.close()
+
+    @staticmethod
+    def _is_told(exchange: Exchange | None) -> bool:
+        """Whether the client has seen any of its answer: it takes what comes after for more of it, or for the next."""
+        return exchange is not None and exchange.is_out
 
     def _fed(self, data: bytes) -> bytes:
         """Read it; gives what is to be read after that.  Raises HttpParserError."""
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as err:
-            return self._without_upgrade() + data[err.args[0] :]
+            transport = self._transport
+            if not (self._is_refused or transport is None or transport.is_closing()):
+                return self._without_upgrade() + data[err.args[0] :]
         return b""
 
     def _without_upgrade(self) -> bytes:
@@ -319,7 +336,8 @@ class Connection(asyncio.Protocol):
         url, query = self._url, b""
         if b"?" in url or b"#" in url or not url.startswith(b"/"):
             parsed = httptools.parse_url(url)
-            url, query = parsed.path, parsed.query or b""
+            # Of another server's whole address the path may be missing.
+            url, query = parsed.path or b"/", parsed.query or b""
         path = url.decode("ascii")
         return {
             "type": "http",

@@ -8,6 +8,7 @@ Never: keeps the head of a stream for longer than one turn of the loop.  Source:
 import asyncio
 import logging
 from collections.abc import MutableSet
+from contextvars import Context
 from http import HTTPStatus
 from typing import Final, Protocol
 
@@ -18,10 +19,11 @@ _LOG: Final = logging.getLogger("uvicorn.error")
 _STATUS: Final = {one.value: f"HTTP/1.1 {one.value} {one.phrase}\r\n".encode() for one in HTTPStatus}
 _WITHOUT_BODY: Final = frozenset({204, 304})
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
-_FAILED: Final = (
+_FAILED_HEAD: Final = (
     b"HTTP/1.1 500 Internal Server Error\r\ncontent-type: text/plain; charset=utf-8\r\nconnection: close\r\n"
-    b"content-length: 21\r\n\r\nInternal Server Error"
+    b"content-length: 21\r\n\r\n"
 )
+_FAILED: Final = _FAILED_HEAD + b"Internal Server Error"
 _UNTIL_CLOSED: Final = -1
 
 
@@ -92,7 +94,8 @@ class Exchange:
         self.is_begun = True
         if self.is_whole:
             self._scope[WHOLE_BODY] = self._joined()
-        self._task = self._client.loop.create_task(self._run(app, tasks))
+        # Of whoever asked before it on this connection, and may have set off this one, it knows nothing.
+        self._task = self._client.loop.create_task(self._run(app, tasks), context=Context())
         tasks.add(self._task)
 
     def add(self, piece: bytes) -> int:
@@ -199,9 +202,10 @@ class Exchange:
         else:
             data = body
             if self._left != _UNTIL_CLOSED:
-                self._left -= len(body)
-                if self._left < 0 or (is_last and self._left):
+                left = self._left - len(body)
+                if left < 0 or (is_last and left):
                     raise RuntimeError("The answer's body has another length than its content-length says.")
+                self._left = left
         self.is_over = is_last
         head, self._head = self._head or b"", b""
         if head or data:
@@ -231,7 +235,7 @@ class Exchange:
         """There will be no answer, or no more of it."""
         self.is_over, self.keeps_alive = True, False
         if self._head is None or self._head:
-            self._transport.write(_FAILED)
+            self._transport.write(_FAILED_HEAD if self._scope["method"] == "HEAD" else _FAILED)
         self._transport.close()
 
     def _joined(self) -> bytes:
