@@ -20,19 +20,23 @@ Fields = dict[str, object]
 def chat_body(model: str, reply: Reply) -> Fields:
     """An answer of Chat Completions."""
     calls: list[object] = [
-        {"id": f"call_{number}", "type": "function", "function": {"name": use.name, "arguments": use.text}}
+        {
+            "id": f"call_{reply.number}_{number}",
+            "type": "function",
+            "function": {"name": use.name, "arguments": use.text},
+        }
         for number, use in enumerate(reply.uses)
     ]
     message: Fields = {"role": "assistant", "content": None if calls else reply.text, "refusal": None}
     message |= {"tool_calls": calls} if calls else {}
     choice: Fields = {"index": 0, "message": message, "logprobs": None, "finish_reason": _chat_end(reply)}
-    head = {"id": "chatcmpl-1", "object": "chat.completion", "created": _CREATED, "model": model}
+    head = {"id": f"chatcmpl-{reply.number}", "object": "chat.completion", "created": _CREATED, "model": model}
     return {**head, "choices": [choice], "usage": _chat_usage(reply)}
 
 
 def chat_frames(model: str, reply: Reply, *, wants_usage: bool) -> Iterator[Frame]:
     """A stream of Chat Completions."""
-    head = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": _CREATED, "model": model}
+    head = {"id": f"chatcmpl-{reply.number}", "object": "chat.completion.chunk", "created": _CREATED, "model": model}
     unsaid: Fields = {"usage": None} if wants_usage else {}
 
     def chunk(delta: Fields, end: str | None = None) -> bytes:
@@ -43,7 +47,7 @@ def chat_frames(model: str, reply: Reply, *, wants_usage: bool) -> Iterator[Fram
     for piece in reply.pieces:
         yield chunk({"content": piece}), 1
     for number, use in enumerate(reply.uses):
-        begun: Fields = {"index": number, "id": f"call_{number}", "type": "function"}
+        begun: Fields = {"index": number, "id": f"call_{reply.number}_{number}", "type": "function"}
         yield chunk({"tool_calls": [{**begun, "function": {"name": use.name, "arguments": ""}}]}), 1
         for piece in _pieces(use):
             yield chunk({"tool_calls": [{"index": number, "function": {"arguments": piece}}]}), 1
@@ -65,7 +69,7 @@ def responses_body(model: str, reply: Reply, status: str = "completed") -> Field
         "total_tokens": reply.input_tokens + reply.output_tokens,
     }
     return {
-        "id": "resp_1",
+        "id": f"resp_{reply.number}",
         "object": "response",
         "created_at": _CREATED,
         "status": status,
@@ -119,11 +123,11 @@ def responses_frames(model: str, reply: Reply) -> Iterator[Frame]:
 def messages_body(model: str, reply: Reply) -> Fields:
     """An answer of Anthropic Messages."""
     blocks: list[object] = [
-        {"type": "tool_use", "id": f"toolu_{number}", "name": use.name, "input": use.arguments}
+        {"type": "tool_use", "id": f"toolu_{reply.number}_{number}", "name": use.name, "input": use.arguments}
         for number, use in enumerate(reply.uses)
     ]
     return {
-        **_message(model),
+        **_message(model, reply),
         "content": blocks or [{"type": "text", "text": reply.text}],
         "stop_reason": _message_end(reply),
         "usage": _message_usage(reply, reply.output_tokens),
@@ -132,12 +136,12 @@ def messages_body(model: str, reply: Reply) -> Fields:
 
 def messages_frames(model: str, reply: Reply) -> Iterator[Frame]:
     """A stream of Anthropic Messages."""
-    begun: Fields = {**_message(model), "content": [], "stop_reason": None, "usage": _message_usage(reply, 1)}
+    begun: Fields = {**_message(model, reply), "content": [], "stop_reason": None, "usage": _message_usage(reply, 1)}
     yield _event({"type": "message_start", "message": begun}), 0
     yield _event({"type": "ping"}), 0
     if reply.uses:
         for number, use in enumerate(reply.uses):
-            block: Fields = {"type": "tool_use", "id": f"toolu_{number}", "name": use.name, "input": {}}
+            block: Fields = {"type": "tool_use", "id": f"toolu_{reply.number}_{number}", "name": use.name, "input": {}}
             yield _event({"type": "content_block_start", "index": number, "content_block": block}), 1
             for piece in _pieces(use):
                 delta: Fields = {"type": "input_json_delta", "partial_json": piece}
@@ -199,15 +203,25 @@ def _chat_usage(reply: Reply) -> Fields:
 
 def _response_items(reply: Reply) -> Iterator[Fields]:
     for number, use in enumerate(reply.uses):
-        item: Fields = {"type": "function_call", "id": f"fc_{number}", "call_id": f"call_{number}"}
+        item: Fields = {
+            "type": "function_call",
+            "id": f"fc_{reply.number}_{number}",
+            "call_id": f"call_{reply.number}_{number}",
+        }
         yield {**item, "name": use.name, "arguments": use.text, "status": "completed"}
     if not reply.uses:
         part: Fields = {"type": "output_text", "text": reply.text, "annotations": []}
-        yield {"type": "message", "id": "msg_1", "role": "assistant", "status": "completed", "content": [part]}
+        yield {
+            "type": "message",
+            "id": f"msg_{reply.number}",
+            "role": "assistant",
+            "status": "completed",
+            "content": [part],
+        }
 
 
-def _message(model: str) -> Fields:
-    return {"id": "msg_1", "type": "message", "role": "assistant", "model": model, "stop_sequence": None}
+def _message(model: str, reply: Reply) -> Fields:
+    return {"id": f"msg_{reply.number}", "type": "message", "role": "assistant", "model": model, "stop_sequence": None}
 
 
 def _message_end(reply: Reply) -> str:

@@ -33,12 +33,13 @@ class ToolUse:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """What the model replies: words, or tools that it asks for.  Tokens are words."""
+    """What the model replies: words, or tools that it asks for.  Tokens are words; ids end with `number`."""
 
     words: tuple[str, ...] = ()
     uses: tuple[ToolUse, ...] = ()
     input_tokens: int
     is_cut: bool = False
+    number: int = 1
 
     @property
     def text(self) -> str:

@@ -11,13 +11,14 @@ model carries its troubles, so that they pass through whatever stands between:
     gpt-5-mini-g20            20 ms between the frames of a stream
 """
 
+import itertools
 import json
 import re
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Final, Self
@@ -59,6 +60,7 @@ class ConversingVendor:
         self.headers: list[Mapping[str, str]] = []
         self.next_statuses: list[int] = []
         self.lock = threading.Lock()
+        self.numbers = itertools.count(1)
         self._failed: Counter[str] = Counter()
         self._server = _Server(self)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(_POLL_S,), daemon=True)
@@ -143,7 +145,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._count(tokens, 0)
             self._whole(200, body)
             return
-        reply = reply_to(asked)
+        # Frameworks take two messages of one id for one message.
+        reply = replace(reply_to(asked), number=next(self.vendor.numbers))
         if self.path.endswith("/count_tokens"):
             self._whole(200, {"input_tokens": reply.input_tokens})
         elif asked.get("stream"):
