@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from leverframe.cli.accounts import waited_text
 from leverframe.cli.origins import lines_of
 from leverframe.cli.why_data import document
 from leverframe.core.canonical import encode
@@ -90,6 +91,15 @@ def test_a_held_run_says_who_is_waited_for(tmp_path: Path) -> None:
     assert seen.approval is not None
     assert (seen.approval.answers, seen.approval.uses) == ((), 0)
     assert (of_approval.run.run_id, of_approval.focus) == (run_id, seen.path)
+
+
+def test_a_run_waits_for_a_person_only_where_one_was_asked(tmp_path: Path) -> None:
+    root = new_project(tmp_path / "desk")
+    asked, unasked = told(root, held(root)[0]), told(root, hostile(root))
+
+    words = [waited_text(one_s, has_asked=one.has_asked) for one_s, one in ((720, asked), (8.5, unasked))]
+
+    assert words == ["and 12 min waiting for a person", "and 8.5 s between its calls"]
 
 
 def test_one_call_is_found_by_its_id_and_by_its_step(tmp_path: Path) -> None:

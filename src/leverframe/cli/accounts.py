@@ -153,8 +153,13 @@ def _totals(told: Standing) -> str:
     if told.run.state is RunState.ENDED:
         counts.append(duration_text(told.run.active_us / _US))
     if told.run.waited_us >= _US:
-        counts.append(f"and {duration_text(told.run.waited_us / _US)} waiting for a person")
+        counts.append(waited_text(told.run.waited_us / _US, has_asked=any(step.approval_id for step in told.steps)))
     return "  " + ", ".join(counts)
+
+
+def waited_text(seconds: float, *, has_asked: bool) -> str:
+    """The time in which nothing of a run ran.  Where nobody was asked, no person is who it waited for."""
+    return f"and {duration_text(seconds)} {'waiting for a person' if has_asked else 'between its calls'}"
 
 
 def _counted(count: int, what: str) -> str:

@@ -75,6 +75,7 @@ async def why(services: Services, wanted: str) -> Why:
         cost=MicroUsd(windows["usd"].settled),
         active_s=active_s,
         waited_s=max(0.0, total_s - active_s),
+        has_asked=any(step.approval_id for step in steps),
         asked=told.asked(),
         calls=made,
         models=told.models(),

@@ -164,7 +164,8 @@ class Why:
     run: Run
     cost: MicroUsd
     active_s: float
-    waited_s: float
+    waited_s: float  # in which nothing of it ran
+    has_asked: bool  # a person, of one of its calls at least
     asked: Asked
     calls: tuple[CallSeen, ...]
     models: tuple[ModelUse, ...]

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from textwrap import wrap
 
+from leverframe.cli.accounts import waited_text
 from leverframe.cli.commands.policy import explain
 from leverframe.cli.origins import endorsed_line, lines_of
 from leverframe.cli.parser import CommandParser
@@ -324,7 +325,7 @@ def _cost(told: Why) -> str:
         sum(model.output_tokens for model in told.models),
     )
     tokens = f", {tokens_in:,} tokens in and {tokens_out:,} out" if told.models else ", no model was asked"
-    waited = f", and {duration_text(told.waited_s)} waiting for a person" if told.waited_s >= 1 else ""
+    waited = f", {waited_text(told.waited_s, has_asked=told.has_asked)}" if told.waited_s >= 1 else ""
     ended = "" if told.run.state is RunState.ENDED else " so far"
     return f"{usd_text(told.cost)}{tokens}; {duration_text(told.active_s)}{waited}{ended}"
 
