@@ -292,7 +292,7 @@ class Connection(asyncio.Protocol):
             self._transport.pause_reading()
 
     def _refuse(self, words: bytes) -> None:
-        """Read no more of this client; a request that was whole before that is still answered."""
+        """Read no more of this client; the request that is being answered is answered still, if it is whole."""
         transport, current = self._transport, self._current
         if self._is_refused or transport is None or transport.is_closing():
             return
