@@ -114,9 +114,15 @@ _SHARED = (
     "outcome",
 )
 _shared_of = attrgetter(*_SHARED)
+# Texts of one entry alone.
+_OWN = ("step", "cause", "action_digest", "idempotency_key", "approval_id")
+_own_of = attrgetter(*_OWN)
 
 
 def _leaf(draft: EntryDraft, run_seq: int | None) -> _Leaf:
+    own = step, cause, action_digest, idempotency_key, approval_id = _own_of(draft)
+    if not all(map(_is_cleartext, filter(None, own))):
+        raise _no_cleartext(next(name for name, text in zip(_OWN, own, strict=True) if text and not is_cleartext(text)))
     commitments = [one.digest for one in draft.disclosures if not one.is_redacted]
     return msgspec.structs.replace(
         _shared(_shared_of(draft)),
@@ -124,12 +130,12 @@ def _leaf(draft: EntryDraft, run_seq: int | None) -> _Leaf:
         at=rfc3339(draft.at),
         type=draft.type.value,
         run_seq=run_seq,
-        step=_id("step", draft.step),
-        cause=_id("cause", draft.cause),
+        step=step or None,
+        cause=cause or None,
         tool_version=draft.tool_version,
-        action_digest=_id("action_digest", draft.action_digest),
-        idempotency_key=_id("idempotency_key", draft.idempotency_key),
-        approval_id=_id("approval_id", draft.approval_id),
+        action_digest=action_digest or None,
+        idempotency_key=idempotency_key or None,
+        approval_id=approval_id or None,
         input_tokens=draft.input_tokens,
         output_tokens=draft.output_tokens,
         cost_microusd=draft.cost_microusd,
@@ -166,10 +172,13 @@ def _detail(draft: EntryDraft) -> dict[str, object]:
     for key, value in sorted(draft.detail.items()):
         if key not in _known_keys:
             _know_key(key, draft)
-        if isinstance(value, tuple):
-            detail[key] = [_cleartext(key, one) for one in value]
+        if isinstance(value, str):
+            is_clear = _is_cleartext(value) is not None
         else:
-            detail[key] = _cleartext(key, value) if isinstance(value, str) else value
+            is_clear = not isinstance(value, tuple) or all(map(_is_cleartext, value))
+        if not is_clear:
+            raise _no_cleartext(key)
+        detail[key] = value
     return detail
 
 
@@ -177,11 +186,6 @@ def _know_key(key: str, draft: EntryDraft) -> None:
     if _is_detail_key(key) is None:
         raise ValueError(f"A key of detail is lower_snake_case, got {key!r} in entry {draft.entry_id!r}")
     _known_keys.add(key)
-
-
-def _id(field: str, text: str | None) -> str | None:
-    """A text of this entry alone, as it stands in the leaf; absent where it is empty."""
-    return _cleartext(field, text) if text else None
 
 
 def _cleartext(name: str, text: str) -> str:

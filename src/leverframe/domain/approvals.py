@@ -6,13 +6,13 @@ The moves are in `core.approvals`; the store makes each a compare-and-set.
 
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 
 from leverframe.domain.ids import ApprovalId, PrincipalId, RuleId, RunId, Sha256, StepPath, TenantId, ToolName
 from leverframe.domain.policy import ApprovalRequirement
+from leverframe.domain.words import Word
 
 
-class ApprovalState(StrEnum):
+class ApprovalState(Word):
     """Where an approval stands."""
 
     PENDING = "pending"
@@ -25,7 +25,7 @@ class ApprovalState(StrEnum):
     REVOKED = "revoked"
 
 
-class AnswerWord(StrEnum):
+class AnswerWord(Word):
     """What an approver says."""
 
     GRANT = "grant"

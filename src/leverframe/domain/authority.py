@@ -8,7 +8,6 @@ by the number it rested on (`domain.proposals.AuthorityIs`).
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
 
 from leverframe.domain.budgets import BudgetUnit
 from leverframe.domain.ids import (
@@ -25,18 +24,19 @@ from leverframe.domain.ids import (
     WorkflowName,
 )
 from leverframe.domain.labels import Integrity
+from leverframe.domain.words import Word
 
 NO_TEAM = TeamName("")
 
 
-class KeyScope(StrEnum):
+class KeyScope(Word):
     """What a key may do."""
 
     CALL = "call"  # call models and tools, in its workflows and environments
     OPEN_RUNS = "runs:open"  # open runs for an input and a subject, as a team's own backend does
 
 
-class KeyState(StrEnum):
+class KeyState(Word):
     """Where a key stands at one instant."""
 
     LIVE = "live"
@@ -80,7 +80,7 @@ class ApiKey:
         return KeyState.LIVE
 
 
-class KillScope(StrEnum):
+class KillScope(Word):
     """What a kill switch stops."""
 
     EVERYTHING = "everything"

@@ -6,13 +6,13 @@ Knows: the shape of a window.  Never: reads a clock, rounds money, or touches st
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
 
 from leverframe.domain.ids import BudgetId, TeamName, TenantId, WindowId, WorkflowName
 from leverframe.domain.policy import SourceRef
+from leverframe.domain.words import Word
 
 
-class BudgetUnit(StrEnum):
+class BudgetUnit(Word):
     """What is counted.  The value is the name in SQL, JSON and messages."""
 
     USD = "usd"  # micro-dollars
@@ -29,7 +29,7 @@ class BudgetUnit(StrEnum):
 RUN_UNITS = tuple(unit for unit in BudgetUnit if unit is not BudgetUnit.IN_FLIGHT)
 
 
-class BudgetPeriod(StrEnum):
+class BudgetPeriod(Word):
     """How long a window of a shared budget lasts.  Minutes and hours are those of UTC, the rest the tenant's."""
 
     MINUTE = "minute"

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 
 import msgspec
 
@@ -11,6 +10,7 @@ from leverframe.domain.ids import CallId, TenantId
 from leverframe.domain.json import Json, JsonObject
 from leverframe.domain.money import MicroUsd
 from leverframe.domain.tools import ToolSpec
+from leverframe.domain.words import Word
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +57,7 @@ class ToolLost:
 ToolAnswer = ToolOk | ToolFailed | ToolLost
 
 
-class Role(StrEnum):
+class Role(Word):
     """Who says a message to a model."""
 
     SYSTEM = "system"

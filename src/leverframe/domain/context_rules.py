@@ -5,12 +5,12 @@ Knows: the choices as values.  Never: shows anything; `core.agent_view` and `cor
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 
 from leverframe.domain.json import JsonObject
+from leverframe.domain.words import Word
 
 
-class Untrusted(StrEnum):
+class Untrusted(Word):
     """How third-party text is shown to an agent; the value is the word of `context.untrusted`."""
 
     PLAIN = "plain"

@@ -6,7 +6,6 @@ Source: docs/reference/contract.md and docs/reference/project.md.  Every key her
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
-from enum import StrEnum
 from typing import Final
 
 from leverframe.domain.access import TokenAccess
@@ -20,16 +19,17 @@ from leverframe.domain.labels import Confidentiality, Integrity
 from leverframe.domain.policy import Rule, SourceRef, Then
 from leverframe.domain.relays import NOTHING_ADMITTED, Admitted
 from leverframe.domain.tools import PythonOrigin, ToolSpec
+from leverframe.domain.words import Word
 
 
-class Enforce(StrEnum):
+class Enforce(Word):
     """Whether a contract is kept, or only watched.  Writes are always enforced."""
 
     FULL = "full"
     OBSERVE = "observe"
 
 
-class WorkflowKind(StrEnum):
+class WorkflowKind(Word):
     """The shapes of work of this version."""
 
     CHAIN = "chain"
@@ -75,7 +75,7 @@ class LoggingRules:
     redact_fields: frozenset[str] = frozenset()
 
 
-class Provenance(StrEnum):
+class Provenance(Word):
     """The default rules on the origin of values; the value is the key of `policy.provenance`."""
 
     RECIPIENTS = "recipients"
@@ -213,7 +213,7 @@ class Person:
     roles: frozenset[str] = frozenset()
 
 
-class Wire(StrEnum):
+class Wire(Word):
     """How a provider is spoken to."""
 
     OPENAI = "openai"

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 
 from leverframe.domain.ids import TenantId, ToolName
+from leverframe.domain.words import Word
 
 
-class SaidBy(StrEnum):
+class SaidBy(Word):
     """Who says what a credential may do."""
 
     JWT = "jwt"  # the credential itself: its claims `scope` and `scp`
@@ -45,7 +45,7 @@ class CredentialGrant:
     is_mute: bool = False
 
 
-class Severity(StrEnum):
+class Severity(Word):
     """How a finding of `doctor` ends the command: a problem fails it, what could not be asked leaves it open."""
 
     PROBLEM = "problem"

@@ -7,7 +7,6 @@ Knows: the types of entries and the fields of a leaf.  Never: encodes, hashes or
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -27,11 +26,12 @@ from leverframe.domain.ids import (
 )
 from leverframe.domain.labels import Integrity, Label
 from leverframe.domain.money import MicroUsd
+from leverframe.domain.words import Word
 
 LEAF_VERSION = 1
 
 
-class EventType(StrEnum):
+class EventType(Word):
     """What an entry records.  A type never changes its meaning; see `EVENT_DOCS`."""
 
     LOG_OPENED = "log.opened"
@@ -142,7 +142,7 @@ class KeptValue(NamedTuple):
     digest: str
 
 
-class WithheldReason(StrEnum):
+class WithheldReason(Word):
     """Why a disclosure is not in a bundle or no longer in the store."""
 
     REDACTED = "redacted"  # `redact_fields` of the contract

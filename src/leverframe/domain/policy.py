@@ -7,16 +7,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from enum import StrEnum
 
 import msgspec
 
 from leverframe.domain.conditions import Expr, HistoryQuery
 from leverframe.domain.ids import ApprovalId, BudgetId, PrincipalId, RuleId, ToolName, WindowId
 from leverframe.domain.labels import Label
+from leverframe.domain.words import Word
 
 
-class Then(StrEnum):
+class Then(Word):
     """What a rule says; deny beats hold beats allow beats the default, which is deny."""
 
     DENY = "deny"

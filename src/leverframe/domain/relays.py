@@ -6,14 +6,15 @@ Source: docs/reference of the vendors, as `core.wires` reads them.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 
 import msgspec
+
+from leverframe.domain.words import Word
 
 NO_NAMES: frozenset[str] = frozenset()
 
 
-class WireFormat(StrEnum):
+class WireFormat(Word):
     """The formats that are served and spoken, one a route."""
 
     CHAT = "openai-chat"
@@ -33,7 +34,7 @@ class WireFormat(StrEnum):
         return self not in {WireFormat.EMBEDDINGS, WireFormat.COUNT}
 
 
-class Dialect(StrEnum):
+class Dialect(Word):
     """Where those who speak one format differ."""
 
     OPENAI = "openai"  # takes max_completion_tokens, and is told to store nothing

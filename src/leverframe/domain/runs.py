@@ -6,7 +6,6 @@ the steps instead of doing them again.  Source: docs/adr on the journal; docs/jo
 
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 
 import msgspec
 
@@ -23,9 +22,10 @@ from leverframe.domain.ids import (
     WorkflowName,
 )
 from leverframe.domain.money import MicroUsd
+from leverframe.domain.words import Word
 
 
-class RunState(StrEnum):
+class RunState(Word):
     """Whether a run can go on: open (someone may advance it), parked (waits for a person or resolution), ended."""
 
     OPEN = "open"
@@ -33,7 +33,7 @@ class RunState(StrEnum):
     ENDED = "ended"
 
 
-class RunOutcome(StrEnum):
+class RunOutcome(Word):
     """How a run ended."""
 
     SUCCESS = "success"
@@ -74,7 +74,7 @@ class Run:
     is_recorded_model: bool = False  # its model answers came from a recording
 
 
-class StepKind(StrEnum):
+class StepKind(Word):
     """What a step did."""
 
     TOOL = "tool"
@@ -84,7 +84,7 @@ class StepKind(StrEnum):
     LOCAL = "local"  # parse and check steps of a chain
 
 
-class StepState(StrEnum):
+class StepState(Word):
     """Where a step stands."""
 
     HELD = "held"

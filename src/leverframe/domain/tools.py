@@ -5,16 +5,16 @@ Source: the tool spec of the contract reference (docs/reference/tool.md).
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 
 from leverframe.domain.ids import EnvironmentName, Sha256, ToolName
 from leverframe.domain.json import JsonObject
 from leverframe.domain.labels import Confidentiality, Integrity
 from leverframe.domain.money import MicroUsd
 from leverframe.domain.policy import SourceRef
+from leverframe.domain.words import Word
 
 
-class EffectClass(StrEnum):
+class EffectClass(Word):
     """What a tool does to the world, and so what a crash between sending and answer allows."""
 
     READ = "read"
@@ -29,7 +29,7 @@ class EffectClass(StrEnum):
         return self is not EffectClass.READ
 
 
-class ArgRole(StrEnum):
+class ArgRole(Word):
     """What an argument is for."""
 
     RECIPIENT = "recipient"
@@ -58,7 +58,7 @@ class PythonOrigin:
     function: str
 
 
-class McpPart(StrEnum):
+class McpPart(Word):
     """What of an MCP server a call is for.  All but a tool are made from the `servers` of the project file."""
 
     TOOL = "tool"
@@ -80,7 +80,7 @@ class McpOrigin:
     part: McpPart = McpPart.TOOL
 
 
-class BuiltIn(StrEnum):
+class BuiltIn(Word):
     """What the runtime itself does when it is called like a tool."""
 
     PLAN = "plan"  # what was declared is the answer

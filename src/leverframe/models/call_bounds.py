@@ -5,6 +5,7 @@ no price: such a call is refused.
 Sources: OpenAI, images and vision guide, and Anthropic, vision guide, 2025-11.
 """
 
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final
 
@@ -101,14 +102,22 @@ def _worst_input(call: RelayCall, model: str, price: CallPrice, tokens: int) -> 
         rates.append(price.cache_write)
     if call.has_hour_cache:
         rates.append(_listed(price.cache_write_1h, model, "a cache that is kept for an hour"))
-    return max(rate.worst(tokens) for rate in rates if rate is not None)
+    return _dearest(rates, tokens)
 
 
 def _worst_output(call: RelayCall, model: str, price: CallPrice, tokens: int) -> int:
     rates = [_listed(price.output, model, "what it writes"), price.reasoning]
     if call.has_audio_answer:
         rates.append(_listed(price.audio_output, model, "what it says aloud"))
-    return max(rate.worst(tokens) for rate in rates if rate is not None)
+    return _dearest(rates, tokens)
+
+
+def _dearest(rates: Iterable[Rate | None], tokens: int) -> int:
+    worst = 0
+    for rate in rates:
+        if rate is not None:
+            worst = max(worst, rate.worst(tokens) if rate.steps else rate.base)
+    return worst
 
 
 def _listed(rate: Rate | None, model: str, what: str) -> Rate:

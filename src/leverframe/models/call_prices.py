@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from genai_prices.types import PriceCalculation
 
 _HALF_HOUR_S: Final = 1800
-_MAX_CACHED: Final = 4096
+MAX_CACHED: Final = 4096
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,18 +51,19 @@ class CallPrice:
         fresh = max(0, size - usage.cached_input_tokens - usage.cache_write_tokens - usage.audio_input_tokens)
         text = max(0, usage.output_tokens - usage.reasoning_tokens - usage.audio_output_tokens)
         output = self.output or self.input
-        pico = (
-            self.request_pico
-            + fresh * self.input.at(size)
-            + usage.cached_input_tokens * (self.cached or self.input).at(size)
-            + write * (self.cache_write or self.input).at(size)
-            + hour * (self.cache_write_1h or self.cache_write or self.input).at(size)
-            + usage.audio_input_tokens * (self.audio_input or self.input).at(size)
-            + text * output.at(size)
-            + usage.reasoning_tokens * (self.reasoning or output).at(size)
-            + usage.audio_output_tokens * (self.audio_output or output).at(size)
-            + usage.vendor_tool_uses * (self.search_pico or 0)
-        )
+        pico = self.request_pico + usage.vendor_tool_uses * (self.search_pico or 0)
+        for tokens, rate in (
+            (fresh, self.input),
+            (usage.cached_input_tokens, self.cached or self.input),
+            (write, self.cache_write or self.input),
+            (hour, self.cache_write_1h or self.cache_write or self.input),
+            (usage.audio_input_tokens, self.audio_input or self.input),
+            (text, output),
+            (usage.reasoning_tokens, self.reasoning or output),
+            (usage.audio_output_tokens, self.audio_output or output),
+        ):
+            if tokens:
+                pico += tokens * rate.at(size)
         return micro(pico)
 
 
@@ -80,13 +81,18 @@ class PriceList:
 
     def price(self, model: str, now: datetime) -> CallPrice | None:
         """The price of a model at a time; None where it is not listed."""
-        key = (model, int(now.timestamp()) // _HALF_HOUR_S)
+        key = (model, half_hour(now))
         try:
             return self._known[key]
         except KeyError:
-            if len(self._known) >= _MAX_CACHED:
+            if len(self._known) >= MAX_CACHED:
                 self._known.clear()
             return self._known.setdefault(key, _listed(model, self.base_url, now))
+
+
+def half_hour(now: datetime) -> int:
+    """The number of the half hour, for as long as which a price stays what it is."""
+    return int(now.timestamp()) // _HALF_HOUR_S
 
 
 def load_price_list() -> None:

@@ -12,7 +12,7 @@ from typing import Final
 from leverframe.domain.contracts import BILLED_BY_NOBODY, Provider, Wire
 from leverframe.domain.errors import ModelUnpriced
 from leverframe.domain.relays import Dialect, WireFormat
-from leverframe.models.call_prices import CallPrice, PriceList, free_price
+from leverframe.models.call_prices import MAX_CACHED, CallPrice, PriceList, free_price, half_hour
 from leverframe.net.addresses import is_private
 from leverframe.net.url import Url, parse_url
 from leverframe.ports.secrets import Secrets
@@ -38,6 +38,7 @@ class Vendor:
         self.provider = provider
         self._secrets = secrets
         self._urls: dict[tuple[WireFormat, str], Url] = {}
+        self._known: dict[tuple[str, int], CallPrice] = {}
 
     @cached_property
     def url(self) -> Url:
@@ -92,6 +93,16 @@ class Vendor:
         Raises:
             ModelUnpriced: nobody here knows.
         """
+        # Each call asks three times, and the lists are several.
+        key = (model, half_hour(now))
+        known = self._known.get(key)
+        if known is None:
+            if len(self._known) >= MAX_CACHED:
+                self._known.clear()
+            known = self._known[key] = self._looked_up(model, now)
+        return known
+
+    def _looked_up(self, model: str, now: datetime) -> CallPrice:
         listed = self.listed_as(model)
         if listed == BILLED_BY_NOBODY:
             return _FREE

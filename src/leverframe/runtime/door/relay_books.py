@@ -82,11 +82,11 @@ class Books:
 
     def has_room_beside(self, taking: Taken, cost: Mapping[BudgetUnit, int]) -> bool:
         """Whether a call finds room beside what others take, which the books do not show yet."""
-        return all(
-            cost[one.unit] + taking.get((one.window_id, one.unit), 0) <= one.left
-            for one in self.windows
-            if cost.get(one.unit)
-        )
+        for one in self.windows:
+            amount = cost.get(one.unit)
+            if amount and amount + taking.get((one.window_id, one.unit), 0) > one.left:
+                return False
+        return True
 
     def beside(self, taking: Taken) -> "Books":
         """The same once others have taken their room; of those that ask for more than there is some get none."""

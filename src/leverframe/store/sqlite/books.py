@@ -150,7 +150,7 @@ class Books:
             return refused if earlier is None else _taken(earlier, change)
         amounts = []
         for place, window, amount in found:
-            self._move(place, window, actual=0, amount=-amount)
+            self._move(place, window, 0, -amount)
             amounts.append((*place, amount))
         self._reservations[change.reservation_id] = Reservation(amounts=amounts, state="open")
         self._opened[change.reservation_id] = reservations.row_of(change, amounts)
@@ -193,10 +193,10 @@ class Books:
                 place: _Place = (window_id, unit)
                 # A call that is over is not at work, whatever is known of what it took.
                 spent = actual.pop(place, 0 if unit == BudgetUnit.IN_FLIGHT else amount)
-                self._move(place, self._window(tenant, place), actual=spent, amount=amount)
+                self._move(place, self._window(tenant, place), spent, amount)
             self._close(change.reservation_id, found, "settled")
         for rest, spent in sorted(actual.items()):
-            self._move(rest, self._window(tenant, rest), actual=spent, amount=0)
+            self._move(rest, self._window(tenant, rest), spent, 0)
         return None
 
     def settle_run(self, tenant: TenantId, change: SettleRun) -> None:
@@ -212,13 +212,13 @@ class Books:
             return
         for window_id, unit, amount in found.amounts:
             place = (window_id, unit)
-            self._move(place, self._window(tenant, place), actual=0, amount=amount)
+            self._move(place, self._window(tenant, place), 0, amount)
         self._close(reservation_id, found, "voided")
 
     def settle_direct(self, tenant: TenantId, change: SettleDirect) -> None:
         """Spend without a reservation and without asking for room."""
         place = (change.window_id, change.unit.value)
-        self._move(place, self._window(tenant, place), actual=change.amount, amount=0)
+        self._move(place, self._window(tenant, place), change.amount, 0)
 
     def _write(self) -> None:
         windows.put_books(
@@ -233,13 +233,13 @@ class Books:
         if self._closed and reservations.close(self._tx, self._closed) != len(self._closed):
             raise HalfDone
 
-    def _move(self, place: _Place, window: _Window, *, actual: int, amount: int) -> None:
+    def _move(self, place: _Place, window: _Window, actual: int, amount: int) -> None:
         """Spend `actual`, give back `amount` (reserve it where it is negative), raise the ceiling where it must be."""
         if actual < 0:
             raise ValueError(f"Spending is zero or more, got {actual!r} for {place[0]!r} of {place[1]!r}")
         settled, reserved = window.settled + actual, window.reserved - amount
         used = settled + reserved
-        if reserved < 0 or max(settled, reserved, used) > _LARGEST:
+        if reserved < 0 or used > _LARGEST:
             raise ValueError(f"The books of {place[0]!r} of {place[1]!r} cannot hold {settled} and {reserved}")
         self.moves += 1
         window.settled, window.reserved = settled, reserved
