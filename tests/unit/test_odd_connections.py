@@ -94,6 +94,48 @@ def test_what_never_ends_is_refused_before_much_of_it_is_here(begun: bytes) -> N
     assert not told or b"431" in told or told.startswith(b"HTTP/1.1 200")
 
 
+@pytest.mark.parametrize(
+    ("said", "status"),
+    [
+        (b"GET / HTTP/1.1\r\nhost: x\r\n" + b"x: %s\r\n" % (b"y" * 200) * 5_000 + b"\r\n", b"431"),
+        (b"GET / HTTP/1.1\r\nhost: x\r\nhost: y\r\n\r\n" + b"y" * 1_000_000, b"400"),
+        (b"\x16\x03\x01" + b"y" * 1_000_000, b"400"),
+    ],
+    ids=["headers", "hosts", "noise"],
+)
+def test_who_says_a_megabyte_too_much_still_reads_why_it_was_refused(said: bytes, status: bytes) -> None:
+    """A socket that is closed over unread bytes is reset, and what was written to it is lost."""
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+        writer.write(said)
+        await writer.drain()
+        return await reader.read()
+
+    told = talked(echo, talk)
+
+    assert told.startswith(b"HTTP/1.1 " + status)
+    assert told.endswith(b"}")
+
+
+def test_who_was_refused_and_stays_is_not_read_from_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "LINGERS_S", 0.2)
+
+    async def go_on(writer: asyncio.StreamWriter) -> None:
+        while True:
+            writer.write(b"more")
+            await writer.drain()
+            await asyncio.sleep(0.05)
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+        writer.write(b"no request\r\n\r\n")
+        told = await reader.read()
+        with pytest.raises(ConnectionError):
+            await go_on(writer)
+        return told
+
+    assert talked(echo, talk).startswith(b"HTTP/1.1 400")
+
+
 @pytest.mark.parametrize("asked", [b"content-length: 100\r\n\r\n", b"transfer-encoding: chunked\r\n\r\n"])
 def test_the_rest_of_what_is_answered_already_is_not_waited_for_without_end(
     asked: bytes, monkeypatch: pytest.MonkeyPatch

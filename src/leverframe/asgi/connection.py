@@ -25,6 +25,10 @@ MAX_HEADERS: Final = 200
 MAX_UNREAD_BYTES: Final = 2 * MAX_HEAD_BYTES
 HEAD_S: Final = 15.0  # for a head, and for the rest of a request that is answered already
 STALLED_S: Final = 120.0  # for a client to take any byte of its answer
+# Who was refused is read from for so long, and so much: a socket that is closed over unread bytes is reset, and what
+# the client was told is lost to it.  A client that has read it closes, and ends this.
+LINGERS_S: Final = 2.0
+_LINGERS_BYTES: Final = 2_097_152
 _LOOKS: Final = 4  # times in the shortest of these
 _MOST_KEPT_BYTES: Final = 65_536  # of a body that is read faster than it is asked for
 _VERSIONS: Final = frozenset({"1.0", "1.1"})
@@ -109,9 +113,11 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """A piece of requests."""
-        if self._is_refused:
-            return
         self._unread_bytes += len(data)
+        if self._is_refused:
+            if self._unread_bytes > _LINGERS_BYTES and self._transport is not None:
+                self._transport.close()
+            return
         try:
             while data:
                 data = self._fed(data)
@@ -247,7 +253,10 @@ class Connection(asyncio.Protocol):
         transport = self._transport
         if transport is None or transport.is_closing():
             return
-        if self._is_refused or not after.keeps_alive:
+        if self._is_refused:
+            self._linger(transport)
+            return
+        if not after.keeps_alive:
             transport.close()
             return
         if self._next:
@@ -307,7 +316,17 @@ class Connection(asyncio.Protocol):
             current.lose()
         if not self._is_told(current or self._read):
             transport.write(words)
-        transport.close()
+        self._linger(transport)
+
+    def _linger(self, transport: asyncio.Transport) -> None:
+        """Say that nothing follows, and let what the client still sends go by until it has read that."""
+        if transport.can_write_eof():
+            transport.write_eof()
+        self._unread_bytes, self._due_at = 0, self.loop.time() + LINGERS_S
+        if self._is_paused:
+            self._is_paused = False
+            transport.resume_reading()
+        self._look_in(LINGERS_S)
 
     @staticmethod
     def _is_told(exchange: Exchange | None) -> bool:
