@@ -166,7 +166,8 @@ def _family(lines: list[str], name: str, kind: str, said: str) -> None:
 
 def _line(name: str, labels: Labels, value: float) -> str:
     told = ",".join(f'{key}="{_escaped(text)}"' for key, text in labels)
-    return f"{name}{{{told}}} {value:g}" if told else f"{name} {value:g}"
+    # Every digit: one that is rounded stands still, and then leaps.
+    return f"{name}{{{told}}} {value!r}" if told else f"{name} {value!r}"
 
 
 def _escaped(text: str) -> str:
