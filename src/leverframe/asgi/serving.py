@@ -16,6 +16,7 @@ from types import FrameType
 from typing import Final
 
 from leverframe.asgi.options import Options
+from leverframe.asgi.tls import tls_context
 from leverframe.asgi.worker import listen, serve_on
 
 _POLL_S: Final = 0.1
@@ -28,9 +29,11 @@ def serve(options: Options) -> int:
     """Serve until SIGTERM or SIGINT.
 
     Raises:
-        UsageError: the address cannot be used.
+        UsageError: the address cannot be used, or the files of its TLS.
         LeverframeError: the project cannot be served.
     """
+    # Or each worker would end at it, and be started again without end.
+    tls_context(options)
     with listen(options) as sock:
         if options.workers == 1:
             return serve_on(options, sock)

@@ -17,6 +17,7 @@ import uvloop
 from leverframe.asgi.connection import Connection
 from leverframe.asgi.guests import RunGuests
 from leverframe.asgi.options import Options
+from leverframe.asgi.tls import tls_context
 from leverframe.config.project import load_project
 from leverframe.domain.errors import LeverframeError, UsageError
 from leverframe.gateway.app import Gateway
@@ -64,8 +65,15 @@ def listen(options: Options) -> socket.socket:
 
 
 def serve_on(options: Options, sock: socket.socket) -> int:
-    """Serve until a signal says stop; 0 when it ended in good order."""
+    """Serve until a signal says stop; 0 when it ended in good order.
+
+    Raises:
+        UsageError: nothing can be served with the files of its TLS.
+        LeverframeError: the project cannot be served.
+    """
     sys.setswitchinterval(_SWITCH_S)
+    # Before the project is opened, whose tasks would end with it in a group of errors.
+    tls_context(options)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_serve(options, sock))
 
@@ -137,6 +145,7 @@ class _Server(uvicorn.Server):
 
 
 async def _serve_app(options: Options, sock: socket.socket, gateway: Gateway) -> None:
+    tls = tls_context(options)
     config = uvicorn.Config(
         gateway,
         http=Connection,
@@ -151,8 +160,7 @@ async def _serve_app(options: Options, sock: socket.socket, gateway: Gateway) ->
         backlog=_BACKLOG,
         timeout_keep_alive=75,
         timeout_graceful_shutdown=_GRACE_S,
-        ssl_certfile=options.tls_cert or None,
-        ssl_keyfile=options.tls_key or None,
+        ssl_context_factory=None if tls is None else lambda *_: tls,
     )
     server = _Server(config)
     watching = asyncio.create_task(_outlive_no_parent(options, server), name="leverframe-parent")
