@@ -39,6 +39,7 @@ def shell(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytes
         (("why", "run_nothere"), 3, "nothing has run in this project yet"),
         (("check", "workflows/nothere.yaml"), 2, "There is no file"),
         (("show", "nothing"), 2, "There is no workflow 'nothing'"),
+        (("serve", "--host", ""), 2, "--host takes an address"),
     ],
 )
 def test_one_clear_error(shell: Shell, words: tuple[str, ...], code: int, said: str) -> None:

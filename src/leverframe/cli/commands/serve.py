@@ -67,6 +67,9 @@ def run(args: Namespace) -> int:
 def _check(args: Namespace, project: Project) -> None:
     if not 1 <= args.workers <= _MOST_WORKERS:
         raise UsageError(f"--workers takes 1 to {_MOST_WORKERS}, got {args.workers}.", next_move="Try one a core.")
+    if not args.host:
+        # Or it would mean every address of this machine, to whoever left a variable empty.
+        raise UsageError("--host takes an address, got ''.", next_move="Try 127.0.0.1, or 0.0.0.0 for all of them.")
     if not 0 < args.port <= _MOST_PORT:
         raise UsageError(f"--port takes 1 to {_MOST_PORT}, got {args.port}.", next_move="Try 8460.")
     if bool(args.tls_cert) is not bool(args.tls_key):
