@@ -94,13 +94,27 @@ def test_whichever_worker_is_asked_tells_of_all_of_them_and_of_one_that_died(des
         what="the stream is counted by all",
         within_s=20,
     )
-    first, *_ = Path(f"/proc/{desk.process.pid}/task/{desk.process.pid}/children").read_text().split()
-    os.kill(int(first), signal.SIGKILL)
+    os.kill(_children(desk)[0], signal.SIGKILL)
 
     until(lambda: counted(desk, "leverframe_workers") == 3, what="another worker serves", within_s=30)
     until(lambda: counted(desk, "leverframe_first_byte_seconds_count") == served + 1, what="no counter has fallen")
     assert counted(desk, "leverframe_tokens_total") > 0
     assert counted(desk, "leverframe_waiting_commits") >= 0
+
+
+def test_a_worker_is_started_again_though_nobody_reads_what_is_said_of_it(tmp_path: Path) -> None:
+    with served_desk(tmp_path, CONTRACT, words=("--workers", "2")) as desk:
+        assert desk.process is not None
+        assert desk.process.stderr is not None
+        until(lambda: counted(desk, "leverframe_workers") == 2, what="both are there", within_s=30)
+        desk.process.stderr.close()
+        first, *_ = children = _children(desk)
+
+        os.kill(first, signal.SIGKILL)
+
+        until(lambda: len(set(_children(desk)) - set(children)) == 1, what="another is started")
+        assert desk.chat().status == 200
+        assert desk.stop() == 0
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
@@ -121,6 +135,11 @@ def test_a_server_that_is_told_to_stop_ends_its_streams_first(tmp_path: Path, wo
         assert answer.body.endswith(b"data: [DONE]\n\n")
         assert desk.rows("SELECT state FROM reservations WHERE state != 'settled'") == []
         desk.verified()
+
+
+def _children(desk: ServedDesk) -> list[int]:
+    assert desk.process is not None
+    return [int(one) for one in Path(f"/proc/{desk.process.pid}/task/{desk.process.pid}/children").read_text().split()]
 
 
 def _is_closed(desk: ServedDesk) -> bool:

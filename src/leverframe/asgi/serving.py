@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import replace
 from types import FrameType
 from typing import Final
@@ -71,11 +72,17 @@ class _Parent:
     def _again(self, slot: int) -> None:
         worker, began = self._workers[slot]
         lived_s = time.monotonic() - began
-        sys.stderr.write(f"leverframe: worker {worker.pid} ended ({worker.returncode}) after {lived_s:.0f} s; again\n")
+        _say(f"worker {worker.pid} ended ({worker.returncode}) after {lived_s:.0f} s; again")
         if lived_s < _QUICK_S:
             time.sleep(_PAUSE_S)
-        if not self._is_stopping:
+        if self._is_stopping:
+            return
+        try:
             self._start(slot)
+        except OSError as err:
+            # No memory for it, say.  The others serve on, and the next look finds the dead one again.
+            _say(f"no worker could be started ({err.strerror})")
+            self._workers[slot] = worker, time.monotonic()
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         del number, frame
@@ -95,3 +102,9 @@ class _Parent:
                 worker.kill()
                 worker.wait()
         return 0
+
+
+def _say(words: str) -> None:
+    """Tell whoever reads; who may be gone by now, or have a full disk, and every worker would go with the parent."""
+    with suppress(OSError):
+        sys.stderr.write(f"leverframe: {words}\n")
