@@ -85,11 +85,11 @@ class ChatReading:
     def _choice(self, choice: dict[str, object]) -> None:
         delta = choice.get("delta")
         if isinstance(delta, dict):
-            content = delta.get("content")
+            index, content = _key(choice.get("index")), delta.get("content")
             if content is not None:
-                self.said.text(choice.get("index"), content)
+                self.said.text(index, content)
             if len(delta) > 1 or content is None:
-                self._rest(choice.get("index"), delta)
+                self._rest(index, delta)
         reason = choice.get("finish_reason")
         if reason is not None:
             self.said.finish(reason)
@@ -103,7 +103,7 @@ class ChatReading:
                 function = call.get("function") or call.get("custom")
                 inner = function if isinstance(function, dict) else {}
                 self.said.tool_use(
-                    (_key(index), _key(call.get("index", position))),
+                    (index, _key(call.get("index", position))),
                     id_=call.get("id"),
                     name=inner.get("name"),
                     arguments=inner.get("arguments") or inner.get("input"),
