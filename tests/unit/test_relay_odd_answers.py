@@ -35,3 +35,19 @@ def test_a_choice_whose_index_is_no_number_is_read_all_the_same(index: object, f
 
     assert reader.answer.text == "lorem ipsum"
     assert reader.is_complete
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"reasoning_content": "lorem " * 33},
+        {"reasoning": "lorem " * 33},
+        {"function_call": {"name": "look", "arguments": "lorem " * 33}},
+        {"audio": {"data": "lorem " * 33}},
+    ],
+)
+def test_a_count_before_anything_else_that_is_written_is_not_taken_for_all_of_it(more: dict[str, object]) -> None:
+    reader = read(WireFormat.CHAT, chunk(usage=counted(70, 0), role="assistant"), chunk(**more), chunk(finish="length"))
+
+    assert reader.is_complete
+    assert reader.usage is None

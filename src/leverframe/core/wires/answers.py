@@ -322,7 +322,8 @@ def anthropic_usage(value: object) -> Usage | None:
 def _goes_on(choice: object) -> bool:
     """Whether a chunk of a choice says more."""
     delta = choice.get("delta") if isinstance(choice, dict) else None
-    return isinstance(delta, dict) and any(delta.get(name) for name in ("content", "tool_calls", "refusal"))
+    # Thinking, sound and calls of the older kind are written too, whatever their fields are called.
+    return isinstance(delta, dict) and any(said for name, said in delta.items() if name != "role")
 
 
 def _is_search(item: dict[str, object]) -> bool:
