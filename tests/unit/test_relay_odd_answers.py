@@ -21,6 +21,14 @@ def counted(given: object, made: object) -> dict[str, object]:
     return {"prompt_tokens": given, "completion_tokens": made}
 
 
+def start(usage: object) -> dict[str, object]:
+    return {"type": "message_start", "message": {"usage": usage}}
+
+
+def ended(usage: object) -> dict[str, object]:
+    return {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": usage}
+
+
 def read(wire: WireFormat, *values: object) -> UsageReader:
     reader = UsageReader(wire, is_stream=True)
     reader.feed(data(*values))
@@ -51,3 +59,14 @@ def test_a_count_before_anything_else_that_is_written_is_not_taken_for_all_of_it
 
     assert reader.is_complete
     assert reader.usage is None
+
+
+def test_zeros_in_a_delta_take_nothing_from_what_the_start_counted_as_kept_for_an_hour() -> None:
+    kept = {"ephemeral_1h_input_tokens": 1000, "ephemeral_5m_input_tokens": 24}
+    begun = {"input_tokens": 70, "output_tokens": 1, "cache_creation_input_tokens": 1024, "cache_creation": kept}
+    silent = {"output_tokens": 33, "cache_creation_input_tokens": 0, "cache_creation": dict.fromkeys(kept, 0)}
+
+    usage = read(WireFormat.MESSAGES, start(begun), ended(silent), {"type": "message_stop"}).usage
+
+    assert usage is not None
+    assert (usage.cache_write_tokens, usage.cache_write_1h_tokens) == (1024, 1000)

@@ -252,8 +252,8 @@ class MessagesReading:
         if not isinstance(usage, dict):
             return
         for name, value in usage.items():
-            # Input is counted once, at the start; servers that do not count again write a zero in the delta.
-            is_silent = value is None or (value == 0 and name != "output_tokens" and self._counts.get(name))
+            # Input is counted once, at the start; servers that do not count again write zeros in the delta.
+            is_silent = value is None or (_is_zero(value) and name != "output_tokens" and self._counts.get(name))
             if not is_silent:
                 self._counts[name] = value
         self.usage = anthropic_usage(self._counts) or self.usage
@@ -324,6 +324,11 @@ def _goes_on(choice: object) -> bool:
     delta = choice.get("delta") if isinstance(choice, dict) else None
     # Thinking, sound and calls of the older kind are written too, whatever their fields are called.
     return isinstance(delta, dict) and any(said for name, said in delta.items() if name != "role")
+
+
+def _is_zero(value: object) -> bool:
+    """Whether a count, or each of a group of them, is zero."""
+    return not any(value.values()) if isinstance(value, dict) else value == 0
 
 
 def _is_search(item: dict[str, object]) -> bool:
