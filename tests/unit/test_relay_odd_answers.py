@@ -70,3 +70,28 @@ def test_zeros_in_a_delta_take_nothing_from_what_the_start_counted_as_kept_for_a
 
     assert usage is not None
     assert (usage.cache_write_tokens, usage.cache_write_1h_tokens) == (1024, 1000)
+
+
+ODD = ["33", -33, 33.5, True, [33], {"n": 33}]
+
+
+@pytest.mark.parametrize("odd", ODD)
+@pytest.mark.parametrize("name", ["input_tokens", "output_tokens"])
+def test_a_delta_that_cannot_be_read_is_not_replaced_by_what_was_counted_before_it(name: str, odd: object) -> None:
+    told = {"input_tokens": 70, "output_tokens": 33, name: odd}
+    begun, early = start({"input_tokens": 70, "output_tokens": 1}), ended({"output_tokens": 5})
+
+    reader = read(WireFormat.MESSAGES, begun, early, ended(told), {"type": "message_stop"})
+
+    assert reader.is_complete
+    assert reader.usage is None
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_a_count_of_a_chunk_that_cannot_be_read_is_not_replaced_by_the_last_one(odd: object) -> None:
+    first, last = chunk(usage=counted(70, 1), content="a"), chunk(usage=counted(70, odd), content="b" * 33)
+
+    reader = read(WireFormat.CHAT, first, last, chunk(finish="stop"))
+
+    assert reader.is_complete
+    assert reader.usage is None

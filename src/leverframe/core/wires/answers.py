@@ -71,9 +71,9 @@ class ChatReading:
                 if isinstance(choice, dict):
                     self._choice(choice)
         found = value.get("usage")
-        if found is not None:
-            usage = openai_usage(found, "prompt_tokens", "completion_tokens")
-            self.usage = usage or self.usage
+        usage = openai_usage(found, "prompt_tokens", "completion_tokens") if found is not None else None
+        if usage is not None:
+            self.usage = usage
         elif self.usage is not None and choices and isinstance(choices, list) and any(map(_goes_on, choices)):
             # It was the count of what was said until then.
             self.usage = None
@@ -256,7 +256,8 @@ class MessagesReading:
             is_silent = value is None or (_is_zero(value) and name != "output_tokens" and self._counts.get(name))
             if not is_silent:
                 self._counts[name] = value
-        self.usage = anthropic_usage(self._counts) or self.usage
+        # What was counted before is no count any more where the later one cannot be read.
+        self.usage = anthropic_usage(self._counts)
 
     def _delta(self, index: object, delta: object) -> None:
         if isinstance(delta, dict):
