@@ -5,7 +5,8 @@ import json
 import pytest
 
 from leverframe.core.wires import UsageReader
-from leverframe.domain.relays import WireFormat
+from leverframe.core.wires.answers import anthropic_usage, openai_usage
+from leverframe.domain.relays import Usage, WireFormat
 
 
 def data(*values: object) -> bytes:
@@ -95,3 +96,40 @@ def test_a_count_of_a_chunk_that_cannot_be_read_is_not_replaced_by_the_last_one(
 
     assert reader.is_complete
     assert reader.usage is None
+
+
+@pytest.mark.parametrize("odd", ODD)
+@pytest.mark.parametrize(
+    "place",
+    [
+        ("cache_read_input_tokens",),
+        ("cache_creation_input_tokens",),
+        ("cache_creation", "ephemeral_1h_input_tokens"),
+        ("cache_creation", "ephemeral_5m_input_tokens"),
+        ("server_tool_use", "web_search_requests"),
+    ],
+    ids=lambda place: place[-1],
+)
+def test_what_is_billed_beside_input_and_output_is_not_free_where_its_count_cannot_be_read(
+    place: tuple[str, ...], odd: object
+) -> None:
+    told: dict[str, object] = {"input_tokens": 70, "output_tokens": 33, place[0]: odd}
+    if len(place) > 1:
+        told[place[0]] = {place[1]: odd}
+
+    assert anthropic_usage(told) is None
+
+
+@pytest.mark.parametrize("odd", ODD)
+@pytest.mark.parametrize("group", ["prompt_tokens_details", "completion_tokens_details"])
+def test_sound_is_not_priced_as_text_where_its_count_cannot_be_read(group: str, odd: object) -> None:
+    told = {"prompt_tokens": 70, "completion_tokens": 33, group: {"audio_tokens": odd}}
+
+    assert openai_usage(told, "prompt_tokens", "completion_tokens") is None
+
+
+@pytest.mark.parametrize("silent", [None, {}, {"audio_tokens": None, "reasoning_tokens": None}])
+def test_details_that_are_not_told_are_none(silent: object) -> None:
+    told = {"prompt_tokens": 70, "completion_tokens": 33, "completion_tokens_details": silent}
+
+    assert openai_usage(told, "prompt_tokens", "completion_tokens") == Usage(input_tokens=70, output_tokens=33)

@@ -9,10 +9,16 @@ from typing import Final, Protocol
 
 import msgspec
 
-from leverframe.core.wires.said import Said, count, counted, error_text
+from leverframe.core.wires.said import Said, are_counts, count, counted, error_text
 from leverframe.core.wires.strict import encoded
 from leverframe.domain.relays import Usage
 
+# What is billed beside input and output, or at a higher price.
+_DEAR_INPUTS: Final = ("cache_write_tokens", "audio_tokens")
+_DEAR_OUTPUTS: Final = ("reasoning_tokens", "audio_tokens")
+_CACHED: Final = ("cache_read_input_tokens", "cache_creation_input_tokens")
+_KEPT: Final = ("ephemeral_1h_input_tokens", "ephemeral_5m_input_tokens")
+_TOOLS: Final = ("web_search_requests",)
 _NO_IDS: Final[tuple[str, ...]] = ()
 _MAX_IDS: Final = 100
 _MAX_ID_CHARS: Final = 200
@@ -274,7 +280,10 @@ class MessagesReading:
 
 
 def openai_usage(value: object, input_name: str, output_name: str) -> Usage | None:
-    """The usage of an OpenAI format; None where input or output is not told and cannot be worked out."""
+    """The usage of an OpenAI format; None where input or output is not told and cannot be worked out.
+
+    None too where what may be dearer than these is told and cannot be read.
+    """
     if not isinstance(value, dict):
         return None
     given, made, total = count(value.get(input_name)), count(value.get(output_name)), count(value.get("total_tokens"))
@@ -286,6 +295,8 @@ def openai_usage(value: object, input_name: str, output_name: str) -> Usage | No
     made = max(made or 0, (total or 0) - given)
     inputs = value.get(f"{input_name}_details")
     outputs = value.get(f"{output_name}_details")
+    if not (are_counts(inputs, _DEAR_INPUTS) and are_counts(outputs, _DEAR_OUTPUTS)):
+        return None
     cached = counted(inputs, "cached_tokens") or counted(value, "prompt_cache_hit_tokens")
     return Usage(
         input_tokens=given,
@@ -299,13 +310,18 @@ def openai_usage(value: object, input_name: str, output_name: str) -> Usage | No
 
 
 def anthropic_usage(value: object) -> Usage | None:
-    """The usage of an Anthropic answer, whose `input_tokens` leave out what was cached or written to the cache."""
+    """The usage of an Anthropic answer, whose `input_tokens` leave out what was cached or written to the cache.
+
+    None where input or output is not told, or what is billed beside them cannot be read.
+    """
     if not isinstance(value, dict):
         return None
     fresh, made = count(value.get("input_tokens")), count(value.get("output_tokens"))
-    if fresh is None or made is None:
+    created, tools = value.get("cache_creation"), value.get("server_tool_use")
+    beside = ((value, _CACHED), (created, _KEPT), (tools, _TOOLS))
+    if fresh is None or made is None or not all(are_counts(*one) for one in beside):
         return None
-    read, created = counted(value, "cache_read_input_tokens"), value.get("cache_creation")
+    read = counted(value, "cache_read_input_tokens")
     hour = counted(created, "ephemeral_1h_input_tokens")
     written = max(counted(value, "cache_creation_input_tokens"), hour + counted(created, "ephemeral_5m_input_tokens"))
     details = value.get("output_tokens_details")
@@ -316,7 +332,7 @@ def anthropic_usage(value: object) -> Usage | None:
         cache_write_tokens=written,
         cache_write_1h_tokens=hour,
         reasoning_tokens=min(counted(details, "thinking_tokens"), made),
-        vendor_tool_uses=counted(value.get("server_tool_use"), "web_search_requests"),
+        vendor_tool_uses=counted(tools, "web_search_requests"),
     )
 
 

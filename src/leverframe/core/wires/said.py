@@ -3,6 +3,7 @@
 Knows: that a count is a whole number, zero included, and that anything else is no count.  Never: makes one up.
 """
 
+from collections.abc import Iterable
 from typing import Final
 
 from leverframe.domain.relays import RelayedAnswer, RelayedToolUse
@@ -85,6 +86,12 @@ def count(value: object) -> int | None:
 def counted(fields: object, name: str) -> int:
     """A count inside an object; zero where either is not there."""
     return (count(fields.get(name)) or 0) if isinstance(fields, dict) else 0
+
+
+def are_counts(fields: object, names: Iterable[str]) -> bool:
+    """Whether each of these is a count, as far as it is told."""
+    told = fields if isinstance(fields, dict) else {}
+    return all(told.get(name) is None or count(told[name]) is not None for name in names)
 
 
 def error_text(value: object) -> str:
