@@ -7,6 +7,8 @@ import pytest
 from leverframe.core.wires import UsageReader
 from leverframe.core.wires.answers import anthropic_usage, openai_usage
 from leverframe.domain.relays import Usage, WireFormat
+from leverframe.models.call_prices import CallPrice
+from leverframe.models.prices import Rate
 
 
 def data(*values: object) -> bytes:
@@ -133,3 +135,25 @@ def test_details_that_are_not_told_are_none(silent: object) -> None:
     told = {"prompt_tokens": 70, "completion_tokens": 33, "completion_tokens_details": silent}
 
     assert openai_usage(told, "prompt_tokens", "completion_tokens") == Usage(input_tokens=70, output_tokens=33)
+
+
+MOST = (1 << 36) - 1
+DATABASE = (1 << 63) - 1
+
+
+def test_what_the_largest_counts_cost_is_within_what_a_database_holds_a_thousand_times() -> None:
+    # Each the dearest that any model of the list has, in pico-dollars.
+    rates = {"input": Rate(base=150_000_000), "output": Rate(base=600_000_000)}
+    dear = CallPrice(version="", search_pico=35_000_000_000, **rates)
+
+    cost = dear.cost(Usage(input_tokens=2 * MOST, output_tokens=MOST, vendor_tool_uses=MOST))
+
+    assert 1_000 * cost < DATABASE
+
+
+def test_a_count_beyond_all_that_a_model_takes_is_no_count() -> None:
+    searches = {"input_tokens": 70, "output_tokens": 33, "server_tool_use": {"web_search_requests": MOST + 1}}
+
+    assert anthropic_usage(searches) is None
+    assert openai_usage(counted(MOST + 1, 33), "prompt_tokens", "completion_tokens") is None
+    assert openai_usage(counted(MOST, 33), "prompt_tokens", "completion_tokens") is not None

@@ -9,7 +9,7 @@ from typing import Final
 from leverframe.domain.relays import RelayedAnswer, RelayedToolUse
 
 MAX_RECORDED_CHARS: Final = 1 << 20
-_MAX_COUNT: Final = 1 << 50
+_MAX_COUNT: Final = 1 << 36  # hundreds of times what any vendor takes of anything
 
 
 class Said:
@@ -79,7 +79,7 @@ _MOST_BYTES: Final = 4  # of one character in UTF-8
 def count(value: object) -> int | None:
     """A count of a vendor; None where it is none."""
     is_whole = isinstance(value, int) and not isinstance(value, bool)
-    # The bound keeps sums and prices within what a database holds.
+    # The bound keeps prices, and sums of a thousand of them, within what a database holds.
     return value if is_whole and isinstance(value, int) and 0 <= value < _MAX_COUNT else None
 
 
