@@ -51,12 +51,13 @@ CASES = [
 ]
 BROKEN = [(path, f"fake-0ms-o100-c10-{cut}3") for path in (CHAT, RESPONSES, MESSAGES) for cut in "bh"]
 SILENT = [(CHAT, "fake-0ms-i70-o33-unone", stream) for stream in (True, False)]
+UNCLOSED = f"{COUNTED}-xunclosed"
 LEFT = "fake-0ms-i70-o60-c20-g5"
 
 
 def _models() -> list[str]:
     asked = [(one.path, one.model) for one in CASES] + BROKEN + [(path, model) for path, model, _ in SILENT]
-    asked += [(CHAT, LEFT), (RESPONSES, LEFT), (MESSAGES, LEFT)]
+    asked += [(path, model) for path in (CHAT, RESPONSES, MESSAGES) for model in (LEFT, UNCLOSED)]
     return sorted({f"{'claude' if path == MESSAGES else 'vendor'}/{model}" for path, model in asked})
 
 
@@ -111,6 +112,18 @@ def test_a_stream_that_breaks_off_costs_its_bound_and_is_told_in_the_clients_own
     assert recorded.entry["outcome"] == "unknown"
     assert recorded.entry.get("cost_microusd") is None
     assert recorded.cost_microusd >= desk.vendor.served.output_tokens * 10
+
+
+@pytest.mark.parametrize(("path", "cost"), [(CHAT, OPENAI_COST), (RESPONSES, OPENAI_COST), (MESSAGES, CLAUDE_COST)])
+def test_a_stream_that_has_said_its_last_word_is_whole_however_its_connection_ends(
+    desk: TroubledDesk, path: str, cost: float
+) -> None:
+    answer = desk.call(path, UNCLOSED, stream=True)
+
+    assert b"error" not in answer.body
+    recorded = desk.recorded()
+    assert (recorded.state, recorded.entry["outcome"]) == ("ok", "ok")
+    assert (recorded.input_tokens, recorded.output_tokens, recorded.cost_microusd) == (70, 33, ceil(cost))
 
 
 @pytest.mark.parametrize("path", [CHAT, RESPONSES, MESSAGES])

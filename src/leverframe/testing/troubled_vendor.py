@@ -9,9 +9,10 @@ a model carries the knobs, so that they pass through whatever stands between:
     -s40, -w20, -r30              input tokens from the cache, and written to it; output that is reasoning
     -unone -uzero -uchoices -urepeat -uevery
                                   usage: never; explicit zeros; in a chunk with choices; several times; in every chunk
-    -xhtml -xgarbage -xerror -xgzip -xendless -xsilent -xcut
+    -xhtml -xgarbage -xerror -xgzip -xendless -xsilent -xcut -xunclosed
                                   a page; no JSON; an error with status 200; compressed; without end; no word more;
-                                  a stream that ends in good order in the middle of its answer
+                                  a stream that ends in good order in the middle of its answer; a whole one whose
+                                  connection is cut after its last word
 
 It keeps the limit that a call sets, as a vendor does that bills no more than its maximum.
 """
@@ -32,6 +33,8 @@ from leverframe.testing.vendor_answers import Frame, Knobs, knobs_of
 _MAX_BODY_BYTES: Final = 64 << 20
 _MAX_KEPT: Final = 1000
 _LIMITS: Final = ("max_tokens", "max_completion_tokens", "max_output_tokens")
+# Answers that are odd while they are streamed; the others are so from their first byte.
+_STREAMED: Final = frozenset({"endless", "silent", "cut", "unclosed"})
 _HEAD: Final = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
 
 
@@ -167,7 +170,7 @@ class TroubledVendor:
         if knobs.status:
             self.served.errors += 1
             _plain(writer, knobs.status, answers.error_body(path, knobs.status))
-        elif knobs.answer and knobs.answer not in {"endless", "silent", "cut"}:
+        elif knobs.answer and knobs.answer not in _STREAMED:
             _odd(writer, path, knobs.answer)
         elif path.endswith("/count_tokens"):
             _plain(writer, 200, answers.json_bytes({"input_tokens": knobs.input_tokens}))
@@ -202,7 +205,7 @@ class TroubledVendor:
                 while knobs.answer == "endless" and is_content:
                     writer.write(b"%x\r\n%s\r\n" % (len(frame), frame))
                     await writer.drain()
-            writer.write(b"0\r\n\r\n")
+            _end(writer, knobs)
         except ConnectionAbortedError:
             # The vendor's own doing: the client sees a connection that ends in the middle.
             writer.close()
@@ -221,6 +224,13 @@ async def _maybe_cut(writer: asyncio.StreamWriter, frame: bytes, sent: int, knob
         raise ConnectionAbortedError
     if writer.is_closing():
         raise ConnectionResetError
+
+
+def _end(writer: asyncio.StreamWriter, knobs: Knobs) -> None:
+    """The last chunk of a stream; ConnectionAbortedError where the knobs cut the connection before it."""
+    if knobs.answer == "unclosed":
+        raise ConnectionAbortedError
+    writer.write(b"0\r\n\r\n")
 
 
 def _frames(path: str, model: str, asked: Mapping[str, object], knobs: Knobs, served: Served) -> Iterator[Frame]:

@@ -114,6 +114,9 @@ class Relayed:
             try:
                 raw = await self._stream.read()
             except RelayBroken as err:
+                if self._reader.is_complete:
+                    # It has said its last word, and what its connection does after that takes nothing from it.
+                    break
                 await self._settle(self._broken(f"broken-{err.kind}"))
                 raise
             if not self._first_at:
