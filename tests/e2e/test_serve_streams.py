@@ -9,6 +9,7 @@ from math import ceil
 
 import pytest
 
+from leverframe.core.wires.frames import payload
 from tests.bursts import burst
 from tests.troubled import ASKED, CHAT, EMBEDDINGS, MESSAGES, RESPONSES, TroubledDesk, troubled_desk
 
@@ -52,12 +53,13 @@ CASES = [
 BROKEN = [(path, f"fake-0ms-o100-c10-{cut}3") for path in (CHAT, RESPONSES, MESSAGES) for cut in "bh"]
 SILENT = [(CHAT, "fake-0ms-i70-o33-unone", stream) for stream in (True, False)]
 UNCLOSED = f"{COUNTED}-xunclosed"
+BARE = f"{COUNTED}-xbare"
 LEFT = "fake-0ms-i70-o60-c20-g5"
 
 
 def _models() -> list[str]:
     asked = [(one.path, one.model) for one in CASES] + BROKEN + [(path, model) for path, model, _ in SILENT]
-    asked += [(path, model) for path in (CHAT, RESPONSES, MESSAGES) for model in (LEFT, UNCLOSED)]
+    asked += [(path, model) for path in (CHAT, RESPONSES, MESSAGES) for model in (LEFT, UNCLOSED, BARE)]
     return sorted({f"{'claude' if path == MESSAGES else 'vendor'}/{model}" for path, model in asked})
 
 
@@ -112,6 +114,16 @@ def test_a_stream_that_breaks_off_costs_its_bound_and_is_told_in_the_clients_own
     assert recorded.entry["outcome"] == "unknown"
     assert recorded.entry.get("cost_microusd") is None
     assert recorded.cost_microusd >= desk.vendor.served.output_tokens * 10
+
+
+@pytest.mark.parametrize("path", [CHAT, RESPONSES, MESSAGES])
+def test_a_stream_that_ends_within_a_line_is_told_in_a_frame_of_its_own(desk: TroubledDesk, path: str) -> None:
+    answer = desk.call(path, BARE, stream=True)
+
+    *whole, last = [json.loads(payload(one)) for one in answer.body.split(b"\n\n") if one]
+    assert any("lorem" in json.dumps(one) for one in whole)
+    assert "before the answer was whole" in json.dumps(last)
+    assert desk.recorded().error == "model-cut-short"
 
 
 @pytest.mark.parametrize(("path", "cost"), [(CHAT, OPENAI_COST), (RESPONSES, OPENAI_COST), (MESSAGES, CLAUDE_COST)])

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leverframe.core.wires import UsageReader, read_call
-from leverframe.core.wires.frames import Frames
+from leverframe.core.wires.frames import Frames, apart, payload
 from leverframe.domain.errors import WireRefused
 from leverframe.domain.relays import Admitted, Usage, WireFormat
 from leverframe.testing.vendor_answers import chat_frames, knobs_of, messages_frames, responses_frames
@@ -60,6 +60,17 @@ def test_frames_do_not_depend_on_the_cuts(raw: bytes, cuts: list[int]) -> None:
     # A return at the very end may be half of a line end, and is then left to the end of the stream in both.
     assert b"".join(found) + rest == raw
     assert (found, rest) == (whole, whole_rest)
+
+
+@given(st.lists(LINES, max_size=30).map(b"".join))
+def test_what_is_written_behind_a_stream_is_a_frame_of_its_own(raw: bytes) -> None:
+    found, rest = frames(raw, [])
+    last = rest or (found[-1] if found else b"")
+
+    behind, _ = frames(raw + apart(last) + b"data: 1\n\n", [])
+
+    assert payload(behind[-1]) == b"1"
+    assert rest or apart(last) == b""
 
 
 def streamed(wire: WireFormat, usage: str) -> bytes:

@@ -137,22 +137,23 @@ class Relays:
             self._metrics.streams -= 1
 
     async def _frames(self, exchange: _Exchange, relayed: Relayed, gone: "asyncio.Future[None]") -> None:
-        drained_at = 0.0
+        drained_at, last = 0.0, b""
         try:
             while (piece := await relayed.read()) is not None:
                 if not gone.done():
                     await exchange.send({"type": "http.response.body", "body": piece, "more_body": True})
+                    last = piece
                     continue
                 drained_at = drained_at or self._clock.monotonic()
                 if self._clock.monotonic() - drained_at > _DRAIN_S:
                     await relayed.give_up("client-gone")
                     return
         except RelayBroken as err:
-            frame = error_frame(exchange.wire, status=502, slug="provider-unavailable", message=err.message)
+            frame = error_frame(exchange.wire, status=502, slug="provider-unavailable", message=err.message, after=last)
             await exchange.send({"type": "http.response.body", "body": frame, "more_body": True})
         except LeverframeError as err:
             # Its end could not be written: whatever was read before, it is no answer that anyone could prove.
-            frame = error_frame(exchange.wire, status=err.status, slug=err.slug, message=err.message)
+            frame = error_frame(exchange.wire, status=err.status, slug=err.slug, message=err.message, after=last)
             await exchange.send({"type": "http.response.body", "body": frame, "more_body": True})
 
     async def _refuse(self, exchange: _Exchange, refusal: refusing.Refusal) -> None:

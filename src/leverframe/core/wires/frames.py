@@ -83,6 +83,14 @@ def payload(frame: bytes) -> bytes:
     return b"\n".join(line[5:].removeprefix(b" ") for line in lines if line.startswith(b"data:"))
 
 
+def apart(last: bytes) -> bytes:
+    """What must stand between the last bytes of a stream and a frame that comes after them.
+
+    Nothing behind a frame with its blank line; behind one that the end of its stream stands for, what ends it.
+    """
+    return b"" if not last or _BLANK_LINE.search(last, max(0, len(last) - _LONGEST_END)) else b"\n\n"
+
+
 def value_of(frame: bytes, name: bytes) -> bytes:
     """The last value of a field of a frame, such as `id` or `retry`; empty where it has none."""
     lines = _LINE.split(frame.removeprefix(_BOM))

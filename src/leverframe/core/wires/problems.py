@@ -8,6 +8,7 @@ Source: API references of OpenAI and Anthropic, errors.
 from collections.abc import Mapping
 from typing import Final
 
+from leverframe.core.wires.frames import apart
 from leverframe.core.wires.messages import THREAD
 from leverframe.core.wires.strict import encoded
 from leverframe.domain.relays import WireFormat
@@ -59,10 +60,11 @@ def error_body(
     return encoded({"error": error})
 
 
-def error_frame(wire: WireFormat, *, status: int, slug: str, message: str, code: str = "") -> bytes:
-    """The last frame of a stream that cannot go on."""
+def error_frame(wire: WireFormat, *, status: int, slug: str, message: str, code: str = "", after: bytes = b"") -> bytes:
+    """The last frame of a stream that cannot go on, as it is written behind the last bytes of it that were sent."""
+    between = apart(after)
     if wire is WireFormat.RESPONSES:
         value = {"type": "error", "code": code or slug, "message": message, "param": None, "sequence_number": 0}
-        return b"event: error\ndata: " + encoded(value) + b"\n\n"
+        return between + b"event: error\ndata: " + encoded(value) + b"\n\n"
     body = error_body(wire, status=status, slug=slug, message=message, code=code)
-    return (b"event: error\ndata: " if wire.is_anthropic else b"data: ") + body + b"\n\n"
+    return between + (b"event: error\ndata: " if wire.is_anthropic else b"data: ") + body + b"\n\n"
