@@ -157,3 +157,13 @@ def test_a_count_beyond_all_that_a_model_takes_is_no_count() -> None:
     assert anthropic_usage(searches) is None
     assert openai_usage(counted(MOST + 1, 33), "prompt_tokens", "completion_tokens") is None
     assert openai_usage(counted(MOST, 33), "prompt_tokens", "completion_tokens") is not None
+
+
+@pytest.mark.parametrize("word", [b"data: [DONE] \n\n", b"data:[DONE]\t\n\n"])
+def test_the_last_word_is_known_with_blanks_behind_it(word: bytes) -> None:
+    reader, said = UsageReader(WireFormat.CHAT, is_stream=True), data(chunk(content="a", usage=counted(70, 33)))
+
+    passed = reader.feed(said + word) + reader.end()
+
+    assert (passed, reader.is_complete, reader.error) == (said + word, True, "")
+    assert reader.usage == Usage(input_tokens=70, output_tokens=33)

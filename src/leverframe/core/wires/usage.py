@@ -116,7 +116,8 @@ class UsageReader:
         data = payload(frame)
         if not data:
             return True
-        if data == _DONE:
+        # Blanks behind it are no part of the word to the vendors' own libraries either.
+        if data.rstrip() == _DONE:
             self._reading.is_ended = True
             return True
         try:
