@@ -15,7 +15,9 @@ def data(*values: object) -> bytes:
     return b"".join(b"data: " + json.dumps(one).encode() + b"\n\n" for one in values)
 
 
-def chunk(index: object = 0, usage: object = None, finish: str | None = None, **delta: object) -> dict[str, object]:
+def chunk(
+    delta: dict[str, object], *, index: object = 0, usage: object = None, finish: str | None = None
+) -> dict[str, object]:
     told = {} if usage is None else {"usage": usage}
     return {"choices": [{"index": index, "delta": delta, "finish_reason": finish}], **told}
 
@@ -42,7 +44,9 @@ def read(wire: WireFormat, *values: object) -> UsageReader:
 @pytest.mark.parametrize("index", [[0], {}, {"a": 1}])
 @pytest.mark.parametrize("field", ["content", "refusal"])
 def test_a_choice_whose_index_is_no_number_is_read_all_the_same(index: object, field: str) -> None:
-    reader = read(WireFormat.CHAT, chunk(index, **{field: "lorem"}), chunk(index, finish="stop", **{field: " ipsum"}))
+    first, last = chunk({field: "lorem"}, index=index), chunk({field: " ipsum"}, index=index, finish="stop")
+
+    reader = read(WireFormat.CHAT, first, last)
 
     assert reader.answer.text == "lorem ipsum"
     assert reader.is_complete
@@ -58,7 +62,9 @@ def test_a_choice_whose_index_is_no_number_is_read_all_the_same(index: object, f
     ],
 )
 def test_a_count_before_anything_else_that_is_written_is_not_taken_for_all_of_it(more: dict[str, object]) -> None:
-    reader = read(WireFormat.CHAT, chunk(usage=counted(70, 0), role="assistant"), chunk(**more), chunk(finish="length"))
+    first, last = chunk({"role": "assistant"}, usage=counted(70, 0)), chunk({}, finish="length")
+
+    reader = read(WireFormat.CHAT, first, chunk(more), last)
 
     assert reader.is_complete
     assert reader.usage is None
@@ -92,9 +98,10 @@ def test_a_delta_that_cannot_be_read_is_not_replaced_by_what_was_counted_before_
 
 @pytest.mark.parametrize("odd", ODD)
 def test_a_count_of_a_chunk_that_cannot_be_read_is_not_replaced_by_the_last_one(odd: object) -> None:
-    first, last = chunk(usage=counted(70, 1), content="a"), chunk(usage=counted(70, odd), content="b" * 33)
+    first = chunk({"content": "a"}, usage=counted(70, 1))
+    last = chunk({"content": "b" * 33}, usage=counted(70, odd))
 
-    reader = read(WireFormat.CHAT, first, last, chunk(finish="stop"))
+    reader = read(WireFormat.CHAT, first, last, chunk({}, finish="stop"))
 
     assert reader.is_complete
     assert reader.usage is None
@@ -143,8 +150,8 @@ DATABASE = (1 << 63) - 1
 
 def test_what_the_largest_counts_cost_is_within_what_a_database_holds_a_thousand_times() -> None:
     # Each the dearest that any model of the list has, in pico-dollars.
-    rates = {"input": Rate(base=150_000_000), "output": Rate(base=600_000_000)}
-    dear = CallPrice(version="", search_pico=35_000_000_000, **rates)
+    dear_input, dear_output = Rate(base=150_000_000), Rate(base=600_000_000)
+    dear = CallPrice(version="", input=dear_input, output=dear_output, search_pico=35_000_000_000)
 
     cost = dear.cost(Usage(input_tokens=2 * MOST, output_tokens=MOST, vendor_tool_uses=MOST))
 
@@ -161,7 +168,7 @@ def test_a_count_beyond_all_that_a_model_takes_is_no_count() -> None:
 
 @pytest.mark.parametrize("word", [b"data: [DONE] \n\n", b"data:[DONE]\t\n\n"])
 def test_the_last_word_is_known_with_blanks_behind_it(word: bytes) -> None:
-    reader, said = UsageReader(WireFormat.CHAT, is_stream=True), data(chunk(content="a", usage=counted(70, 33)))
+    reader, said = UsageReader(WireFormat.CHAT, is_stream=True), data(chunk({"content": "a"}, usage=counted(70, 33)))
 
     passed = reader.feed(said + word) + reader.end()
 
