@@ -174,6 +174,23 @@ def test_an_error_of_the_vendor_is_given_on_without_the_key(status: int, kind: s
     assert b"bad [secret]" in found.body
 
 
+@pytest.mark.parametrize(
+    ("told", "seconds"),
+    [
+        ("0.5", 0.5),
+        ("Thu, 01 Jan 2026 00:01:30 GMT", 90.0),
+        ("Wed, 31 Dec 2025 23:59:59 GMT", 0.0),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", 3600.0),
+        *((odd, None) for odd in ("soon", "-5", "Thu, 32 Jan 2026 00:01:30 GMT", "Thu, 01 Jan 2026 00:01:30 +0100")),
+    ],
+)
+def test_a_wait_is_told_in_seconds_or_by_a_date(told: str, seconds: float | None) -> None:
+    found, _ = sent(Served(status=429, body=b"{}", headers={"Retry-After": told}), itself)
+
+    assert isinstance(found, RelayRefusal)
+    assert found.retry_after_s == seconds
+
+
 def test_a_status_that_http_has_not_is_a_failure_that_may_be_billed() -> None:
     found, _ = sent(Served(status=999, body=b'{"error": {"message": "no"}}'), itself)
 

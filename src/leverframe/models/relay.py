@@ -6,7 +6,7 @@ redirect, passes on a page of somebody between us and the vendor, or lets a key 
 
 import asyncio
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import msgspec
@@ -39,6 +39,8 @@ _KEY_REFUSED: Final = frozenset({401, 403})
 _MAY_BE_BILLED: Final = frozenset({502, 504})
 # Of an error these are written anew.
 _OURS: Final = frozenset({"content-type", "retry-after"})
+_LONGEST_WAIT_S: Final = 3600.0
+_HTTP_DATE: Final = "%a, %d %b %Y %H:%M:%S GMT"  # the one form that is written today; RFC 9110, section 5.6.7
 _JSON: Final = "application/json"
 _EVENTS: Final = "text/event-stream"
 
@@ -193,7 +195,7 @@ class VendorRelay(ModelRelay):
             kind=kind,
             is_billed=status in _MAY_BE_BILLED or status == _TIMEOUT,
             message=said,
-            retry_after_s=_seconds(stream.headers.get("retry-after", "")),
+            retry_after_s=_seconds(stream.headers.get("retry-after", ""), self._clock.now()),
             headers={name: value for name, value in returned_headers(stream.headers).items() if name not in _OURS},
         )
 
@@ -230,7 +232,12 @@ def _is_json(body: bytes) -> bool:
         return False
 
 
-def _seconds(text: str) -> float | None:
-    """Seconds of a Retry-After header; a date in it is of no use to us."""
-    is_number = text.isascii() and text.replace(".", "", 1).isdigit()
-    return min(float(text), 3600.0) if is_number else None
+def _seconds(text: str, now: datetime) -> float | None:
+    """Seconds of a Retry-After header, which tells them or a date; None where it is neither."""
+    if text.isascii() and text.replace(".", "", 1).isdigit():
+        return min(float(text), _LONGEST_WAIT_S)
+    try:
+        until = datetime.strptime(text, _HTTP_DATE).replace(tzinfo=UTC)
+    except ValueError:
+        return None
+    return min(max(0.0, (until - now).total_seconds()), _LONGEST_WAIT_S)
