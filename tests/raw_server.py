@@ -16,6 +16,8 @@ WHOLE_ANSWERS: tuple[tuple[bytes, bytes], ...] = (
     (b"HTTP/1.0 200\r\nContent-Length: 2\r\n\r\nok", b"ok"),
     (b"HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n", b""),
     (b"HTTP/1.1 200 OK\nContent-Length: 2\n\nok", b"ok"),
+    # Of an error the status is enough, whatever its body is packed in.
+    (b"HTTP/1.1 429 Too Many\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\n\x1f\x8b", b"\x1f\x8b"),
 )
 """Bytes, and the body in them."""
 GARBLED_ANSWERS: tuple[tuple[bytes, str], ...] = (

@@ -1,7 +1,7 @@
 """HTTP/1.1 as it stands on the wire.
 
 Knows: how a request is written and an answer read, by the letter, and with a limit on every part.
-Never: guesses where an answer ends: two lengths, a bad chunk or a compressed body nobody asked for is garbled.
+Never: guesses where an answer ends: two lengths, a bad chunk or a compressed answer nobody asked for is garbled.
 Source: RFC 9112.
 """
 
@@ -20,6 +20,7 @@ _HEADER: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*(.*?)[ \t]*")
 _VALUE: Final = re.compile(r"[\t\x20-\x7e]*")
 _CHUNK_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,8})[ \t]*(?:;[^\r\n]*)?\r\n")
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_ERRORS: Final = 400  # and above
 _NO_BODY: Final = frozenset({204, 304})
 _OWN_HEADERS: Final = frozenset({"host", "content-length", "transfer-encoding", "connection", "accept-encoding"})
 
@@ -115,10 +116,12 @@ class Ending(Enum):
 def check_encoding(head: Head) -> None:
     """Refuse a body that must be unpacked: what unpacks to how much is for the sender to choose.
 
+    That of an error is taken as it is, since its status says more than nothing: nobody unpacks it.
+
     Raises:
         Garbled: it is encoded.
     """
-    encoding = head.headers.get("content-encoding")
+    encoding = head.headers.get("content-encoding") if head.status < _ERRORS else None
     if encoding is not None and encoding.lower() not in {"identity", ""}:
         raise Garbled(f"it is encoded as {encoding[:20]!r}, which was not asked for")
 
