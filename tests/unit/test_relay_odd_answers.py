@@ -174,3 +174,26 @@ def test_the_last_word_is_known_with_blanks_behind_it(word: bytes) -> None:
 
     assert (passed, reader.is_complete, reader.error) == (said + word, True, "")
     assert reader.usage == Usage(input_tokens=70, output_tokens=33)
+
+
+@pytest.mark.parametrize("end", ["failed", "incomplete", "completed"])
+@pytest.mark.parametrize("kind", ["output_text", "refusal", "function_call_arguments", "reasoning_text"])
+def test_what_was_streamed_was_said_where_the_end_repeats_nothing_of_it(kind: str, end: str) -> None:
+    streamed = {"type": f"response.{kind}.delta", "output_index": 0, "content_index": 0, "delta": "lorem"}
+    last = {"type": f"response.{end}", "response": {"status": end, "output": [], "usage": None}}
+
+    reader = read(WireFormat.RESPONSES, streamed, last)
+
+    assert (reader.is_complete, reader.usage, reader.answer.finish_reason) == (True, None, end)
+    assert reader.said_bytes >= len("lorem")
+    assert reader.answer.text == ("lorem" if kind == "output_text" else "")
+
+
+def test_what_the_end_repeats_is_said_once() -> None:
+    text = {"type": "response.output_text.delta", "output_index": 0, "content_index": 0, "delta": "lorem"}
+    output = [{"type": "message", "content": [{"type": "output_text", "text": "lorem"}]}]
+    last = {"type": "response.completed", "response": {"status": "completed", "output": output}}
+
+    reader = read(WireFormat.RESPONSES, text, last, last)
+
+    assert (reader.answer.text, reader.said_bytes) == ("lorem", len("lorem"))

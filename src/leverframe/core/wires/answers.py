@@ -164,13 +164,19 @@ class ResponsesReading:
             self.said.text((_key(value.get("output_index")), _key(value.get("content_index"))), value.get("delta"))
         elif kind in self._ENDS:
             response = value.get("response")
-            usage = self.usage
+            usage, streamed = self.usage, self.said
             if isinstance(response, dict):
                 self.whole(response)
+                if not response.get("output"):
+                    # One that failed, or was cut short, need not repeat what it has said.
+                    streamed.finish(self.said.finish_reason)
+                    self.said = streamed
             # Each word of the end is an end, whatever it says; and a later one without usage takes none away.
             self.usage, self.is_ended = self.usage or usage, True
         elif kind == "error":
             self.error = error_text(value.get("error") or value)
+        elif isinstance(kind, str) and kind.endswith(".delta"):
+            self.said.aside(value.get("delta"))
         return True
 
     def _item(self, index: int, item: dict[str, object]) -> None:
