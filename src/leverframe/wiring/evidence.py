@@ -40,10 +40,11 @@ def open_logs(project: Project) -> Iterator[StoredLogs]:
         SignerUnavailable: the project has a signer, and it does not answer.
     """
     state = Path(project.root) / STATE_FOLDER
+    signers = open_signers(project, state, create=False)
+    # Before the snapshot: a head that is signed after it is of entries that it does not hold, like one of a cut tail.
+    heads = {tenant: signer.head() for tenant, signer in signers.items()}
     audit = open_audit(database_path(project), FileVault(state / KEYS_FOLDER))
     try:
-        signers = open_signers(project, state, create=False)
-        heads = {tenant: signer.head() for tenant, signer in signers.items()}
         yield StoredLogs(
             audit=audit,
             vkeys={

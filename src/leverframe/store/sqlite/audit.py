@@ -5,7 +5,7 @@ Owner, writer and trust of each table stand in the module that writes it.  Never
 """
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,8 @@ from leverframe.ports.audit import (
 )
 from leverframe.ports.vault import Vault
 from leverframe.store.sqlite import approvals, disclosures, evidence, known_heads, runs, tree_tags
-from leverframe.store.sqlite.connection import check_file, open_reader, said_plainly
-from leverframe.store.sqlite.heads import read_kept
+from leverframe.store.sqlite.connection import cannot_write, check_file, open_reader, said_plainly
+from leverframe.store.sqlite.heads import KeptHead, read_kept
 
 _LEAVES = """
 SELECT leaf_index, entry_id, run_id, run_seq, type, at_us, leaf, leaf_hash, rowid
@@ -58,10 +58,13 @@ SELECT s.run_id, s.path, s.kind, s.name, s.state, s.action_digest, s.decision, s
 class SqliteAudit:
     """`ports.audit` over one snapshot of a database file.  Whoever opened it closes it."""
 
-    def __init__(self, connection: sqlite3.Connection, path: Path, vault: Vault) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, path: Path, vault: Vault, kept: Mapping[TenantId, KeptHead]
+    ) -> None:
         self._tx = connection
         self._path = path
         self._vault = vault
+        self._kept = kept
 
     def leaves(self, tenant: TenantId, first: int, count: int) -> Sequence[StoredLeaf]:
         """Rows of leaves from an index on, in the order of their index."""
@@ -101,8 +104,8 @@ class SqliteAudit:
             return evidence.note_of(self._tx, tenant)
 
     def kept_head(self, tenant: TenantId) -> StoredHead | None:
-        """The head in the file beside the database."""
-        kept = read_kept(self._path).get(tenant)
+        """The head in the file beside the database, as it was when the snapshot was taken."""
+        kept = self._kept.get(tenant)
         return None if kept is None else StoredHead(size=kept.size, root=kept.root, note=kept.note.encode())
 
     def epoch(self, tenant: TenantId) -> int:
@@ -175,6 +178,11 @@ def open_audit(path: Path, vault: Vault) -> SqliteAudit:
         StoreUnavailable: it is missing, damaged, foreign or cannot be read.
     """
     check_file(path)
+    try:
+        # Before the snapshot: a head that is signed after it is of entries that it does not hold.
+        kept = {TenantId(tenant): head for tenant, head in read_kept(path).items()}
+    except OSError as err:
+        raise cannot_write(path) from err
     connection = open_reader(path)
     try:
         with said_plainly(path):
@@ -188,4 +196,4 @@ def open_audit(path: Path, vault: Vault) -> SqliteAudit:
     except BaseException:
         connection.close()
         raise
-    return SqliteAudit(connection, path, vault)
+    return SqliteAudit(connection, path, vault, kept)
