@@ -23,7 +23,7 @@ from leverframe.ports.store import LoggedLeaf
 from leverframe.runtime.services import Services
 from leverframe.runtime.sessions import find_run
 from leverframe.runtime.showing import declared_redaction
-from leverframe.runtime.verifying import consistency_proof, inclusion_proof, signed_head, stored_hashes
+from leverframe.runtime.verifying import consistency_proof, inclusion_proof, signed_note, stored_hashes
 from leverframe.sdk.onefile import verify_py
 
 PAGE = 1_000
@@ -63,7 +63,7 @@ async def make_bundle(services: Services, scope: Scope) -> Bundle:
         EvidenceBroken: there is no key or no signed head, or hashes of the tree are missing.
         NotFound: there is no such run in that tenant's log, or nothing in the log.
     """
-    head = await signed_head(services, scope.tenant)
+    head, note = await signed_note(services, scope.tenant)
     leaves = [leaf for leaf in await _leaves(services, scope, head) if leaf.index < head.size]
     if not leaves:
         what = f"run {scope.run_id!r}" if scope.run_id is not None else "entry"
@@ -83,7 +83,7 @@ async def make_bundle(services: Services, scope: Scope) -> Bundle:
         vkey=vkey,
         tenant=scope.tenant,
         created_at=services.mint.now(),
-        checkpoint=await services.evidence.checkpoint(scope.tenant) or b"",
+        checkpoint=note,
         leaves=[(leaf.index, leaf.leaf) for leaf in leaves],
         verify_py=verify_py(),
         run_id=scope.run_id,
@@ -177,7 +177,9 @@ async def _values(services: Services, scope: Scope, entries: Sequence[_Entry]) -
             values.redactions[run_id] = redaction_from(declared, disclosures)
     without_run = [entry.leaf.entry_id for entry in entries if entry.digests and not entry.run_id]
     kept.update(await services.evidence.disclosures(scope.tenant, without_run))
-    values.given = list(kept.values())
+    # Of a run that goes on there may be values by now whose entries the head does not hold.
+    committed = {digest for entry in entries for digest in entry.digests}
+    values.given = [one for one in kept.values() if one.digest in committed or one.is_redacted]
     missing = [(entry, digest) for entry in entries for digest in _committed(entry, kept) if digest not in kept]
     if missing:
         gone = await gone_of(services, scope.tenant)

@@ -51,12 +51,21 @@ async def signed_head(services: Services, tenant: TenantId) -> SignedHead:
     Raises:
         EvidenceBroken: there is no key, no head, or the head is not signed by that key.
     """
+    return (await signed_note(services, tenant))[0]
+
+
+async def signed_note(services: Services, tenant: TenantId) -> tuple[SignedHead, bytes]:
+    """That head, and the note that it is out of: read twice, there may be a newer one.
+
+    Raises:
+        EvidenceBroken: as `signed_head`.
+    """
     signer, note = services.signers.get(tenant), await services.evidence.checkpoint(tenant)
     if signer is None:
         raise EvidenceBroken(f"The key of the log of {tenant!r} is not here, so nothing can be held against it.")
     if note is None:
         raise EvidenceBroken(f"The log of {tenant!r} has no signed head yet.")
-    return open_checkpoint(note, parse_vkey(signer.vkey))
+    return open_checkpoint(note, parse_vkey(signer.vkey)), note
 
 
 StoredHash = Callable[[int, int], Awaitable[bytes]]
