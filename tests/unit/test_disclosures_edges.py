@@ -1,11 +1,12 @@
 """The edges of sealing: nothing to redact, keys of ours in the text of others, numbers, and what cannot be opened."""
 
+import json
 from decimal import Decimal
 
 import pytest
 
 from leverframe.core.disclosures import Placeholders as Numbers
-from leverframe.core.disclosures import must_withhold, open_, redact_json, redaction_from, seal
+from leverframe.core.disclosures import must_withhold, open_, redact_json, redaction_from, seal, seal_bytes
 from leverframe.core.redaction import Redaction, redaction_of
 from leverframe.domain.evidence import Disclosure
 from leverframe.domain.json import Json
@@ -21,6 +22,18 @@ def test_a_key_of_ours_in_a_value_is_text_also_where_nothing_is_redacted(value: 
     (only,) = seal("result", value, redaction=NOTHING, salts=salts(), token_key=TOKEN_KEY)
 
     assert open_(only, {}, {}) == value
+
+
+@pytest.mark.parametrize(
+    "key", [r"\u002e..", r".\u002E.cut", r"\u002e\u002e\u002epairs", r"..\u002e=more", "...", "...cut"]
+)
+@pytest.mark.parametrize("value", ['"AAAA"', '["in", "nocent"]', '[["a", 1]]', "[1]"])
+def test_a_key_of_ours_in_text_that_an_agent_wrote_is_text_however_it_is_spelt(key: str, value: str) -> None:
+    text = f'{{"metadata": {{"{key}": {value}}}}}'.encode()
+
+    top, *_ = seal_bytes("call", text, redaction=Redaction(), salts=salts(), token_key=TOKEN_KEY)
+
+    assert open_(top, {}, {}) == json.loads(text)
 
 
 def test_what_a_run_has_taught_is_its_redacted_parts_and_nothing_else() -> None:

@@ -45,6 +45,8 @@ _PIECE_BYTES = _KEEPS_LOCK_BYTES - 1
 _MOST_IN_PIECES_BYTES = 1 << 16
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 _PLACE = re.compile(rb'"\.\.\.":"([A-Za-z0-9_-]{43})"')
+# Text that somebody else wrote may spell the dots of a key with escapes.
+_DOTS = re.compile(rb'"(?:\.|\\u002[eE]){3}')
 
 
 def digest_of(salt: str, name: str, value_bytes: bytes) -> str:
@@ -89,7 +91,7 @@ def seal_bytes(
         JsonInvalid: something may be withheld, and the text is not the JSON that we read.
     """
     writer = _Sealer(salts=salts, token_key=token_key)
-    if b'"...' in value_bytes or may_withhold(value_bytes, redaction) or is_redacted_key(name, redaction):
+    if _may_look_ours(value_bytes) or may_withhold(value_bytes, redaction) or is_redacted_key(name, redaction):
         return seal(name, decode(value_bytes), redaction=redaction, salts=salts, token_key=token_key)
     return (writer.disclose(name, value_bytes),)
 
@@ -211,6 +213,11 @@ class _Shower:
 
     def mapping(self, pairs: Sequence[tuple[Json, Json]]) -> Json:
         return _distinct(pairs)
+
+
+def _may_look_ours(value_bytes: bytes) -> bool:
+    """Whether a key of JSON text may begin with "..." once it is read."""
+    return b'"...' in value_bytes or (b"\\u002" in value_bytes and _DOTS.search(value_bytes) is not None)
 
 
 def _escaped(key: Json) -> Json:
