@@ -265,3 +265,24 @@ def test_what_is_no_database_is_said_plainly(root: Path, shell: Shell) -> None:
 @pytest.fixture
 def shell(root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Shell:
     return Shell(root, capsys, monkeypatch)
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "named"),
+    [
+        ("kind", "'tool'", "kind"),
+        ("name", "'openai/gpt-5-nano'", "name"),
+        ("cost_microusd", "cost_microusd + 1", "cost"),
+        ("input_tokens", "0", "tokens"),
+        ("output_tokens", "0", "tokens"),
+    ],
+)
+def test_what_a_model_call_took_and_of_which_model_is_what_its_entries_say(
+    root: Path, column: str, value: str, named: str
+) -> None:
+    tamper(root, f"UPDATE steps SET {column} = {value} WHERE kind = 'model'")  # noqa: S608 - the cases are above
+
+    report = verified(root)
+
+    assert report.verdict == BROKEN
+    assert f" has another {named} in the journal than in the log" in places(report)

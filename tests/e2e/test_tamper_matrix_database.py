@@ -36,8 +36,8 @@ PLACES = 8
 UNTOLD = {
     "runs": {"stop_reason", "handoff_queue", "active_us", "waited_us", "subject_digest", "item", "is_recorded_model"},
     "steps": {
-        *("step_id", "kind", "request_digest", "started_us", "call_id", "attempts", "finished_us", "cost_microusd"),
-        *("input_tokens", "output_tokens", "error", "is_counted", "once_digest"),
+        *("step_id", "request_digest", "started_us", "call_id", "attempts", "finished_us", "error", "is_counted"),
+        "once_digest",
     },
     "approval_answers": {"answer_id", "key_id", "reason"},
     "data_keys": {"holder"},

@@ -86,6 +86,9 @@ class StoredStep:
     approval_id: str
     idempotency_key: str
     refs: tuple[str, ...]
+    cost_microusd: int
+    input_tokens: int
+    output_tokens: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,6 +30,7 @@ _OUTCOMES: Mapping[str, frozenset[StepState]] = {
 }
 
 
+_SETTLED = frozenset({"call.settled", "model.answered"})
 # The key is in the log from the announcement on.
 _UNANNOUNCED = (StepState.HELD, StepState.DENIED)
 
@@ -159,6 +160,7 @@ class _ToldStep:
     states: frozenset[StepState] = frozenset()
     said: dict[str, set[object]] = field(default_factory=dict)
     last: dict[str, object] = field(default_factory=dict)
+    settled: Leaf = field(default_factory=dict)
 
     def tell(self, entry: Leaf) -> None:
         """Take in its next entry."""
@@ -169,6 +171,10 @@ class _ToldStep:
             return
         self.states = _states(entry) or self.states
         self.last |= entry
+        if entry.get("type") in _SETTLED:
+            self.settled = entry
+        elif entry.get("type") == "model.called":
+            self.settled = {}  # another candidate is asked
         facts = entry | {"rule_source": _detail(entry).get("rule_source")}
         for key in ("decision", "rule", "rule_source"):
             self.said.setdefault(key, set()).add(facts.get(key))
@@ -179,7 +185,10 @@ class _ToldStep:
         last, said = self.last, self.said
         same = {
             "action": row.action_digest == last.get("action_digest", ""),
-            "tool": row.kind == StepKind.MODEL or row.name == last.get("tool", row.name),
+            "kind": row.kind in self._kinds,
+            "name": row.name == self._name(row.name),
+            "cost": self._took("cost_microusd", row.cost_microusd),
+            "tokens": self._took("input_tokens", row.input_tokens) and self._took("output_tokens", row.output_tokens),
             "approval": row.approval_id == last.get("approval_id", ""),
             "idempotency key": row.state in _UNANNOUNCED or row.idempotency_key == last.get("idempotency_key", ""),
             "values": said["_sd"].issuperset(row.refs),
@@ -188,6 +197,20 @@ class _ToldStep:
             "place of the rule": row.rule_source in said["rule_source"],
         }
         return [name for name, is_same in same.items() if not is_same]
+
+    @property
+    def _kinds(self) -> tuple[StepKind, ...]:
+        return (StepKind.MODEL,) if "model" in self.last else (StepKind.TOOL, StepKind.FACT)
+
+    def _name(self, unsaid: str) -> object:
+        if "model" in self.last:
+            return f"{self.last.get('provider')}/{self.last['model']}"
+        return self.last.get("tool", unsaid)
+
+    def _took(self, key: str, amount: int) -> bool:
+        """Whether a step took what its last outcome says; of a model nobody heard to the end of, no entry says it."""
+        is_said = bool(self.settled) and (key in self.settled or self.settled.get("outcome") != "unknown")
+        return not is_said or amount == self.settled.get(key, 0)
 
 
 def _check_steps(rows: Sequence[StoredStep], entries: Iterable[Leaf], check: Check) -> None:

@@ -47,7 +47,7 @@ SELECT DISTINCT f.sha256, a.content
 
 _STEPS = """
 SELECT s.run_id, s.path, s.kind, s.name, s.state, s.action_digest, s.decision, s.rule, s.rule_source, s.approval_id,
-       s.idempotency_key, s.args_ref, s.result_ref, s.detail_ref
+       s.idempotency_key, s.args_ref, s.result_ref, s.detail_ref, s.cost_microusd, s.input_tokens, s.output_tokens
   FROM steps AS s
   JOIN runs AS r ON r.run_id = s.run_id
  WHERE r.tenant = :tenant
@@ -157,6 +157,9 @@ class SqliteAudit:
                 approval_id=row[9],
                 idempotency_key=row[10],
                 refs=tuple(ref for ref in row[11:14] if ref),
+                cost_microusd=row[14],
+                input_tokens=row[15],
+                output_tokens=row[16],
             )
             for row in self._rows(_STEPS, tenant=tenant)
         ]
