@@ -135,6 +135,10 @@ class EvidenceAudit(Protocol):
         """The kept texts of policies and manifests, by the digest that they are stored under."""
         ...
 
+    def authority_problem(self) -> str:
+        """Why keys, kill switches, raises and endorsements of all tenants are not as written; empty where they are."""
+        ...
+
     def approvals(self, tenant: TenantId) -> Sequence[StoredApproval | Unreadable]:
         """All approvals as the journal has them, newest first."""
         ...

@@ -75,6 +75,8 @@ def verify_database(
     _check_columns(rows, parsed, tenant, report.checks["entries"])
     _check_stored_tree(audit, tenant, rows, report.checks["tree"])
     _check_known_heads(audit, tenant, vkey, rows, report.checks["head"], remembered=remembered)
+    if forged := audit.authority_problem():
+        report.checks["S10"].fail(forged)
     check_journal(audit, tenant, [entry for entry in parsed if entry is not None], report.checks)
     return report
 

@@ -22,7 +22,7 @@ from leverframe.ports.audit import (
     Unreadable,
 )
 from leverframe.ports.vault import Vault
-from leverframe.store.sqlite import approvals, disclosures, evidence, known_heads, runs, tree_tags
+from leverframe.store.sqlite import approvals, authority, disclosures, evidence, known_heads, runs, tree_tags
 from leverframe.store.sqlite.connection import cannot_write, check_file, open_reader, said_plainly
 from leverframe.store.sqlite.heads import KeptHead, read_kept
 
@@ -130,6 +130,11 @@ class SqliteAudit:
     def policies(self, tenant: TenantId) -> Sequence[tuple[Sha256, bytes]]:
         """The kept policies and manifests of a tenant's runs."""
         return [(Sha256(digest), content) for digest, content in self._rows(_POLICIES, tenant=tenant)]
+
+    def authority_problem(self) -> str:
+        """Why the rows that grant something to keys are not what was written; empty where they are."""
+        with said_plainly(self._path):
+            return authority.problem(self._tx, self._vault)
 
     def approvals(self, tenant: TenantId) -> Sequence[StoredApproval | Unreadable]:
         """All approvals, newest first."""

@@ -165,6 +165,17 @@ def read(tx: sqlite3.Connection, vault: Vault) -> Authority:
     )
 
 
+def problem(tx: sqlite3.Connection, vault: Vault) -> str:
+    """Why nothing of it is believed; empty where it is."""
+    try:
+        _believed(tx, vault)
+    except AuthorityForged as err:
+        return err.message
+    except msgspec.DecodeError:
+        return "The log's entry of the newest change of keys, kill switches and raised budgets cannot be read."
+    return ""
+
+
 def _believed(tx: sqlite3.Connection, vault: Vault) -> int:
     """The generation, once every row and their sum were checked."""
     state, rows = tx.execute(_STATE).fetchone(), _all_rows(tx)
