@@ -297,6 +297,17 @@ def test_a_bundle_of_another_tenant_is_found() -> None:
     assert failed(report) == {"entries": ["the entries are of tenant 'acme', the manifest says 'other'"]}
 
 
+def test_a_bundle_of_another_run_than_it_says_is_found() -> None:
+    log = honest()
+    log.entry(EventType.RUN_STARTED, run=RunId("run_2"), policy_digest=POLICY, actor="agent:x")
+    files = log.bundle(run_id=RUN)
+    claims = {**files, "manifest.json": files["manifest.json"].replace(b'"run_id": "run_1"', b'"run_id": "run_2"')}
+
+    report = verify(claims, log.trust())
+
+    assert failed(report) == {"entries": ["the entries are of 'run_1', the manifest says of run 'run_2'"]}
+
+
 @pytest.mark.parametrize(
     ("change", "place"),
     [

@@ -278,6 +278,9 @@ def _check_policies(files: dict[str, bytes], story: Story, manifest: Leaf, check
         checks["entries"].fail(
             f"the entries are of tenant {story.tenant!r}, the manifest says {manifest.get('tenant')!r}"
         )
+    if not story.is_whole and story.runs.keys() != {manifest.get("run_id")}:
+        found = ", ".join(map(repr, sorted(map(str, story.runs))[:3]))
+        checks["entries"].fail(f"the entries are of {found}, the manifest says of run {manifest.get('run_id')!r}")
     for name, data in files.items():
         if name.startswith("policy/"):
             check.checked += 1
