@@ -168,6 +168,11 @@ def a_call_after_the_end(log: Log) -> None:
     log.insert(17, 5, entry_id="ent_late", at=log.drafts[16].at)
 
 
+@forge("S6", "entry 17 (model.called): a call was allowed after the end")
+def a_model_call_after_the_end(log: Log) -> None:
+    log.insert(17, 3, entry_id="ent_late", at=log.drafts[16].at, detail={})
+
+
 @forge("S7", "entry 3 (model.called): 'run/run_1/usd' holds 900 of 800")
 def a_budget_that_was_exceeded(log: Log) -> None:
     log.change(EventType.MODEL_CALLED, detail={"reservation_id": "rsv_1", "reserved": ("run/run_1/usd=900/800",)})

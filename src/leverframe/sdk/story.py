@@ -217,7 +217,9 @@ def _key(story: Story, leaf: Leaf, detail: Leaf, _run: Run) -> None:
     story.keys.tell(leaf, detail)
 
 
-def _allowed(story: Story, leaf: Leaf) -> None:
+def _allowed(story: Story, leaf: Leaf, run: Run) -> None:
+    if run.has_ended:
+        story.fail("S6", "a call was allowed after the end of its run")
     story.observed += "would" in leaf.get("detail", {})
     # What a person granted later is theirs to answer for.
     if story.is_whole and story.keys.knows(leaf.get("actor", "")) and "approval_id" not in leaf:
@@ -232,7 +234,7 @@ def _allowed(story: Story, leaf: Leaf) -> None:
 
 def _model_called(story: Story, leaf: Leaf, _detail: Leaf, run: Run) -> None:
     if leaf["decision"] == "allow":
-        _allowed(story, leaf)
+        _allowed(story, leaf, run)
         run.models.add(leaf["step"])
     else:
         run.models.discard(leaf["step"])
@@ -249,9 +251,7 @@ def _model_answered(story: Story, leaf: Leaf, _detail: Leaf, run: Run) -> None:
 def _decided(story: Story, leaf: Leaf, _detail: Leaf, run: Run) -> None:
     decision = leaf["decision"]
     if decision == "allow":
-        _allowed(story, leaf)
-        if run.has_ended:
-            story.fail("S6", "a call was allowed after the end of its run")
+        _allowed(story, leaf, run)
     action = story.action_of(leaf)
     action.decided, action.approval_id = decision, leaf.get("approval_id", "")
     action.was_held = action.was_held or decision == "hold"
