@@ -2,16 +2,17 @@
 
 import asyncio
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from leverframe.domain.approvals import ApprovalState
-from leverframe.domain.authority import KillScope, KillSwitch
-from leverframe.domain.errors import ApprovalRefused, NotFound
+from leverframe.domain.authority import ApiKey, KillScope, KillSwitch
+from leverframe.domain.errors import ApprovalRefused, AuthRefused, NotFound
 from leverframe.domain.ids import PrincipalId, TenantId
 from leverframe.domain.json import JsonObject
-from leverframe.domain.proposals import Proposal, PutKill, PutStep
+from leverframe.domain.proposals import Proposal, PutKey, PutKill, PutStep
 from leverframe.domain.records import replace
 from leverframe.domain.runs import RunOutcome, StepState
 from leverframe.runtime.amending import check_may_amend
@@ -20,6 +21,7 @@ from leverframe.runtime.loops.ending import Ended
 from leverframe.runtime.outcomes import Answered, HeldBack, Lost, Refused
 from leverframe.runtime.redeciding import Standing, redecide_all
 from leverframe.testing import ScriptedModel, say
+from tests.contract.test_store_authority import a_key
 from tests.door_desk import TENANT, Desk, open_desk, rules, sent, write_desk
 from tests.e2e.test_shared_budgets import WRITER, project
 
@@ -51,6 +53,28 @@ def behind_its_back(desk: Desk, scope: KillScope, name: str = "") -> None:
     """Another process throws a switch; this one has not looked since."""
     switch = KillSwitch(scope=scope, name=name, by=LENA, at=desk.clock.now())
     desk.do(desk.assembly.store.writer.commit(Proposal(tenant=TENANT, changes=(PutKill(kill=switch, is_on=True),))))
+
+
+def put(desk: Desk, key: ApiKey) -> None:
+    """Another process makes or changes a key, and this one has looked since."""
+    desk.do(desk.assembly.store.writer.commit(Proposal(tenant=TENANT, changes=(PutKey(key=key),))))
+    desk.do(desk.runner.services.authority.reload())
+
+
+def test_a_key_that_was_taken_back_since_it_was_recognised_calls_nothing(desk: Desk) -> None:
+    run = desk.open()
+    at = desk.clock.now()
+    key = a_key(tenant=TENANT, created_at=at, expires_at=at + timedelta(days=36_500))
+    put(desk, key)
+    run.ctx.key = key
+    before = desk.call(run, "set_status", {**ORDER, "status": "paid"})
+    put(desk, replace(key, revoked_at=at))
+
+    with pytest.raises(AuthRefused):
+        desk.call(run, "set_status", {**LETTER, "status": "paid"})
+
+    assert isinstance(before, Answered)
+    assert len(desk.leaves(run.run_id, "call.decided")) == 1
 
 
 @pytest.mark.parametrize(

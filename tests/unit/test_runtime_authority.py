@@ -11,7 +11,7 @@ import pytest
 from leverframe.core.api_keys import KeyText, read_key, spell
 from leverframe.domain.authority import ApiKey, Authority, KeyScope, KillScope, KillSwitch
 from leverframe.domain.errors import AuthorityForged, AuthRefused
-from leverframe.domain.ids import EnvironmentName, PrincipalId, TeamName, TenantId, ToolName, WorkflowName
+from leverframe.domain.ids import EnvironmentName, KeyId, PrincipalId, TeamName, TenantId, ToolName, WorkflowName
 from leverframe.runtime.authority import AuthorityCache, secret_digest
 from leverframe.testing import FakeClock
 
@@ -253,3 +253,12 @@ def test_a_switch_of_a_tool_model_or_key_stops_no_call_without_one() -> None:
     kills = (switch(KillScope.TOOL, ""), switch(KillScope.MODEL, ""), switch(KillScope.KEY, ""))
 
     assert Authority(kills=kills).killed(tenant=ACME, workflow=WorkflowName("desk")) is None
+
+
+def test_what_stands_for_an_issuers_token_is_none_of_our_keys_and_not_taken_for_a_revoked_one() -> None:
+    cache = cache_of(Book(holding(replace(KEY, revoked_at=NOW))))
+
+    cache.check_live(replace(KEY, key_id=KeyId("oidc_abc")))
+
+    with pytest.raises(AuthRefused):
+        cache.check_live(KEY)

@@ -84,6 +84,9 @@ async def load(ctx: RunContext, ask: Ask, read: ReadFact) -> Loaded:
     """Read facts, history, budgets, labels, earlier denials and the approval's standing."""
     now = ctx.services.mint.now()
     authority = ctx.services.authority.current()
+    if ctx.key is not None:
+        # Under the generation that the commit is guarded by: it may have been taken back since it was recognised.
+        ctx.services.authority.check_live(ctx.key)
     await learn_endorsements(ctx, authority)
     killed = ctx.killed(authority, tool=ask.tool)
     facts: dict[str, Fact] = {}

@@ -228,8 +228,6 @@ class Door:
                     lost = f"{failed.guard}: {failed.detail}"
                     if failed.guard == "AuthorityIs":
                         await ctx.services.authority.reload()
-                        if ctx.key is not None:
-                            ctx.services.authority.check_live(ctx.key)
                     if failed.guard == "PutStep":
                         # Someone was here before: what they did is what is told when this is asked for again.
                         await catch_up(ctx)

@@ -15,7 +15,7 @@ import msgspec
 
 from leverframe.core.budgets import counted_places
 from leverframe.core.policy import ModelQuestion, decide
-from leverframe.domain.authority import ApiKey, KillSwitch
+from leverframe.domain.authority import KillSwitch
 from leverframe.domain.budgets import BudgetUnit
 from leverframe.domain.calls import ModelLost
 from leverframe.domain.contracts import ModelRef
@@ -161,7 +161,7 @@ class Relayer:
                 await self._refusals.write(run, ask, made)
                 return refused(way.path, made.answer)
             attempt, proposal = decided(run, ask, made)
-            failed = await self._commit(run, ask.key, attempt, proposal)
+            failed = await self._commit(run, attempt, proposal)
             if failed is None:
                 if isinstance(made.answer, Deny):
                     return refused(way.path, made.answer)
@@ -190,6 +190,7 @@ class Relayer:
                 await _stand_back(run)
                 return None
             books = run.books.beside(books)
+        run.ctx.services.authority.check_live(ask.key)  # under the generation that the commit is guarded by
         killed = _killed(run, ask, way)
         answer = _answer(
             run, ModelQuestion(model=str(way.model), run=run.facts, windows=books.windows, cost=cost, killed=killed)
@@ -218,7 +219,7 @@ class Relayer:
             injected=look.clamped.injected,
         )
 
-    async def _commit(self, run: RelayRun, key: ApiKey, attempt: Attempt, proposal: Proposal) -> GuardFailed | None:
+    async def _commit(self, run: RelayRun, attempt: Attempt, proposal: Proposal) -> GuardFailed | None:
         """Room 4; None when it is recorded."""
         services = run.ctx.services
         began_at = services.clock.monotonic()
@@ -236,7 +237,6 @@ class Relayer:
                 )
             case GuardFailed(guard="AuthorityIs") as failed:
                 await services.authority.reload()
-                services.authority.check_live(key)
                 return failed
             case GuardFailed() as failed:
                 return failed
