@@ -1,5 +1,7 @@
 """Overlays of an environment: each key has a meet, and what widens is an error with its place."""
 
+import os
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 
@@ -35,6 +37,7 @@ approval:
     - {tool: send_mail}
 logging: {retain_days: 200, redact_fields: [email]}
 """
+DENIES = "policy: {deny_tools: [issue_refund]}\n"
 MORE = """\
 from leverframe.sdk.tool import tool
 
@@ -51,6 +54,57 @@ def loaded(root: Path, overlay: str, base: str = BASE) -> tuple[Contract | None,
     project, problems = load_project_lenient(write_files(root, files))
     prod = None if project is None else project.contract_in(WorkflowName("w"), EnvironmentName("prod"))
     return prod, problems
+
+
+def _as_a_link_to_nowhere(path: Path) -> None:
+    path.symlink_to("nowhere.yaml")
+
+
+def _as_a_link_out_of_the_project(path: Path) -> None:
+    path.symlink_to(__file__)
+
+
+def _as_a_pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+@pytest.mark.parametrize("name", ["prod.yaml", "prod/w.yml"])
+@pytest.mark.parametrize(
+    ("put", "code"),
+    [
+        (_as_a_link_to_nowhere, "missing-file"),
+        (_as_a_link_out_of_the_project, "outside-project"),
+        (_as_a_pipe, "unreadable-file"),
+    ],
+)
+def test_an_overlay_that_cannot_be_read_is_an_error_and_never_the_wider_contract(
+    tmp_path: Path, name: str, put: Callable[[Path], None], code: str
+) -> None:
+    root = write_files(tmp_path / "project", {**SMALL, "tools/more.py": MORE, "workflows/w.yaml": BASE})
+    overlay = root / "environments" / name
+    overlay.parent.mkdir(parents=True)
+    put(overlay)
+
+    project, problems = load_project_lenient(root)
+
+    assert project is None
+    assert code in {problem.code for problem in problems if problem.path == f"environments/{name}"}
+
+
+def test_an_overlay_narrows_however_its_ending_is_written(tmp_path: Path) -> None:
+    files = {**SMALL, "tools/more.py": MORE, "workflows/w.yaml": BASE, "environments/prod.YAML": DENIES}
+
+    prod = load_project(write_files(tmp_path, files)).contract_in(WorkflowName("w"), EnvironmentName("prod"))
+
+    assert prod is not None
+    assert ToolName("issue_refund") in prod.deny_tools
+
+
+def test_overlays_whose_folder_cannot_be_listed_are_not_passed_over(tmp_path: Path) -> None:
+    root = write_files(tmp_path, {**SMALL, "tools/more.py": MORE, "workflows/w.yaml": BASE, "environments": DENIES})
+
+    with pytest.raises(NotADirectoryError):
+        load_project_lenient(root)
 
 
 def test_an_environment_without_an_overlay_has_the_contract_as_it_is(tmp_path: Path) -> None:

@@ -79,9 +79,10 @@ class Overlays:
         return contract_of(draft, self.around, policy=policy, budget=budget, logging=logging, overlay_files=tuple(used))
 
     def _files(self, draft: ContractDraft, environment: EnvironmentName) -> tuple[str, ...]:
-        names = (f"{FOLDER}/{environment}{{}}", f"{FOLDER}/{environment}/{draft.workflow}{{}}")
-        both = (name.format(suffix) for name in names for suffix in (".yaml", ".yml"))
-        return tuple(name for name in both if self.around.files.exists(name))
+        """Of every workflow there, then of this one; also where it cannot be read, which is an error and no leave."""
+        places = ((FOLDER, environment), (f"{FOLDER}/{environment}", draft.workflow))
+        listed = ((name, stem) for folder, stem in places for name in self.around.files.names(folder, ".yaml", ".yml"))
+        return tuple(name for name, stem in listed if name.rpartition("/")[2].rpartition(".")[0] == stem)
 
     def _read(self, name: str) -> Section | None:
         node = self.around.files.yaml(name, self.around.findings)

@@ -4,6 +4,7 @@ Knows: names relative to the project, with `/`.  Never: follows a name or a link
 """
 
 from collections.abc import Mapping
+from errno import EINVAL
 from pathlib import Path
 
 from leverframe.config.findings import Findings, Mark, did_you_mean
@@ -22,21 +23,31 @@ class ProjectFiles:
         self._supposed = frozenset(self._read)
 
     def names(self, folder: str, *suffixes: str) -> tuple[str, ...]:
-        """The files of one folder that end so, sorted; hidden ones and those that start with `_` are left out."""
+        """What ends so in one folder, sorted; hidden names and those that start with `_` are left out.
+
+        A link that leads nowhere is listed too: what cannot be read is an error of whoever reads it, never a rule less.
+
+        Raises:
+            OSError: there is such a folder, and it cannot be listed.
+        """
         try:
-            found = {path.name for path in self.root.joinpath(folder).iterdir() if path.is_file()}
-        except OSError:
+            found = {path.name for path in self.root.joinpath(folder).iterdir() if not path.is_dir()}
+        except FileNotFoundError:
             found = set()
         here = "" if folder == "." else f"{folder}/"
         found |= {name.removeprefix(here) for name in self._supposed if name.startswith(here)}
-        names = sorted(name for name in found if Path(name).suffix in suffixes and "/" not in name)
+        names = sorted(name for name in found if Path(name).suffix.lower() in suffixes and "/" not in name)
         return tuple(f"{folder}/{name}" if folder != "." else name for name in names if name[0] not in "._")
 
     def folders(self, folder: str) -> tuple[str, ...]:
-        """The names of the folders below one folder, sorted; hidden ones are left out."""
+        """The names of the folders below one folder, sorted.
+
+        Raises:
+            OSError: there is such a folder, and it cannot be listed.
+        """
         try:
             return tuple(sorted(path.name for path in self.root.joinpath(folder).iterdir() if path.is_dir()))
-        except OSError:
+        except FileNotFoundError:
             return ()
 
     def exists(self, name: str) -> bool:
@@ -55,9 +66,11 @@ class ProjectFiles:
                     at, "outside-project", f"The file {name!r} is outside the project folder.", "Keep it inside."
                 )
                 return None
-            with path.open("rb") as file:
-                content = file.read(MAX_FILE_BYTES + 1)
+            content = _bytes_of(path)
         except FileNotFoundError:
+            if path.is_symlink():
+                findings.error(at, "missing-file", f"{name!r} is a link that leads nowhere.", "Mend it, or delete it.")
+                return None
             parent = path.parent
             near = [each.name for each in parent.iterdir()] if parent.is_dir() else []
             findings.error(at, "missing-file", f"The file {name!r} is not there.", did_you_mean(path.name, near))
@@ -89,6 +102,14 @@ class ProjectFiles:
         """A YAML file as a tree; None with the reason in `findings`."""
         content = self.read(name, Mark(name), findings)
         return None if content is None else read_yaml(name, content, findings)
+
+
+def _bytes_of(path: Path) -> bytes:
+    """The first bytes of a plain file, one more than it may have.  Raises OSError; a pipe would be waited for."""
+    if path.exists() and not path.is_file():
+        raise OSError(EINVAL, "it is a folder, a pipe or a device")
+    with path.open("rb") as file:
+        return file.read(MAX_FILE_BYTES + 1)
 
 
 def python_origin(text: str) -> PythonOrigin:
