@@ -100,6 +100,23 @@ def test_what_is_not_there_is_said_with_the_next_move(
     assert said in told.err
 
 
+@pytest.mark.usefixtures("unknown")
+@pytest.mark.parametrize("words", [("runs", "list"), ("approvals", "list")])
+def test_a_list_may_be_asked_to_be_longer_than_a_database_counts(shell: Shell, words: tuple[str, ...]) -> None:
+    told = shell.type(*words, "--limit", "9" * 30)
+
+    assert (told.code, told.err) == (0, "")
+
+
+@pytest.mark.usefixtures("unknown")
+@pytest.mark.parametrize("index", ["9" * 5_000, "1-" + "9" * 50])
+def test_an_index_that_no_log_has_is_said_to_be_none_of_it(shell: Shell, index: str) -> None:
+    told = shell.type("evidence", "show", index)
+
+    assert (told.code, told.out) == (2, "")
+    assert "No entry of the log is" in told.err
+
+
 def test_a_stranger_may_not_speak_for_a_run(shell: Shell, unknown: str) -> None:
     shell.be("a stranger")
 

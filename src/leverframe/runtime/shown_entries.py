@@ -18,7 +18,8 @@ from leverframe.runtime.services import Services
 from leverframe.runtime.sessions import find_run
 from leverframe.runtime.showing import RunValues, values_of
 
-_PAGE = 1_000
+_PAGE, _MAX_SHOWN = 1_000, 80
+_MOST_DIGITS = 18  # no log is so long, and no database counts further
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +56,10 @@ async def entries_of(services: Services, wanted: str, tenant: TenantId | None) -
     """
     found = await _leaves(services, wanted, tenant)
     if not found:
-        raise NotFound(f"No entry of the log is {wanted!r}.", next_move="A run's entries: leverframe evidence show RUN")
+        raise NotFound(
+            f"No entry of the log is {wanted[:_MAX_SHOWN]!r}.",
+            next_move="A run's entries: leverframe evidence show RUN",
+        )
     runs: dict[str, RunValues] = {}
     shown = []
     for leaf in found:
@@ -93,6 +97,8 @@ async def _leaves(services: Services, wanted: str, tenant: TenantId | None) -> S
         raise UsageError(
             f"{wanted!r} names nothing of the log.", next_move="Give a run, an approval, an entry id, or an index."
         )
+    if max(len(first), len(last)) > _MOST_DIGITS:
+        return []
     if len(tenants) > 1:
         raise UsageError(
             f"Entry {wanted} of which log? There is one for each of {', '.join(tenants)}.",

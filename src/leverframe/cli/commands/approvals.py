@@ -24,7 +24,7 @@ from leverframe.runtime.standing import standing
 from leverframe.wiring.assembly import Assembly, open_assembly
 from leverframe.wiring.people import PROOF, identify
 
-_LIMIT = 50
+_LIMIT, _MOST = 50, 1_000_000
 
 
 def add(parser: CommandParser) -> None:
@@ -77,14 +77,15 @@ async def _opened(args: Namespace, project: Project) -> int:
 async def _list(args: Namespace, assembly: Assembly) -> int:
     screen, services = Screen.of(args), assembly.services
     now = services.mint.now()
-    newest = await services.approvals.approvals(None, max(1, args.limit))
-    waiting = await services.approvals.approvals(ApprovalState.PENDING, max(1, args.limit))
+    limit = min(max(1, args.limit), _MOST)
+    newest = await services.approvals.approvals(None, limit)
+    waiting = await services.approvals.approvals(ApprovalState.PENDING, limit)
     found = {one.approval_id: one for one in (*waiting, *newest)}
     order = sorted(found.values(), key=lambda one: state_at(one, now) is not ApprovalState.PENDING)
     if args.ids and not screen.is_json:
         screen.lines(one.approval_id for one in order if state_at(one, now) is ApprovalState.PENDING)
         return 0
-    shown = [await show(services, one.approval_id) for one in order[: max(1, args.limit)]]
+    shown = [await show(services, one.approval_id) for one in order[:limit]]
     if screen.is_json:
         screen.document({"approvals": [_document(one) for one in shown]})
         return 0

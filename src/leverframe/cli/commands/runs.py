@@ -25,7 +25,7 @@ from leverframe.runtime.standing import Standing, standing
 from leverframe.wiring.assembly import Assembly, open_assembly
 from leverframe.wiring.people import PROOF, identify
 
-_LIMIT = 20
+_LIMIT, _MOST = 20, 1_000_000
 _US = 1_000_000
 
 
@@ -83,7 +83,7 @@ async def _list(args: Namespace, assembly: Assembly) -> int:
     wanted = RunFilter(
         workflow=WorkflowName(args.workflow) if args.workflow else None,
         state=RunState(args.state) if args.state else None,
-        limit=max(1, args.limit),
+        limit=min(max(1, args.limit), _MOST),
     )
     found = await assembly.services.journal.runs(wanted)
     if screen.is_json:
