@@ -132,6 +132,17 @@ def test_two_calls_of_a_key_are_of_one_run_and_a_name_makes_another(desk: Served
     assert named.headers["leverframe-run"] != first.headers["leverframe-run"]
 
 
+def test_a_run_that_an_agent_goes_on_with_is_explained_and_not_given_to_a_person_to_resume(desk: ServedDesk) -> None:
+    assert desk.chat().status == 200
+    ((run_id,),) = desk.rows("SELECT run_id FROM runs WHERE state = 'open'")
+
+    told = [desk.cli(), desk.cli("runs", "show", run_id), desk.cli("runs", "resume", run_id)]
+
+    assert [one.returncode for one in told] == [0, 0, 0], [one.stderr for one in told]
+    assert [one.stdout.count(f"why {run_id}") for one in told] == [1, 1, 1]
+    assert not any("runs resume" in one.stdout for one in told)
+
+
 def test_a_vendor_that_breaks_off_costs_the_bound_and_is_told(desk: ServedDesk) -> None:
     desk.vendor.manner.breaks_after = 3
     try:

@@ -73,7 +73,7 @@ def next_commands(args: Namespace, told: Standing) -> tuple[str, ...]:
     if told.run.state is not RunState.ENDED and told.unknown:
         path, because = told.unknown[0].path, ("--because", "what you saw at the receiver")
         return tuple(command(args, "runs", "resolve", run_id, path, said, *because) for said in ("happened", "did-not"))
-    if told.run.state is not RunState.ENDED:
+    if told.run.state is not RunState.ENDED and not told.is_outside:
         return (command(args, "runs", "resume", run_id),)
     return (command(args, "why", run_id),)
 

@@ -37,6 +37,11 @@ class Standing:
         return self.values.fields(self.run.input_ref).get("input")
 
     @property
+    def is_outside(self) -> bool:
+        """Whether an agent with its own loop goes on with it, so that nobody here can."""
+        return self.values.fields(self.run.input_ref).get("outside") is True
+
+    @property
     def output(self) -> Json:
         """What it ended with; None while it is open."""
         return self.values.value(self.run.output_ref)

@@ -19,6 +19,7 @@ from leverframe.domain.json import Json
 from leverframe.domain.runs import Run, RunState
 from leverframe.domain.time import rfc3339_s
 from leverframe.ports.store import RunFilter
+from leverframe.runtime.run_limits import is_of_a_key
 from leverframe.wiring.assembly import database_path, open_assembly
 
 _LOOKED_AT = 200
@@ -87,7 +88,7 @@ def _of_runs(
     if not runs:
         return _Status(state="new", lines=(first, "Nothing has run here yet."), next_command=_first_run(args, project))
     lost = [run for run in runs if word_of(run) == "unknown"]
-    left = [run for run in runs if run.state is RunState.OPEN]
+    left = [run for run in runs if run.state is RunState.OPEN and not is_of_a_key(run)]
     last = runs[0]
     many = f"the last {len(runs)} runs" if len(runs) == _LOOKED_AT else f"{len(runs)} run{'s' if len(runs) > 1 else ''}"
     counts = f"{many}; calls that wait for a person: {len(waiting)}"
@@ -109,7 +110,8 @@ def _of_runs(
         return _Status(
             state="open", lines=(first, counts, said), next_command=command(args, "runs", "resume", left[0].run_id)
         )
-    said = f"The last run, {last.run_id} of {last.workflow}, ended as {word_of(last)}."
+    stands = f"ended as {word_of(last)}" if last.state is RunState.ENDED else f"is {word_of(last)}"
+    said = f"The last run, {last.run_id} of {last.workflow}, {stands}."
     return _Status(state="idle", lines=(first, counts, said), next_command=command(args, "why", last.run_id))
 
 
