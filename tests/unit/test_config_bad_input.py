@@ -224,6 +224,8 @@ def test_a_wrong_tool_is_one_error_with_its_place(tmp_path: Path, content: str, 
 
 PYTHON_CASES = [
     ("not Python", "def (:\n", "1:5 python-syntax", "not Python"),
+    ("an endless sum", "x = 1" + " + 1" * 100_000 + "\n", "1:1 python-syntax", "nested too deeply"),
+    ("an endless sign", "x = " + "-" * 100_000 + "1\n", "1:1 python-syntax", "nested too deeply"),
     ("an import that fails", "import nothing_of_that_name\n", "1:1 python-error", "ModuleNotFoundError"),
     ("an exit", "\nraise SystemExit(3)\n", "2:1 python-error", "SystemExit: 3"),
     ("no type", "from leverframe.sdk.tool import tool\n\n@tool(effect='read')\ndef f(x): ...\n", "4:1 bad-signature", "x: str"),

@@ -96,6 +96,9 @@ class PythonSources:
             self.findings.error(place, "python-syntax", f"This is not Python: {err.msg}.")
         except ValueError as err:
             self.findings.error(Mark(file), "python-syntax", f"This is not Python: {err}.")
+        except (RecursionError, MemoryError):
+            # The parser's own depth ran out, not the machine's memory.
+            self.findings.error(Mark(file, 1, 1), "python-syntax", "It is nested too deeply to be read.", "Flatten it.")
         return None
 
     def module(self, file: str, at: Mark) -> ModuleType | None:
