@@ -89,6 +89,48 @@ def test_a_reader_that_goes_away_is_no_traceback() -> None:
     assert (code, said) == (141, b"")
 
 
+def test_a_stream_that_was_closed_before_it_began_is_no_traceback_and_no_file_takes_its_place(tmp_path: Path) -> None:
+    assert leverframe("init", str(tmp_path / "desk")).returncode == 0
+    words = "-C desk run refund_request --input inputs/refund_request.json"
+
+    done = subprocess.run(
+        [
+            "sh",
+            "-c",
+            f'"$0" -m leverframe {words} >&- 2>&- <&-; echo $?; "$0" -m leverframe -C desk why',
+            sys.executable,
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        check=True,
+    )
+
+    assert (done.stdout.startswith(b"0\nrun_"), done.stderr) == (True, b"")
+
+
+@pytest.mark.parametrize("words", [["why", b"\xff"], ["-C", b"\xff", "check"], ["run", b"a\xff", "--input", "{}"]])
+def test_a_word_that_is_no_text_is_refused_by_name(tmp_path: Path, words: list[str | bytes]) -> None:
+    command = [sys.executable, "-m", "leverframe", *words]
+
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, check=False)
+
+    assert done.returncode == 2
+    assert b"is not UTF-8 text." in done.stderr
+
+
+def test_a_project_in_a_folder_whose_name_is_no_text_is_refused_by_name(tmp_path: Path) -> None:
+    here = tmp_path / os.fsdecode(b"\xff")
+    here.mkdir()
+    assert subprocess.run([sys.executable, "-m", "leverframe", "init"], cwd=here, check=False).returncode == 0
+
+    done = subprocess.run(
+        [sys.executable, "-m", "leverframe", "runs", "list"], cwd=here, capture_output=True, check=False
+    )
+
+    assert done.returncode == 2
+    assert b"has a name that is not UTF-8 text." in done.stderr
+
+
 def test_a_full_disk_behind_the_output_is_said() -> None:
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run(

@@ -16,7 +16,7 @@ from leverframe.cli.pasting import pasteable
 from leverframe.cli.problems import tell
 from leverframe.cli.registry import Command
 from leverframe.cli.screen import Screen
-from leverframe.domain.errors import EXIT_UNAVAILABLE, LeverframeError
+from leverframe.domain.errors import EXIT_UNAVAILABLE, LeverframeError, UsageError
 
 _INTERRUPTED, _READER_GONE = 130, 141
 _STATUS = Command("status", "Say how the project in this folder stands.")
@@ -39,6 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Known before the words are parsed, since the parser's own complaint is printed that way too.
     args = Namespace(json="--json" in words, no_color="--no-color" in words, directory=None)
     try:
+        _refuse_bytes(words)
         root_parser().parse_args(words, args)
         act = _STATUS.module().run if args.command is None else args.run
         return _finished(int(act(args)))
@@ -63,6 +64,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_UNAVAILABLE
 
 
+def _refuse_bytes(words: Sequence[str]) -> None:
+    """Refuse a word that is no text: no file of a project and no row could say it."""
+    for word in words:
+        try:
+            os.fsencode(word).decode()
+        except UnicodeError:
+            raise UsageError(
+                f"{word!r} is not UTF-8 text.", next_move="Write it, or name the file, in UTF-8."
+            ) from None
+
+
 def _finished(code: int) -> int:
     """Write out what is buffered while a broken pipe can still be answered."""
     sys.stdout.flush()
@@ -71,6 +83,10 @@ def _finished(code: int) -> int:
 
 def _own_the_process() -> None:
     """Set what only the owner of the process may set: how it writes what it cannot encode, how it dies of a bug."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        # Closed by whoever started us.  What is opened next would take its place, and that may be the database.
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:

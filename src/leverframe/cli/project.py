@@ -1,5 +1,6 @@
 """The project that a command is about: the folder of `-C`, else this one, loaded and checked."""
 
+import os
 import sys
 from argparse import Namespace
 from pathlib import Path
@@ -16,8 +17,15 @@ _MAX_INPUT_BYTES = 8 * 1024 * 1024
 
 
 def folder(args: Namespace) -> Path:
-    """Where the project is."""
-    return Path(args.directory or ".")
+    """Where the project is.  Raises UsageError where its path is no text, which neither a URL nor a row could say."""
+    found = Path(args.directory or ".")
+    try:
+        os.fsencode(found.resolve()).decode()
+    except UnicodeError:
+        raise UsageError(
+            f"The folder {str(found.resolve())!r} has a name that is not UTF-8 text.", next_move="Rename it."
+        ) from None
+    return found
 
 
 def load(args: Namespace) -> Project:

@@ -4,7 +4,6 @@ Knows: how answers become at most 100 columns and about two dozen lines.  Never:
 """
 
 import asyncio
-import os
 from argparse import Namespace
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -16,6 +15,7 @@ from leverframe.cli.commands.policy import explain
 from leverframe.cli.origins import endorsed_line, lines_of
 from leverframe.cli.parser import CommandParser
 from leverframe.cli.pasting import command
+from leverframe.cli.project import folder
 from leverframe.cli.screen import Part, Screen, Word
 from leverframe.cli.why_data import document
 from leverframe.config.project import load_project
@@ -71,7 +71,7 @@ def run(args: Namespace) -> int:
     if args.id is not None and args.id.endswith(".json"):
         return explain(Namespace(**{**_NOT_GIVEN, **vars(args), "call": args.id}))
     screen = Screen.of(args)
-    told = asyncio.run(_why(Path(args.directory or os.curdir), args.id))
+    told = asyncio.run(_why(folder(args), args.id))
     if screen.is_json:
         screen.document(document(told))
     else:
@@ -79,8 +79,8 @@ def run(args: Namespace) -> int:
     return 0
 
 
-async def _why(folder: Path, wanted: str | None) -> Why:
-    async with open_assembly(load_project(folder), create=False) as assembly:
+async def _why(root: Path, wanted: str | None) -> Why:
+    async with open_assembly(load_project(root), create=False) as assembly:
         return await why(assembly.services, wanted or await _newest(assembly.services))
 
 
