@@ -65,6 +65,38 @@ def test_the_draft_of_mixed_traffic_passes_it_when_it_is_enforced(desk: ServedDe
     desk.verified()
 
 
+def in_two_turns(desk: ServedDesk) -> list[int]:
+    """A conversation that the vendor keeps, as its SDKs go on with one."""
+    first = desk.ask(RESPONSES, {**GPT, "input": "Hi"})
+    more = desk.ask(RESPONSES, {**GPT, "input": "And?", "previous_response_id": first.json["id"]})
+    return [first.status, more.status]
+
+
+def test_the_draft_of_a_conversation_that_the_vendor_keeps_lets_it_go_on(desk: ServedDesk) -> None:
+    assert in_two_turns(desk) == [200, 200]
+
+    draft = desk.cli("policy", "draft", "--from-runs", "7d").stdout
+    desk.stop()
+    (desk.folder / "workflows" / "desk.yaml").write_text(draft)
+    desk.start()
+
+    assert in_two_turns(desk) == [200, 200], draft
+
+
+def test_the_draft_names_what_has_no_price_and_what_a_vendors_tool_must_say(desk: ServedDesk) -> None:
+    project = desk.folder / "leverframe.yaml"
+    desk.stop()
+    project.write_text(project.read_text().replace("[vendor/gpt-4,", "[vendor/gpt-of-our-own,"))
+    desk.start()
+    searching = {"tools": [{"type": "web_search"}]}
+    assert desk.ask(RESPONSES, {"model": "gpt-of-our-own", "input": "Hi", **searching}).status == 200
+
+    draft = desk.cli("policy", "draft", "--from-runs", "7d").stdout
+
+    assert "unless `priced_as` of leverframe.yaml says what they cost: vendor/gpt-of-our-own" in draft
+    assert "says no `max_uses` or `max_tool_calls`" in draft
+
+
 def test_what_no_contract_admits_passes_while_it_is_watched_and_the_draft_says_that_it_will_not(
     desk: ServedDesk,
 ) -> None:

@@ -29,6 +29,7 @@ _MOST_RUNS: Final = 10_000
 _NO_MODEL: Final = "unknown_model"
 _BEYOND: Final = frozenset({"duplicate_key", "malformed_json", "too_many_choices", "unpriced", "wrong_type"})
 _OURS: Final = frozenset({DECLARE_PLAN, GIVE_OUTPUT})
+_OF_STORED: Final = frozenset({"background", "previous_response_id"})
 _DRAFTED: Final = frozenset({"workflow", "enforce", "budget", "models", "policy"})
 _KEYS: Final[Mapping[BudgetUnit, str]] = {
     BudgetUnit.USD: "max_usd",
@@ -47,6 +48,7 @@ class _Seen:
     tools: set[str] = field(default_factory=set)
     models: set[str] = field(default_factory=set)
     outside: set[str] = field(default_factory=set)  # models that are not of the contract's tier
+    unpriced: set[str] = field(default_factory=set)  # models that answered and have no price
     lacks: dict[str, set[str]] = field(default_factory=dict)
     beyond: Counter[str] = field(default_factory=Counter)  # calls that no contract admits, by the word for why
 
@@ -76,6 +78,8 @@ async def draft_from_runs(services: Services, contract: Contract, since: datetim
             entry = decode(leaf.leaf)
             if isinstance(entry, dict) and entry.get("type") == EventType.MODEL_CALLED.value:
                 _note_call(seen, entry)
+            if isinstance(entry, dict) and entry.get("type") == EventType.MODEL_ANSWERED.value:
+                _note_answer(seen, entry)
         values = await services.evidence.disclosures_of_run(run.tenant, run.run_id)
         for cost in (decode(one.value_bytes) for one in values if one.name == "call"):
             _note_cost(seen, cost if isinstance(cost, dict) else {})
@@ -104,6 +108,12 @@ def _note_call(seen: _Seen, entry: JsonObject) -> None:
     code = detail.get("wire_refused") if isinstance(detail, Mapping) else None
     if isinstance(code, str) and code != _NO_MODEL and (code in _BEYOND or not lacks):
         seen.beyond[code] += 1
+
+
+def _note_answer(seen: _Seen, entry: JsonObject) -> None:
+    detail = entry.get("detail")
+    if isinstance(detail, Mapping) and detail.get("price") == "unpriced":
+        seen.unpriced.add(f"{entry.get('provider')}/{entry.get('model')}")
 
 
 def _note_cost(seen: _Seen, recorded: JsonObject) -> None:
@@ -135,9 +145,11 @@ def _text(contract: Contract, seen: _Seen) -> str:
 
 def _models(contract: Contract, seen: _Seen) -> list[str]:
     admitted = contract.admitted
+    kept = seen.lacks.get("vendor_state", set())
     names = {
         "pass_fields": admitted.fields | seen.lacks.get("pass_fields", set()),
-        "vendor_state": admitted.state | seen.lacks.get("vendor_state", set()),
+        # What was answered is looked up where it was stored, and without `store` a vendor is told to store nothing.
+        "vendor_state": admitted.state | kept | ({"store"} if kept & _OF_STORED else set()),
         "vendor_tools": admitted.vendor_tools | seen.lacks.get("vendor_tools", set()),
     }
     keys = [f"  default: {contract.tier}"] if contract.tier else []
@@ -145,6 +157,11 @@ def _models(contract: Contract, seen: _Seen) -> list[str]:
     if seen.outside:
         tier = f"the tier {contract.tier!r}" if contract.tier else "a tier"
         keys += [f"  # refused once enforced, unless {tier} of leverframe.yaml has: {', '.join(sorted(seen.outside))}"]
+    if seen.unpriced:
+        named = ", ".join(sorted(seen.unpriced))
+        keys += [f"  # refused once enforced, unless `priced_as` of leverframe.yaml says what they cost: {named}"]
+    if names["vendor_tools"]:
+        keys += ["  # a call that says no `max_uses` or `max_tool_calls` for a vendor's tool is refused once enforced"]
     keys += [f"  prompt: {json.dumps(contract.prompt_path)}"] if contract.prompt_path else []
     keys += [f"  {key}: {json.dumps(sorted(some))}" for key, some in names.items() if some]
     keys += ["  remote_urls: allowed"] if admitted.remote_urls or "remote_urls" in seen.lacks else []
