@@ -260,6 +260,7 @@ def test_what_is_no_database_is_said_plainly(root: Path, shell: Shell) -> None:
 
     assert told.code == 3
     assert "the file is not a database" in told.err
+    assert "`storage.url` of leverframe.yaml" in told.err
 
 
 @pytest.fixture

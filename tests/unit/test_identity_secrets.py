@@ -54,7 +54,7 @@ def test_a_rotated_file_gives_the_new_value_and_both_are_scrubbed(tmp_path: Path
 @pytest.mark.parametrize(
     ("reference", "reason"),
     [
-        ("secret://env/NOT_THERE", "'NOT_THERE' is not set"),
+        ("secret://env/NOT_THERE", "'NOT_THERE' is not set where Leverframe runs"),
         ("secret://env/", "is not a secret reference"),
         ("secret://kms/shop", "the source 'kms'"),
         ("secret://file/not-there.txt", "No such file"),

@@ -170,7 +170,8 @@ class ProjectSecrets(Secrets):
         value = self._environment.get(name)
         if value is None:
             raise SecretUnavailable(
-                f"{reference!r} does not resolve: the variable {name!r} is not set.", next_move=f"export {name}=..."
+                f"{reference!r} does not resolve: the variable {name!r} is not set where Leverframe runs.",
+                next_move=f"Set it there and start it anew: export {name}=...",
             )
         return value
 

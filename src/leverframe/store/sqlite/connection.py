@@ -123,7 +123,7 @@ def unavailable(path: Path, err: BaseException) -> StoreUnavailable:
         return cannot_write(path)
     elif code.startswith("SQLITE_NOTADB"):
         why = "the file is not a database"
-        move = "Check the path of `store:`; if it is the right file, restore it from a backup."
+        move = "Check `storage.url` of leverframe.yaml; if it is the right file, restore it from a backup."
     elif code.startswith("SQLITE_CORRUPT"):
         why = "the file is damaged"
         move = "Stop every process that uses it and restore it from a backup; keep the damaged file for the audit."
