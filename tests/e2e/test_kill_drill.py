@@ -70,6 +70,34 @@ def working(root: Path) -> Iterator[Agent]:
             process.wait(20)
 
 
+def test_a_contract_that_is_half_written_holds_up_nobody_who_stops_something(shell: Shell) -> None:
+    with working(shell.root) as agent:
+        (shell.root / "workflows" / "next.yaml").write_text("workflow: next\npolicy: {allow_tools: [")
+        killed = shell.type("kill", "tool", "set_status", "--because", "wrong orders")
+        at = time.time()
+        refused = agent.next("set_status", at, outcome="Refused", rule="kill-switch")
+        everything = shell.type("kill", "everything", "--because", "all of it is wrong")
+        stopped = agent.next("peek", time.time(), outcome="Refused", rule="kill-switch")
+
+    assert (killed.code, everything.code) == (0, 0)
+    assert "workflows/next.yaml:" in killed.err
+    assert refused["rule"] == stopped["rule"] == "kill-switch"
+    assert shell.type("kill", "list").code == 0
+    assert shell.type("keys", "revoke", "bot").code == 0
+    assert shell.type("evidence", "verify").code == 0
+    assert shell.type("keys", "create", "other", "--workflow", "desk").code == 1
+    assert shell.type("kill", "tenant", "nobody", "--because", "typed wrongly").code != 0
+
+
+def test_a_project_file_that_does_not_load_says_so_to_whoever_stops_something(shell: Shell) -> None:
+    (shell.root / "leverframe.yaml").write_text("tenants: {default: {}")
+
+    answer = shell.type("kill", "everything", "--because", "all of it is wrong")
+
+    assert answer.code == 1
+    assert "leverframe.yaml:2:1: error yaml-syntax" in answer.err
+
+
 def test_an_agent_in_another_process_is_stopped_within_a_second_and_let_go_on_again(shell: Shell) -> None:
     with working(shell.root) as agent:
         assert shell.type("kill", "tool", "set_status", "--because", "wrong orders").code == 0

@@ -5,8 +5,9 @@ import sys
 from argparse import Namespace
 from pathlib import Path
 
+from leverframe.cli.screen import Screen
 from leverframe.config.findings import did_you_mean
-from leverframe.config.project import load_project
+from leverframe.config.project import load_project, load_project_to_stop
 from leverframe.core.canonical import decode
 from leverframe.domain.contracts import Contract, Project
 from leverframe.domain.errors import JsonInvalid, NotFound, UsageError
@@ -36,6 +37,24 @@ def load(args: Namespace) -> Project:
         ConfigInvalid: its files have errors, all of them inside.
     """
     return load_project(folder(args))
+
+
+def load_to_stop(args: Namespace) -> Project:
+    """The project, also where its contracts do not load: who stops something does not wait until they are mended.
+
+    Raises:
+        NotFound: there is none in the folder.
+        ConfigInvalid: its project file has errors, all of them inside.
+    """
+    project, errors = load_project_to_stop(folder(args))
+    if errors:
+        first = errors[0]
+        place = f"{first.path}:{first.line}:{first.column}" if first.line else first.path
+        Screen.of(args).warn(
+            f"The project's files have errors, the first at {place}: {first.message}",
+            "What was asked is done all the same; names of workflows and tools are not looked up meanwhile.",
+        )
+    return project
 
 
 def contract_of(project: Project, workflow: str, environment: str | None = None) -> Contract:

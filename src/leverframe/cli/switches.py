@@ -43,7 +43,13 @@ def add_scopes(parser: CommandParser, doing: str, why: str, *, lists: bool = Fal
 def ask_of(args: Namespace, project: Project) -> KillAsk:
     """What was typed.  Raises NotFound where there is no such tenant."""
     tenant = tenant_of(project, args.tenant) if args.tenant else None
-    return KillAsk(scope=KillScope(args.scope), name=getattr(args, "name", ""), tenant=tenant, because=args.because)
+    return KillAsk(
+        scope=KillScope(args.scope),
+        name=getattr(args, "name", ""),
+        tenant=tenant,
+        because=args.because,
+        has_names=bool(project.contracts),
+    )
 
 
 def stopped_text(switch: KillSwitch) -> str:

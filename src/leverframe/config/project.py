@@ -41,6 +41,25 @@ def load_project(root: Path) -> Project:
     return project
 
 
+def load_project_to_stop(root: Path) -> tuple[Project, tuple[Problem, ...]]:
+    """Load a project whose calls are to be stopped, or whose log is to be verified: neither waits for its contracts.
+
+    Where any of its files has an error there are no contracts and no tools in it, and the errors are told beside it.
+
+    Raises:
+        NotFound: there is no project in the folder.
+        ConfigInvalid: the project file itself does not load, so that nobody can tell where its database is.
+    """
+    project, problems = load_project_lenient(root)
+    if project is not None:
+        return project, ()
+    files, findings = ProjectFiles(root), Findings()
+    file = read_project_file(files, findings)
+    if file is None or findings.has_errors:
+        raise ConfigInvalid([one for one in findings.problems if one.severity == "error"])
+    return _project(files, file, {}), tuple(one for one in problems if one.severity == "error")
+
+
 def load_project_lenient(
     root: Path, *, supposed: Mapping[str, bytes] | None = None
 ) -> tuple[Project | None, tuple[Problem, ...]]:

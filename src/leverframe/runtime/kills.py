@@ -26,6 +26,7 @@ class KillAsk:
     name: str
     tenant: TenantId | None  # None: in every tenant
     because: str
+    has_names: bool = True  # of workflows and tools: the files that say them load just now
 
 
 async def throw(services: Services, person: Person, ask: KillAsk, *, proof: str) -> KillSwitch:
@@ -119,6 +120,8 @@ def _check_name(services: Services, ask: KillAsk) -> None:
     project = services.project
     match ask.scope:
         case KillScope.EVERYTHING | KillScope.TENANT:
+            return
+        case KillScope.WORKFLOW | KillScope.TOOL if not ask.has_names:
             return
         case KillScope.WORKFLOW:
             _check_known(ask.name, project.contracts, "workflow")

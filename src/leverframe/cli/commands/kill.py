@@ -5,7 +5,7 @@ from argparse import Namespace
 
 from leverframe.cli.parser import CommandParser
 from leverframe.cli.pasting import command
-from leverframe.cli.project import load
+from leverframe.cli.project import load_to_stop
 from leverframe.cli.screen import Screen, Word
 from leverframe.cli.switches import add_scopes, ask_of, stopped_text, switch_document
 from leverframe.domain.contracts import Project
@@ -22,7 +22,7 @@ def add(parser: CommandParser) -> None:
 
 def run(args: Namespace) -> int:
     """Do what the words say."""
-    return asyncio.run(_opened(args, load(args)))
+    return asyncio.run(_opened(args, load_to_stop(args)))
 
 
 async def _opened(args: Namespace, project: Project) -> int:
