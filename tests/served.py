@@ -182,11 +182,13 @@ def served_desk(
 
 
 @contextmanager
-def served_folder(folder: Path, *words: str) -> Iterator[ServedDesk]:
+def served_folder(folder: Path, *words: str, environment: dict[str, str] | None = None) -> Iterator[ServedDesk]:
     """Serve a project that is written already."""
     with (
         FakeVendor() as vendor,
-        _started(ServedDesk(folder=folder, vendor=vendor, port=free_port()), words) as desk,
+        _started(
+            ServedDesk(folder=folder, vendor=vendor, port=free_port(), environment=environment or {}), words
+        ) as desk,
     ):
         yield desk
 

@@ -153,6 +153,18 @@ def test_a_rotated_key_has_the_same_rights_and_the_old_one_ends_with_the_overlap
     assert logged(shell) == ["key.created", "key.rotated"]
 
 
+def test_a_key_in_its_overlap_is_not_rotated_again_into_one_that_lives_no_longer(shell: Shell) -> None:
+    old = created(shell, "--json").json
+    new = shell.type("keys", "rotate", "bot", "--overlap", "1h", "--json").json
+
+    refused = shell.type("keys", "rotate", old["key_id"])
+
+    assert refused.code == 1
+    assert new["key_id"] in refused.err
+    third = shell.type("keys", "rotate", "bot", "--json").json
+    assert (third["replaces"], third["expires_at"] > old["expires_at"]) == (new["key_id"], True)
+
+
 def test_what_is_listed_is_never_a_secret(shell: Shell) -> None:
     key = created(shell).out
 

@@ -9,8 +9,9 @@ from datetime import datetime
 from functools import cached_property
 from typing import Final
 
+from leverframe.core.api_keys import read_key
 from leverframe.domain.contracts import BILLED_BY_NOBODY, Provider, Wire
-from leverframe.domain.errors import ModelUnpriced
+from leverframe.domain.errors import ModelUnpriced, SecretUnavailable
 from leverframe.domain.relays import Dialect, WireFormat
 from leverframe.models.call_prices import MAX_CACHED, CallPrice, PriceList, free_price, half_hour
 from leverframe.net.addresses import is_private
@@ -78,11 +79,18 @@ class Vendor:
         """The header with the vendor's key.
 
         Raises:
-            SecretUnavailable: the reference does not resolve.
+            SecretUnavailable: the reference does not resolve, or to a key of our own where a vendor is asked.
         """
         if not self.provider.key:
             return {}
         key = await self._secrets.resolved(self.provider.key)
+        if not self.provider.url and read_key(key) is not None:
+            # What a shell that has read an agent's variables has in the place of the vendor's.
+            raise SecretUnavailable(
+                f"{self.provider.key!r} of provider {self.provider.name!r} is a key of Leverframe's own, which opens"
+                " this gateway and no vendor; it is not sent there.",
+                next_move="Start Leverframe in a shell with the vendor's key, which has not read an agent's variables.",
+            )
         if self.dialect is Dialect.ANTHROPIC:
             return {"x-api-key": key}
         return {"api-key": key} if self.dialect is Dialect.AZURE else {"Authorization": f"Bearer {key}"}

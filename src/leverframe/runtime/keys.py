@@ -11,7 +11,7 @@ from leverframe.core.api_keys import KeyText
 from leverframe.core.nearest import nearest
 from leverframe.domain.authority import ApiKey, Authority, KeyScope, KeyState
 from leverframe.domain.contracts import Person
-from leverframe.domain.errors import AlreadyExists, AuthRefused, NotFound
+from leverframe.domain.errors import AlreadyExists, AuthRefused, NotFound, RefusedError
 from leverframe.domain.evidence import DetailValue, EntryDraft, EventType
 from leverframe.domain.ids import EnvironmentName, KeyId, TeamName, TenantId, WorkflowName
 from leverframe.domain.proposals import Proposal, PutKey
@@ -88,6 +88,7 @@ async def rotate_key(
     Raises:
         ApprovalRefused: this person may not.
         NotFound: there is no live key of that id or name.
+        RefusedError: it was rotated before, and works for the rest of that overlap only.
     """
     await check_may_amend(services, tenant, person, "keys-rotate")
     text, now = services.mint.key_text(), services.mint.now()
@@ -95,6 +96,7 @@ async def rotate_key(
 
     def make(authority: Authority) -> Amendment:
         old = find_key(authority.keys.values(), tenant, name, now)
+        _refuse_replaced(authority, old, now)
         lives_for = None if old.expires_at is None else old.expires_at - old.created_at
         new = replace(
             old,
@@ -115,6 +117,16 @@ async def rotate_key(
 
     await amend(services, tenant, person, proof, make)
     return NewKey(key=made[0], text=text)
+
+
+def _refuse_replaced(authority: Authority, old: ApiKey, now: datetime) -> None:
+    """What is left of its life is an overlap, and a key that lives as long would stop its agents within the hour."""
+    by = next((one for one in authority.keys.values() if one.replaces == old.key_id), None)
+    if by is not None and by.state_at(now) is KeyState.LIVE:
+        raise RefusedError(
+            f"{old.key_id} was rotated already: {by.key_id} is in its place.",
+            next_move=f"Rotate that one: leverframe keys rotate {by.key_id}",
+        )
 
 
 async def revoke_keys(

@@ -1,9 +1,12 @@
 """Room 5, built from the project file: one executor a kind of tool, one caller a provider."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import assert_never
 
 from leverframe.domain.contracts import Project, Provider, Wire
+from leverframe.domain.errors import SecretUnavailable
+from leverframe.identity.secrets import ProjectSecrets
 from leverframe.models.http_model import HttpModel
 from leverframe.models.local import LocalModel
 from leverframe.models.recorded import RecordedModel
@@ -59,3 +62,15 @@ def build_relay(project: Project, secrets: Secrets, clock: Clock) -> VendorRelay
     asked = {name: one for name, one in project.providers.items() if one.wire in {Wire.OPENAI, Wire.ANTHROPIC}}
     vendors = {name: Vendor(one, secrets) for name, one in asked.items()}
     return VendorRelay(vendors, http=StreamClient(), secrets=secrets, clock=clock)
+
+
+async def vendors_without_key(project: Project) -> Sequence[SecretUnavailable]:
+    """Why calls to providers of this project would be refused now: keys that are not there, or are none of a vendor."""
+    secrets, found = ProjectSecrets(Path(project.root)), list[SecretUnavailable]()
+    for provider in project.providers.values():
+        if provider.wire in {Wire.OPENAI, Wire.ANTHROPIC}:
+            try:
+                await Vendor(provider, secrets).headers()
+            except SecretUnavailable as err:
+                found.append(err)
+    return found

@@ -12,6 +12,7 @@ from leverframe.cli.screen import Screen
 from leverframe.domain.authority import KeyState
 from leverframe.domain.contracts import Project
 from leverframe.domain.errors import RefusedError, UsageError
+from leverframe.wiring.acting import vendors_without_key
 from leverframe.wiring.assembly import open_assembly
 from leverframe.wiring.people import enrol_launcher
 
@@ -55,6 +56,8 @@ def run(args: Namespace) -> int:
         public_url=args.public_url.rstrip("/"),
     )
     screen = Screen.of(args)
+    for err in asyncio.run(vendors_without_key(project)):
+        screen.warn(f"warning: {err.message}", f"    {err.next_move}  Until then its models are refused.")
     screen.line(
         f"Serving {project.root} at {options.url}  "
         f"(OpenAI: {options.url}/v1, Anthropic: {options.url}, MCP: {options.url}/mcp)"
