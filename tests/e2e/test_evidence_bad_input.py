@@ -65,6 +65,16 @@ def test_a_database_with_a_page_of_zeros_is_refused_or_broken(root: Path, shell:
     assert len(quiet) <= len(pages) // 2, quiet
 
 
+def test_a_database_of_a_later_version_is_not_judged_by_what_this_one_knows(root: Path, shell: Shell) -> None:
+    with closing(sqlite3.connect(database(root))) as store:
+        store.execute("PRAGMA user_version = 9999")
+
+    told = shell.type("evidence", "verify")
+
+    assert told.code == 3
+    assert "has schema 9999" in told.err
+
+
 @pytest.mark.parametrize("held_by", ["another log", "another key of the same name"])
 def test_a_swapped_key_is_named_and_signs_nothing(root: Path, shell: Shell, held_by: str) -> None:
     key_file(root).unlink()

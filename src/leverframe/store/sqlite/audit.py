@@ -25,6 +25,7 @@ from leverframe.ports.vault import Vault
 from leverframe.store.sqlite import approvals, authority, disclosures, evidence, known_heads, runs, tree_tags
 from leverframe.store.sqlite.connection import cannot_write, check_file, open_reader, said_plainly
 from leverframe.store.sqlite.heads import KeptHead, read_kept
+from leverframe.store.sqlite.migrate import refuse_newer
 
 _LEAVES = """
 SELECT leaf_index, entry_id, run_id, run_seq, type, at_us, leaf, leaf_hash, rowid
@@ -184,6 +185,7 @@ def open_audit(path: Path, vault: Vault) -> SqliteAudit:
 
     Raises:
         StoreUnavailable: it is missing, damaged, foreign or cannot be read.
+        SchemaTooNew: a later version wrote it.
     """
     check_file(path)
     try:
@@ -194,6 +196,7 @@ def open_audit(path: Path, vault: Vault) -> SqliteAudit:
     connection = open_reader(path)
     try:
         with said_plainly(path):
+            refuse_newer(connection, path)
             connection.execute("BEGIN")
             connection.execute("SELECT count(*) FROM leaves LIMIT 1").fetchone()
     except sqlite3.OperationalError as err:

@@ -40,18 +40,24 @@ def migrate(connection: sqlite3.Connection, path: Path, *, create: bool, vault: 
     version = _pragma(connection, "PRAGMA user_version")
     if _pragma(connection, "PRAGMA application_id") != APPLICATION_ID:
         _refuse_foreign(connection, path, version=version, create=create)
+    refuse_newer(connection, path)
     known = migrations()
-    if version > known[-1][0]:
-        raise SchemaTooNew(
-            f"The database {str(path)!r} has schema {version}; this version of Leverframe knows up to {known[-1][0]}.",
-            next_move="Use the version of Leverframe that wrote it, or a later one; nothing was changed.",
-        )
     for number, sql in known:
         if number > version:
             _apply(connection, sql, vault if number == _SEALS else None)
     if 0 < version < _SEALS:
         # The pages that held clear text are overwritten in the file itself, and nothing of them is left in the log.
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+
+def refuse_newer(connection: sqlite3.Connection, path: Path) -> None:
+    """Raise SchemaTooNew where a later version wrote it, whose rows may say what this one does not know of."""
+    version, known = _pragma(connection, "PRAGMA user_version"), newest()
+    if version > known:
+        raise SchemaTooNew(
+            f"The database {str(path)!r} has schema {version}; this version of Leverframe knows up to {known}.",
+            next_move="Use the version of Leverframe that wrote it, or a later one; nothing was changed.",
+        )
 
 
 def statements(sql: str) -> Iterator[str]:
