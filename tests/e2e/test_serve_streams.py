@@ -54,12 +54,17 @@ BROKEN = [(path, f"fake-0ms-o100-c10-{cut}3") for path in (CHAT, RESPONSES, MESS
 SILENT = [(CHAT, "fake-0ms-i70-o33-unone", stream) for stream in (True, False)]
 UNCLOSED = f"{COUNTED}-xunclosed"
 BARE = f"{COUNTED}-xbare"
+FAILS = "fake-0ms-i70-o33-c1-s10-xfails"
 LEFT = "fake-0ms-i70-o60-c20-g5"
 
 
 def _models() -> list[str]:
     asked = [(one.path, one.model) for one in CASES] + BROKEN + [(path, model) for path, model, _ in SILENT]
-    asked += [(path, model) for path in (CHAT, RESPONSES, MESSAGES) for model in (LEFT, UNCLOSED, BARE)]
+    asked += [
+        (path, model)
+        for path in (CHAT, RESPONSES, MESSAGES)
+        for model in (LEFT, UNCLOSED, BARE, FAILS, f"{FAILS}-unone")
+    ]
     return sorted({f"{'claude' if path == MESSAGES else 'vendor'}/{model}" for path, model in asked})
 
 
@@ -138,6 +143,31 @@ def test_a_stream_that_has_said_its_last_word_is_whole_however_its_connection_en
     assert (recorded.input_tokens, recorded.output_tokens, recorded.cost_microusd) == (70, 33, ceil(cost))
 
 
+@pytest.mark.parametrize(("path", "cost"), [(CHAT, OPENAI_COST), (RESPONSES, OPENAI_COST), (MESSAGES, CLAUDE_COST)])
+def test_a_stream_that_says_an_error_and_then_its_last_word_is_an_error_at_what_the_vendor_counted(
+    desk: TroubledDesk, path: str, cost: float
+) -> None:
+    answer = desk.call(path, FAILS, stream=True)
+
+    assert answer.body.count(b'"message":"scripted"') == 1
+    assert answer.body.rpartition(b"data: ")[0].count(b"lorem ") >= 33
+    recorded = desk.recorded()
+    assert (recorded.state, recorded.error, recorded.entry["outcome"]) == ("error", "model-failed", "error")
+    assert recorded.entry["detail"]["error"] == "model-failed"
+    assert (recorded.input_tokens, recorded.output_tokens, recorded.cost_microusd) == (70, 33, ceil(cost))
+    desk.verified()
+
+
+@pytest.mark.parametrize("path", [CHAT, RESPONSES, MESSAGES])
+def test_a_stream_that_says_an_error_and_counts_nothing_costs_its_bound(desk: TroubledDesk, path: str) -> None:
+    desk.call(path, f"{FAILS}-unone", stream=True)
+
+    recorded = desk.recorded()
+    assert (recorded.state, recorded.error, recorded.entry["outcome"]) == ("error", "model-failed", "unknown")
+    assert recorded.output_tokens == 200
+    assert "cost_microusd" not in recorded.entry
+
+
 @pytest.mark.parametrize("path", [CHAT, RESPONSES, MESSAGES])
 def test_a_client_that_goes_away_has_its_stream_read_to_its_end(desk: TroubledDesk, path: str) -> None:
     desk.calls += 1
@@ -200,6 +230,20 @@ def test_an_observed_stream_without_usage_is_estimated_from_what_it_said(observe
     assert recorded.output_tokens == len("lorem " * 33)
     assert recorded.cost_microusd == ceil(recorded.input_tokens * 2.5 + recorded.output_tokens * 10)
     observed.verified()
+
+
+@pytest.mark.parametrize("path", [CHAT, RESPONSES, MESSAGES])
+def test_an_observed_stream_that_says_an_error_is_one_at_what_it_had_said(observed: TroubledDesk, path: str) -> None:
+    observed.calls += 1
+    sent = json.dumps({"model": f"{FAILS}-unone", **ASKED[path], "stream": True}).encode()
+
+    answer = observed.ask(path, sent, **{"Leverframe-Run": observed.run_name})
+
+    assert answer.body == _directly(observed, path, sent)
+    recorded = observed.recorded()
+    assert (recorded.state, recorded.error, recorded.entry["outcome"]) == ("error", "model-failed", "error")
+    assert recorded.entry["detail"]["estimated"] is True
+    assert recorded.output_tokens in {len("lorem " * 33), len("lorem " * 33) - 1}
 
 
 def _directly(desk: TroubledDesk, path: str, sent: bytes) -> bytes:

@@ -189,6 +189,24 @@ def test_what_was_streamed_was_said_where_the_end_repeats_nothing_of_it(kind: st
     assert reader.answer.text == ("lorem" if kind == "output_text" else "")
 
 
+@pytest.mark.parametrize("error", [None, {"code": "server_error", "message": "lorem"}])
+@pytest.mark.parametrize("is_stream", [False, True])
+def test_a_response_that_failed_is_an_error_and_one_that_is_incomplete_is_none(
+    error: object, *, is_stream: bool
+) -> None:
+    def of(status: str, error: object) -> str:
+        whole = {"status": status, "error": error, "output": [], "usage": {"input_tokens": 70, "output_tokens": 33}}
+        reader = UsageReader(WireFormat.RESPONSES, is_stream=is_stream)
+        last = {"type": f"response.{status}", "response": whole}
+        reader.feed(data(last) if is_stream else json.dumps(whole).encode())
+        reader.end()
+        assert reader.is_complete
+        return reader.error
+
+    assert of("failed", error) == ("lorem" if error else "an error without a message")
+    assert of("incomplete", None) == ""
+
+
 def test_what_the_end_repeats_is_said_once() -> None:
     text = {"type": "response.output_text.delta", "output_index": 0, "content_index": 0, "delta": "lorem"}
     output = [{"type": "message", "content": [{"type": "output_text", "text": "lorem"}]}]

@@ -9,10 +9,11 @@ a model carries the knobs, so that they pass through whatever stands between:
     -s40, -w20, -r30              input tokens from the cache, and written to it; output that is reasoning
     -unone -uzero -uchoices -urepeat -uevery
                                   usage: never; explicit zeros; in a chunk with choices; several times; in every chunk
-    -xhtml -xgarbage -xerror -xgzip -xendless -xsilent -xcut -xbare -xunclosed
+    -xhtml -xgarbage -xerror -xgzip -xendless -xsilent -xcut -xbare -xunclosed -xfails
                                   a page; no JSON; an error with status 200; compressed; without end; no word more;
                                   a stream that ends in good order in the middle of its answer; the same without
-                                  the last line's end; a whole one whose connection is cut after its last word
+                                  the last line's end; a whole one whose connection is cut after its last word; one
+                                  that says an error, and its last word after that
 
 It keeps the limit that a call sets, as a vendor does that bills no more than its maximum.
 """
@@ -20,7 +21,7 @@ It keeps the limit that a call sets, as a vendor does that bills no more than it
 import asyncio
 import gzip
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from types import TracebackType
 from typing import Final, Self
@@ -34,7 +35,7 @@ _MAX_BODY_BYTES: Final = 64 << 20
 _MAX_KEPT: Final = 1000
 _LIMITS: Final = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 # Answers that are odd while they are streamed; the others are so from their first byte.
-_STREAMED: Final = frozenset({"endless", "silent", "cut", "bare", "unclosed"})
+_STREAMED: Final = frozenset({"endless", "silent", "cut", "bare", "unclosed", "fails"})
 _HEAD: Final = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
 
 
@@ -178,7 +179,8 @@ class TroubledVendor:
             self.served.streams += 1
             self.served.input_tokens += knobs.input_tokens
             frames = _frames(path, model, asked, knobs, self.served)
-            await self._stream(_bare(frames) if knobs.answer == "bare" else frames, knobs, writer)
+            bent = _BENT.get(knobs.answer)
+            await self._stream(frames if bent is None else bent(path, frames), knobs, writer)
         else:
             self.served.input_tokens += knobs.input_tokens
             if not path.endswith("/embeddings"):
@@ -245,13 +247,19 @@ def _frames(path: str, model: str, asked: Mapping[str, object], knobs: Knobs, se
     return answers.chat_frames(model, knobs, wants_usage=wants_usage)
 
 
-def _bare(frames: Iterator[Frame]) -> Iterator[Frame]:
+def _bare(_path: str, frames: Iterator[Frame]) -> Iterator[Frame]:
     """The first of its text, without a line's end, and nothing after it."""
     for frame, tokens in frames:
         if tokens:
             yield frame.rstrip(b"\n"), tokens
             return
         yield frame, tokens
+
+
+_BENT: Final[Mapping[str, Callable[[str, Iterator[Frame]], Iterator[Frame]]]] = {
+    "bare": _bare,
+    "fails": answers.failing_frames,
+}
 
 
 def _body(path: str, model: str, asked: Mapping[str, object], knobs: Knobs) -> bytes:

@@ -15,6 +15,8 @@ import msgspec
 _KNOB: Final = re.compile(r"-(\d+)ms|-([iocgebh])(\d+)|-u([a-z]+)|-x([a-z]+)|-s(\d+)|-r(\d+)|-w(\d+)")
 _WORD: Final = "lorem "
 _CREATED: Final = 1_700_000_000
+_IS_COMPLETED: Final = b'"status":"completed","model"'
+_HAS_FAILED: Final = b'"status":"failed","error":{"code":"server_error","message":"scripted"},"model"'
 
 Frame = tuple[bytes, int]
 """The bytes of one frame, and the output tokens that it bills."""
@@ -33,7 +35,7 @@ class Knobs:
     break_after: int = -1  # chunks, then the connection is cut
     half_after: int = -1  # chunks, then half of one and the connection is cut
     usage: str = ""  # none zero choices repeat every late
-    answer: str = ""  # html garbage error gzip endless silent text
+    answer: str = ""  # html garbage error gzip endless silent fails text
     cached: int = 0
     reasoning: int = 0
     written: int = 0
@@ -212,6 +214,21 @@ def messages_frames(model: str, knobs: Knobs) -> Iterator[Frame]:
     for _ in range(2 if knobs.usage == "repeat" else 1):
         yield _event(ended if knobs.usage == "none" else {**ended, "usage": told}), 0
     yield _event({"type": "message_stop"}), 0
+
+
+def failing_frames(path: str, frames: Iterator[Frame]) -> Iterator[Frame]:
+    """The same stream with an error behind the first of its text, and with its end and its counts all the same."""
+    has_failed = False
+    for frame, tokens in frames:
+        if path.endswith("/responses"):
+            bent = frame.replace(b"response.completed", b"response.failed").replace(_IS_COMPLETED, _HAS_FAILED)
+            yield bent, tokens
+            continue
+        yield frame, tokens
+        if tokens and not has_failed:
+            has_failed = True
+            event = b"event: error\n" if path.endswith("/messages") else b""
+            yield event + b"data: " + error_body(path, 500) + b"\n\n", 0
 
 
 def error_body(path: str, status: int) -> bytes:

@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-from leverframe.core.wires.said import Said, are_counts, count, counted, error_text
+from leverframe.core.wires.said import NO_MESSAGE, Said, are_counts, count, counted, error_text
 from leverframe.core.wires.strict import encoded
 from leverframe.domain.relays import Usage
 
@@ -141,7 +141,8 @@ class ResponsesReading:
 
     def whole(self, body: dict[str, object]) -> None:
         """A plain answer."""
-        self.error = error_text(body.get("error"))
+        status = body.get("status")
+        self.error = error_text(body.get("error")) or (NO_MESSAGE if status == "failed" else "")
         self.usage = openai_usage(body.get("usage"), "input_tokens", "output_tokens")
         self.said = Said()
         output = body.get("output")
@@ -152,9 +153,8 @@ class ResponsesReading:
                 self._item(index, item)
         if self.usage is not None:
             self.usage = msgspec.structs.replace(self.usage, vendor_tool_uses=sum(map(_is_search, items)))
-        self.said.finish(body.get("status"))
+        self.said.finish(status)
         # One that failed is whole, and tells what it took; an error without a state is none of the format's.
-        status = body.get("status")
         self.is_ended = status in self._STATES if self.error else status not in ("in_progress", "queued")
 
     def frame(self, value: dict[str, object]) -> bool:
@@ -171,6 +171,8 @@ class ResponsesReading:
                     # One that failed, or was cut short, need not repeat what it has said.
                     streamed.finish(self.said.finish_reason)
                     self.said = streamed
+            if kind == "response.failed":
+                self.error = self.error or NO_MESSAGE
             # Each word of the end is an end, whatever it says; and a later one without usage takes none away.
             self.usage, self.is_ended = self.usage or usage, True
         elif kind == "error":

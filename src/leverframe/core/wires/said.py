@@ -9,6 +9,7 @@ from typing import Final
 from leverframe.domain.relays import RelayedAnswer, RelayedToolUse
 
 MAX_RECORDED_CHARS: Final = 1 << 20
+NO_MESSAGE: Final = "an error without a message"
 _MAX_COUNT: Final = 1 << 36  # hundreds of times what any vendor takes of anything
 
 
@@ -100,5 +101,5 @@ def error_text(value: object) -> str:
         return ""
     if isinstance(value, dict):
         message = value.get("message")
-        return message[:500] if isinstance(message, str) and message else "an error without a message"
-    return value[:500] if isinstance(value, str) else "an error without a message"
+        return message[:500] if isinstance(message, str) and message else NO_MESSAGE
+    return value[:500] if isinstance(value, str) else NO_MESSAGE

@@ -29,7 +29,7 @@ class UsageReader:
 
     `usage` is what is known so far, None where nothing is.  `is_complete` says that the answer came to its own end,
     so that `usage` is all of it; where it is False, output beyond it may be billed.  `error` is what the vendor's
-    answer says went wrong, or what is wrong with it; after `is_broken` nothing more is passed on.
+    answer says went wrong, complete or not, or what is wrong with it; after `is_broken` nothing more is passed on.
     """
 
     __slots__ = ("_body", "_frames", "_has_ended", "_reading", "_strips", "is_broken", "wire")

@@ -238,8 +238,8 @@ def settled(run: RelayRun, ask: RelayAsk, attempt: Attempt, settlement: Settleme
     return Proposal(tenant=ctx.run.tenant, changes=tuple(changes), entries=entries, is_durable=False)
 
 
-def answer_bytes(answer: RelayedAnswer) -> bytes:
-    """A relayed answer as the evidence holds it, in the form of the loops' own."""
+def answer_bytes(answer: RelayedAnswer, kind: str, message: str) -> bytes:
+    """A relayed answer as the evidence holds it, in the form of the loops' own; with the error where it ends in one."""
     uses = [{"id": one.id, "name": one.name, "arguments": one.arguments} for one in answer.tool_uses]
     told: dict[str, object] = {
         "finish_reason": answer.finish_reason,
@@ -249,7 +249,8 @@ def answer_bytes(answer: RelayedAnswer) -> bytes:
     }
     if answer.is_cut:
         told["is_cut"] = True
-    return _encode(told)
+    error = {"kind": kind, "message": message[:2_000]} if message else {}
+    return _encode(told | error)
 
 
 def lost_bytes(message: str, kind: str) -> bytes:

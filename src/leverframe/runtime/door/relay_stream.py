@@ -1,7 +1,7 @@
 """A relayed answer on its way to the client, and its end in the books.
 
-Knows: when an answer has ended well, broken off or been given up, and what each costs: what the vendor said it took,
-or the whole bound where nobody can tell.  Whoever reads it to its end has settled it.
+Knows: when an answer has ended well, said that it failed, broken off or been given up, and what each costs: what the
+vendor said it took, or the whole bound where nobody can tell.  Whoever reads it to its end has settled it.
 """
 
 from collections.abc import Mapping
@@ -22,6 +22,7 @@ from leverframe.runtime.door.relay_record import NOTHING, Attempt, Settlement, a
 from leverframe.runtime.door.relay_run import RelayAsk, RelayRun
 
 _MICRO: Final = 1_000_000
+_FAILED: Final = "failed"  # by an error within an answer, whatever its status was
 
 
 class Relayed:
@@ -139,10 +140,9 @@ class Relayed:
         await self._settle(self._broken(why))
 
     def _ended(self) -> Settlement:
-        usage, attempt = self._reader.usage, self._attempt
-        if not self._reader.is_complete:
-            return self._broken("cut-short")
-        answer = answer_bytes(self._reader.answer)
+        usage, attempt, error = self._reader.usage, self._attempt, self._reader.error
+        if not self._reader.is_complete or (error and usage is None and not self._run.is_observed):
+            return self._broken(_FAILED if error else "cut-short")
         if usage is None:
             # No tokens are free, where the vendor does not count them either.
             usage = estimated_usage(
@@ -167,7 +167,14 @@ class Relayed:
             detail["cached_input_tokens"] = usage.cached_input_tokens
         if usage.is_estimated:
             detail["estimated"] = True
-        return Settlement(state=StepState.OK, outcome="ok", used=used, answer=answer, detail=detail)
+        return Settlement(
+            state=StepState.ERROR if error else StepState.OK,
+            outcome="error" if error else "ok",
+            used=used,
+            error=f"model-{_FAILED}" if error else "",
+            answer=answer_bytes(self._reader.answer, _FAILED, error),
+            detail=detail,
+        )
 
     def _broken(self, why: str) -> Settlement:
         """What was seen of it is recorded; what it took beyond is unknown, and so the bound is spent."""
@@ -180,7 +187,7 @@ class Relayed:
             outcome="unknown",
             used=None,
             error=f"model-{why}",
-            answer=answer_bytes(self._reader.answer),
+            answer=answer_bytes(self._reader.answer, why, self._reader.error),
             detail=detail,
         )
 
