@@ -95,10 +95,12 @@ def answer(data: bytes) -> object:
 
 
 def given_streams() -> Sequence[bytes]:
-    """One stream of each format."""
+    """One stream of each format, and one that cuts a character in half."""
     knobs = knobs_of("m-i5-o4-c2")
     made = (chat_frames("m", knobs, wants_usage=True), messages_frames("m", knobs), responses_frames("m", knobs))
-    return [b"".join(frame for frame, _ in frames) for frames in made]
+    halves = [{"choices": [{"index": 0, "delta": {"content": half}}]} for half in ("\ud83d", "\ude00")]
+    whole = [b"".join(frame for frame, _ in frames) for frames in made]
+    return [*whole, b"".join(b"data: " + json.dumps(one).encode() + b"\n\n" for one in halves)]
 
 
 def stream(data: bytes) -> object:

@@ -18,6 +18,7 @@ TARGET_OF = {
     "core/canonical.py": "canonical json",
     "core/notes.py": "note",
     "core/redaction.py": "redacted text",
+    "core/wires/halves.py": "relayed stream",
     "core/wires/strict.py": "relayed call",
     "core/wires/usage.py": "vendor stream",
     "runtime/bundle_records.py": "values to decide again",

@@ -2,6 +2,7 @@
 
 import json
 
+import msgspec
 import pytest
 
 from leverframe.core.wires import UsageReader
@@ -215,3 +216,90 @@ def test_what_the_end_repeats_is_said_once() -> None:
     reader = read(WireFormat.RESPONSES, text, last, last)
 
     assert (reader.answer.text, reader.said_bytes) == ("lorem", len("lorem"))
+
+
+HIGH, LOW = "\ud83d", "\ude00"
+WHOLE, LOST = "\N{GRINNING FACE}", "\N{REPLACEMENT CHARACTER}"
+
+
+def delta(text: str) -> dict[str, object]:
+    return {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": text}}
+
+
+def more(text: str) -> dict[str, object]:
+    return {"type": "response.output_text.delta", "output_index": 0, "content_index": 0, "delta": text}
+
+
+def arguments(text: str) -> dict[str, object]:
+    return chunk({"tool_calls": [{"index": 0, "id": "c", "function": {"name": "f", "arguments": text}}]})
+
+
+HALVES = {
+    WireFormat.CHAT: (lambda text: chunk({"content": text}), chunk({}, finish="stop")),
+    WireFormat.MESSAGES: (delta, {"type": "message_stop"}),
+    WireFormat.RESPONSES: (more, {"type": "response.incomplete"}),
+}
+
+
+@pytest.mark.parametrize("wire", HALVES)
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ((f"a{HIGH}", f"{LOW}b"), f"a{WHOLE}b"),
+        ((HIGH, "", LOW, HIGH), f"{WHOLE}{LOST}"),
+        ((f"{HIGH}a", f"{LOW}b"), f"{LOST}a{LOST}b"),
+        ((LOW, HIGH), f"{LOST}{LOST}"),
+    ],
+)
+def test_a_character_that_a_server_cut_in_half_passes_as_it_came_and_is_recorded_whole(
+    wire: WireFormat, given: tuple[str, ...], said: str
+) -> None:
+    piece, last = HALVES[wire]
+    raw, reader = data(*map(piece, given), last), UsageReader(wire, is_stream=True)
+
+    passed = reader.feed(raw) + reader.end()
+
+    assert (passed, reader.is_complete, reader.error) == (raw, True, "")
+    assert reader.answer.text == said
+    assert reader.said_bytes >= len(said.encode())
+
+
+def test_a_character_that_is_cut_in_arguments_or_in_words_of_an_error_is_text_in_the_record() -> None:
+    failed = {"error": {"message": f"lorem {HIGH}"}}
+
+    reader = read(WireFormat.CHAT, arguments(f'{{"q": "{HIGH}'), arguments(f'{LOW}"}}'), failed)
+
+    assert [one.arguments for one in reader.answer.tool_uses] == [f'{{"q": "{WHOLE}"}}']
+    assert reader.error == f"lorem {LOST}"
+
+
+@pytest.mark.parametrize(
+    ("wire", "whole"),
+    [
+        (WireFormat.CHAT, {"choices": [{"message": {"content": f"a{HIGH}"}}]}),
+        (WireFormat.MESSAGES, {"content": [{"type": "text", "text": f"a{HIGH}"}]}),
+        (WireFormat.MESSAGES, {"content": [{"type": "tool_use", "id": HIGH, "name": "f", "input": {"q": HIGH}}]}),
+        (WireFormat.RESPONSES, {"output": [{"type": "message", "content": [{"text": f"a{HIGH}"}]}]}),
+    ],
+)
+def test_half_a_character_in_a_plain_answer_is_read_and_recorded_as_one_that_is_lost(
+    wire: WireFormat, whole: dict[str, object]
+) -> None:
+    raw, reader = json.dumps(whole).encode(), UsageReader(wire, is_stream=False)
+
+    passed = reader.feed(raw) + reader.end()
+
+    assert (passed, reader.is_complete, reader.error) == (raw, True, "")
+    recorded = msgspec.json.encode(reader.answer).decode()
+    assert LOST in recorded
+
+
+@pytest.mark.parametrize(
+    "raw", [b'{"a": "\\ud83d",}', b'{"a": NaN, "b": "\\ud83d"}', b'["\\ud83d"]', b'{"\\ud83d": \xff}']
+)
+def test_what_is_no_json_is_none_with_half_a_character_in_it_either(raw: bytes) -> None:
+    for is_stream in (False, True):
+        reader = UsageReader(WireFormat.CHAT, is_stream=is_stream)
+        reader.feed(b"data: " + raw + b"\n\n" if is_stream else raw)
+        reader.end()
+        assert (reader.is_broken, reader.is_complete) == (True, False)

@@ -14,6 +14,7 @@ import msgspec
 from leverframe.core.nearest import nearest
 from leverframe.core.scrub import scrubbed_text
 from leverframe.core.wires import error_body, returned_headers, upstream_body
+from leverframe.core.wires.halves import read_halves
 from leverframe.domain.calls import ModelBound, ModelLost
 from leverframe.domain.contracts import ModelRef
 from leverframe.domain.errors import LeverframeError, ProviderUnavailable
@@ -229,7 +230,7 @@ def _is_json(body: bytes) -> bool:
     try:
         return isinstance(msgspec.json.decode(body), dict)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return False
+        return read_halves(body) is not None
 
 
 def _seconds(text: str, now: datetime) -> float | None:

@@ -5,6 +5,7 @@ that comes twice changes nothing; an explicit zero is a count.
 Source: API references of OpenAI (chat, responses, embeddings) and Anthropic (messages, streaming), 2025-11.
 """
 
+from json import dumps
 from typing import Final, Protocol
 
 import msgspec
@@ -374,4 +375,7 @@ def _id(value: dict[str, object]) -> str:
 
 
 def _compact(value: object) -> str:
-    return encoded(value).decode()
+    try:
+        return encoded(value).decode()
+    except UnicodeEncodeError:
+        return dumps(value, ensure_ascii=False, separators=(",", ":"))

@@ -6,6 +6,7 @@ Knows: that a count is a whole number, zero included, and that anything else is 
 from collections.abc import Iterable
 from typing import Final
 
+from leverframe.core.wires.halves import mended
 from leverframe.domain.relays import RelayedAnswer, RelayedToolUse
 
 MAX_RECORDED_CHARS: Final = 1 << 20
@@ -50,7 +51,7 @@ class Said:
     def size(self) -> int:
         """All that was said, in bytes; from above where not all of it was kept."""
         kept = [piece for pieces in (*self._texts.values(), *self._uses.values()) for piece in pieces]
-        return sum(len(piece.encode("utf-8", "replace")) for piece in kept) + self._aside + self._lost()
+        return sum(len(piece.encode("utf-8", "surrogatepass")) for piece in kept) + self._aside + self._lost()
 
     def _lost(self) -> int:
         # What was cut is not kept, and the piece that it was cut in may be as long as a frame.
@@ -63,12 +64,11 @@ class Said:
 
     def answer(self) -> RelayedAnswer:
         """All of it."""
+        uses = (map(mended, use) for use in self._uses.values())
         return RelayedAnswer(
-            text="\n\n".join("".join(pieces) for pieces in self._texts.values()),
-            tool_uses=tuple(
-                RelayedToolUse(id=id_, name=name, arguments=arguments) for id_, name, arguments in self._uses.values()
-            ),
-            finish_reason=self.finish_reason,
+            text=mended("\n\n".join("".join(pieces) for pieces in self._texts.values())),
+            tool_uses=tuple(RelayedToolUse(id=id_, name=name, arguments=arguments) for id_, name, arguments in uses),
+            finish_reason=mended(self.finish_reason),
             is_cut=self._left < 0,
         )
 
@@ -101,5 +101,5 @@ def error_text(value: object) -> str:
         return ""
     if isinstance(value, dict):
         message = value.get("message")
-        return message[:500] if isinstance(message, str) and message else NO_MESSAGE
-    return value[:500] if isinstance(value, str) else NO_MESSAGE
+        return mended(message[:500]) if isinstance(message, str) and message else NO_MESSAGE
+    return mended(value[:500]) if isinstance(value, str) else NO_MESSAGE

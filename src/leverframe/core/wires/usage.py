@@ -11,6 +11,7 @@ import msgspec
 
 from leverframe.core.wires.answers import ChatReading, MessagesReading, Reading, ResponsesReading
 from leverframe.core.wires.frames import Frames, payload
+from leverframe.core.wires.halves import read_halves
 from leverframe.domain.errors import WireRefused
 from leverframe.domain.relays import NO_USAGE, RelayCall, RelayedAnswer, Usage, WireFormat
 
@@ -123,8 +124,10 @@ class UsageReader:
         try:
             value: object = _DECODER.decode(data)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            self._broken("The vendor sent a frame that is not JSON.")
-            return False
+            value = read_halves(data)
+            if value is None:
+                self._broken("The vendor sent a frame that is not JSON.")
+                return False
         if not isinstance(value, dict):
             self._broken("The vendor sent a frame that is not an object.")
             return False
@@ -142,8 +145,10 @@ class UsageReader:
         try:
             value: object = _DECODER.decode(self._body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            self._broken("The vendor's answer is not JSON.")
-            return
+            value = read_halves(self._body)
+            if value is None:
+                self._broken("The vendor's answer is not JSON.")
+                return
         self._body = bytearray()
         if isinstance(value, dict):
             self._reading.whole(value)
