@@ -28,8 +28,8 @@ _FAILED: Final = "failed"  # by an error within an answer, whatever its status w
 class Relayed:
     """One answer.  `read` gives its bytes for the client, and None at its end, when it is settled.
 
-    Invariant: it is settled once, whatever happens: at its end, when it breaks off, or by `give_up`; later where the
-    database cannot take it then.
+    Invariant: it is settled once, whatever happens: at its end, when it breaks off, or by `give_up`; later, by
+    `Outcomes`, where it cannot be written then.
     """
 
     def __init__(

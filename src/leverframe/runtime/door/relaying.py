@@ -243,10 +243,9 @@ class Relayer:
 
     async def _send(self, run: RelayRun, ask: RelayAsk, allowed: _Allowed) -> Relayed | ModelLost | RelayRefusal:
         """Rooms 5 and, where nobody answered, 6."""
-        clock, model = run.ctx.services.clock, allowed.attempt.model
         crash_point("before_send")
-        sent_at = clock.monotonic()
-        stream = await self._relays.send(
+        model, sent_at = allowed.attempt.model, run.ctx.services.clock.monotonic()
+        sent = self._relays.send(
             ask.call,
             model,
             max_output_tokens=allowed.attempt.decision.injected,
@@ -254,6 +253,7 @@ class Relayer:
             headers=ask.headers,
             is_observed=run.is_observed,
         )
+        stream = await self._outcomes.sending(run, ask, allowed.attempt, sent)
         if isinstance(stream, ModelLost | RelayRefusal):
             crash_point("after_answer")
             if stream.kind in _NEXT_MAY_DO_BETTER:
