@@ -218,6 +218,20 @@ def test_what_the_end_repeats_is_said_once() -> None:
     assert (reader.answer.text, reader.said_bytes) == ("lorem", len("lorem"))
 
 
+def test_a_call_of_a_function_in_the_older_form_is_said_streamed_or_whole() -> None:
+    begun = chunk({"role": "assistant", "function_call": {"name": "look", "arguments": '{"q": '}})
+    ended = chunk({"function_call": {"arguments": "1}"}}, finish="function_call")
+    message = {"content": None, "function_call": {"name": "look", "arguments": '{"q": 1}'}}
+    plain = UsageReader(WireFormat.CHAT, is_stream=False)
+    plain.feed(json.dumps({"choices": [{"message": message, "finish_reason": "function_call"}]}).encode())
+    plain.end()
+
+    for reader in (read(WireFormat.CHAT, begun, ended), plain):
+        (use,) = reader.answer.tool_uses
+        assert (use.name, use.arguments, reader.answer.finish_reason) == ("look", '{"q": 1}', "function_call")
+        assert reader.said_bytes == len('look{"q": 1}')
+
+
 HIGH, LOW = "\ud83d", "\ude00"
 WHOLE, LOST = "\N{GRINNING FACE}", "\N{REPLACEMENT CHARACTER}"
 

@@ -115,6 +115,10 @@ class ChatReading:
                     name=inner.get("name"),
                     arguments=inner.get("arguments") or inner.get("input"),
                 )
+        # The older form, of one call an answer and without an id.
+        one = delta.get("function_call")
+        if isinstance(one, dict):
+            self.said.tool_use((index,), name=one.get("name"), arguments=one.get("arguments"))
 
     def _message(self, index: int, message: object) -> None:
         if isinstance(message, dict):
