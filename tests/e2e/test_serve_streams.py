@@ -55,6 +55,7 @@ SILENT = [(CHAT, "fake-0ms-i70-o33-unone", stream) for stream in (True, False)]
 UNCLOSED = f"{COUNTED}-xunclosed"
 BARE = f"{COUNTED}-xbare"
 FAILS = "fake-0ms-i70-o33-c1-s10-xfails"
+PLAIN = f"{COUNTED}-xplain"
 LEFT = "fake-0ms-i70-o60-c20-g5"
 
 
@@ -63,7 +64,7 @@ def _models() -> list[str]:
     asked += [
         (path, model)
         for path in (CHAT, RESPONSES, MESSAGES)
-        for model in (LEFT, UNCLOSED, BARE, FAILS, f"{FAILS}-unone")
+        for model in (LEFT, UNCLOSED, BARE, FAILS, f"{FAILS}-unone", PLAIN)
     ]
     return sorted({f"{'claude' if path == MESSAGES else 'vendor'}/{model}" for path, model in asked})
 
@@ -166,6 +167,32 @@ def test_a_stream_that_says_an_error_and_counts_nothing_costs_its_bound(desk: Tr
     assert (recorded.state, recorded.error, recorded.entry["outcome"]) == ("error", "model-failed", "unknown")
     assert recorded.output_tokens == 200
     assert "cost_microusd" not in recorded.entry
+
+
+@pytest.mark.parametrize(("path", "cost"), [(CHAT, OPENAI_COST), (RESPONSES, OPENAI_COST), (MESSAGES, CLAUDE_COST)])
+def test_a_plain_answer_to_a_call_for_a_stream_is_told_as_an_error_that_is_not_asked_again(
+    desk: TroubledDesk, path: str, cost: float
+) -> None:
+    answer = desk.call(path, PLAIN, stream=True)
+
+    # The SDKs would read it as a stream without a word.
+    assert (answer.status, answer.headers["x-should-retry"]) == (502, "false")
+    assert "plain answer" in answer.json["error"]["message"]
+    recorded = desk.recorded()
+    assert (recorded.state, recorded.error, recorded.entry["outcome"]) == ("error", "model-failed", "error")
+    assert (recorded.input_tokens, recorded.output_tokens, recorded.cost_microusd) == (70, 33, ceil(cost))
+    assert desk.call(path, PLAIN).status == 200
+
+
+@pytest.mark.parametrize("path", [CHAT, RESPONSES, MESSAGES])
+def test_an_observed_plain_answer_to_a_call_for_a_stream_passes_as_it_came(observed: TroubledDesk, path: str) -> None:
+    observed.calls += 1
+    sent = json.dumps({"model": PLAIN, **ASKED[path], "stream": True}).encode()
+
+    answer = observed.ask(path, sent, **{"Leverframe-Run": observed.run_name})
+
+    assert (answer.status, answer.body) == (200, _directly(observed, path, sent))
+    assert observed.recorded().state == "ok"
 
 
 @pytest.mark.parametrize("path", [CHAT, RESPONSES, MESSAGES])

@@ -131,6 +131,12 @@ def of_broken(wire: WireFormat, err: RelayBroken) -> Refusal:
     return _refusal(wire, _Words(status=status, slug="provider-unavailable", message=err.message))
 
 
+def unstreamed(wire: WireFormat, model: str) -> Refusal:
+    """A plain answer to a call for a stream; asked again it would be paid for again."""
+    message = f"{model} answered a call for a stream with a plain answer. Ask it without `stream`."
+    return _refusal(wire, _Words(status=502, slug="provider-unavailable", message=message, headers=(_NO_RETRY,)))
+
+
 @lru_cache(maxsize=256)
 def _exhausted(wire: WireFormat, outcome: Exhausted, now: datetime) -> Refusal:
     more: dict[str, str | int] = {"budget": outcome.budget}

@@ -120,6 +120,9 @@ class Relays:
             said = RelayBroken(f"{relayed.model} answered with an error: {relayed.error}", kind="garbage")
             await self._refuse(exchange, refusing.of_broken(exchange.wire, said))
             return
+        if relayed.is_unstreamed:
+            await self._refuse(exchange, refusing.unstreamed(exchange.wire, relayed.model))
+            return
         body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         await answer(exchange.send, relayed.status, body, _headers(run, relayed))
 

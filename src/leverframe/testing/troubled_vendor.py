@@ -9,11 +9,11 @@ a model carries the knobs, so that they pass through whatever stands between:
     -s40, -w20, -r30              input tokens from the cache, and written to it; output that is reasoning
     -unone -uzero -uchoices -urepeat -uevery
                                   usage: never; explicit zeros; in a chunk with choices; several times; in every chunk
-    -xhtml -xgarbage -xerror -xgzip -xendless -xsilent -xcut -xbare -xunclosed -xfails
+    -xhtml -xgarbage -xerror -xgzip -xendless -xsilent -xcut -xbare -xunclosed -xfails -xplain
                                   a page; no JSON; an error with status 200; compressed; without end; no word more;
                                   a stream that ends in good order in the middle of its answer; the same without
                                   the last line's end; a whole one whose connection is cut after its last word; one
-                                  that says an error, and its last word after that
+                                  that says an error, and its last word after that; a plain answer, whatever was asked
 
 It keeps the limit that a call sets, as a vendor does that bills no more than its maximum.
 """
@@ -35,7 +35,7 @@ _MAX_BODY_BYTES: Final = 64 << 20
 _MAX_KEPT: Final = 1000
 _LIMITS: Final = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 # Answers that are odd while they are streamed; the others are so from their first byte.
-_STREAMED: Final = frozenset({"endless", "silent", "cut", "bare", "unclosed", "fails"})
+_STREAMED: Final = frozenset({"endless", "silent", "cut", "bare", "unclosed", "fails", "plain"})
 _HEAD: Final = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
 
 
@@ -175,7 +175,7 @@ class TroubledVendor:
             _odd(writer, path, knobs.answer)
         elif path.endswith("/count_tokens"):
             _plain(writer, 200, answers.json_bytes({"input_tokens": knobs.input_tokens}))
-        elif asked.get("stream"):
+        elif asked.get("stream") and knobs.answer != "plain":
             self.served.streams += 1
             self.served.input_tokens += knobs.input_tokens
             frames = _frames(path, model, asked, knobs, self.served)

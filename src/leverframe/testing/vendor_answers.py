@@ -35,7 +35,7 @@ class Knobs:
     break_after: int = -1  # chunks, then the connection is cut
     half_after: int = -1  # chunks, then half of one and the connection is cut
     usage: str = ""  # none zero choices repeat every late
-    answer: str = ""  # html garbage error gzip endless silent fails text
+    answer: str = ""  # html garbage error gzip endless silent fails plain text
     cached: int = 0
     reasoning: int = 0
     written: int = 0

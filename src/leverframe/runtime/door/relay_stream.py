@@ -22,6 +22,7 @@ from leverframe.runtime.door.relay_record import NOTHING, Attempt, Settlement, a
 from leverframe.runtime.door.relay_run import RelayAsk, RelayRun
 
 _MICRO: Final = 1_000_000
+_UNSTREAMED: Final = "a plain answer to a call for a stream"
 _FAILED: Final = "failed"  # by an error within an answer, whatever its status was
 
 
@@ -91,7 +92,15 @@ class Relayed:
     @property
     def error(self) -> str:
         """Why an answer that was read to its end is none, in the vendor's words; empty where it is one."""
-        return "" if self._reader.is_complete else self._reader.error
+        return "" if self._reader.is_complete and not self.is_unstreamed else self._reader.error
+
+    @property
+    def is_unstreamed(self) -> bool:
+        """Whether a call for a stream got a plain answer, which its client would read as a stream without a word.
+
+        To one that is only observed it passes as it came.
+        """
+        return self._ask.call.is_stream and not self.is_stream and not self._run.is_observed
 
     @property
     def model(self) -> str:
@@ -143,6 +152,8 @@ class Relayed:
         usage, attempt, error = self._reader.usage, self._attempt, self._reader.error
         if not self._reader.is_complete or (error and usage is None and not self._run.is_observed):
             return self._broken(_FAILED if error else "cut-short")
+        if self.is_unstreamed:
+            error = error or _UNSTREAMED
         if usage is None:
             # No tokens are free, where the vendor does not count them either.
             usage = estimated_usage(
