@@ -20,6 +20,7 @@ from leverframe.domain.conditions import HistoryScope
 from leverframe.domain.ids import ReservationId, RunId, StepPath, ToolName, WindowId
 from leverframe.domain.policy import Reserve
 from leverframe.domain.proposals import (
+    BooksAre,
     Change,
     CommitResult,
     Committed,
@@ -27,6 +28,7 @@ from leverframe.domain.proposals import (
     Guard,
     GuardFailed,
     HistoryStill,
+    NothingOpen,
     OnceFree,
     OpenRun,
     Proposal,
@@ -131,6 +133,8 @@ GUARDS: st.SearchStrategy[Guard] = st.one_of(
     st.builds(
         OnceFree, tenant=st.just(ACME), tool=TOOLS, key_digest=KEYS, since=st.just(after(-60)), run_id=RUNS, path=PATHS
     ),
+    st.builds(NothingOpen, run_id=RUNS),
+    st.builds(BooksAre, settled=st.dictionaries(st.tuples(WINDOWS, UNITS), st.integers(0, 3), max_size=2)),
 )
 
 Draft = tuple[tuple[Guard, ...], tuple[Change, ...], RunId | None]

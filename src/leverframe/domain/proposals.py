@@ -94,7 +94,19 @@ class AuthorityIs(msgspec.Struct, frozen=True, kw_only=True):
     generation: int
 
 
-Guard = HistoryStill | RunIs | ApprovalUsable | OnceFree | AuthorityIs
+class NothingOpen(msgspec.Struct, frozen=True, kw_only=True):
+    """Guard: no call of the run is on its way: each reservation of it is settled or voided."""
+
+    run_id: RunId
+
+
+class BooksAre(msgspec.Struct, frozen=True, kw_only=True):
+    """Guard: what is settled in these windows is still this."""
+
+    settled: Mapping[tuple[WindowId, BudgetUnit], int]
+
+
+Guard = HistoryStill | RunIs | ApprovalUsable | OnceFree | AuthorityIs | NothingOpen | BooksAre
 
 
 class OpenRun(msgspec.Struct, frozen=True, kw_only=True):

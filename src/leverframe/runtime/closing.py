@@ -3,24 +3,26 @@
 Knows: the row, the totals and the entries of an end, and what becomes of approvals that nobody needs any more.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from leverframe.core.hygiene import Removed
 from leverframe.domain.approvals import ApprovalState
-from leverframe.domain.budgets import RUN_UNITS, BudgetUnit
+from leverframe.domain.budgets import RUN_UNITS, BudgetUnit, Window
 from leverframe.domain.errors import Contended
-from leverframe.domain.evidence import DetailValue, EntryDraft, EventType
+from leverframe.domain.evidence import DetailValue, Disclosure, EntryDraft, EventType
 from leverframe.domain.json import Json
 from leverframe.domain.money import MicroUsd
-from leverframe.domain.proposals import Change, Committed, GuardFailed, MoveApproval, Proposal, PutRun
+from leverframe.domain.proposals import BooksAre, Committed, GuardFailed, MoveApproval, NothingOpen, Proposal, PutRun
 from leverframe.domain.runs import Run, RunOutcome, RunState, StepState
 from leverframe.ports.crash_points import crash_point
 from leverframe.runtime.context import RunContext
 from leverframe.runtime.entries import approval_entry, run_entry, taken_out
 from leverframe.runtime.run_limits import UNLIMITED
 
-_TRIES = 3
+# Refusals count a step: in a burst of them the books move every few milliseconds.
+_TRIES = 8
 # What becomes of an approval whose run ends without it.
 _LET_GO = {
     ApprovalState.PENDING: (ApprovalState.CANCELLED, EventType.APPROVAL_CANCELLED),
@@ -62,16 +64,57 @@ async def put_run(ctx: RunContext, run: Run, *, expect: RunState) -> None:
             )
 
 
-async def end_run(ctx: RunContext, end: RunEnd) -> Run:
-    """End a run with its totals, and let every approval that still waits for it go."""
+async def end_run(ctx: RunContext, end: RunEnd) -> Run | None:
+    """End a run with its totals, and let every approval that still waits for it go; None: a call is on its way.
+
+    Nothing is written of a run after its end but what a person says of it, so the transaction that ends it asks
+    whether its totals are whole.
+
+    Raises:
+        Contended: someone else ended or parked it, or its books are moved again and again.
+    """
     crash_point("before_run_ended")
-    now = ctx.services.mint.now()
     sealed = ctx.seal("output", end.output)
-    windows = await ctx.services.journal.windows(ctx.run.run_id)
-    totals = {window.unit: window.settled for window in windows}
-    active_us = totals.get(BudgetUnit.WALL_US, 0) + ctx.take_active_us()
+    for _ in range(_TRIES):
+        moves, let_go = await _let_go(ctx)
+        windows = await ctx.services.journal.windows(ctx.run.run_id)
+        ended = _ended(ctx, end, windows, sealed)
+        proposal = Proposal(
+            tenant=ended.tenant,
+            guards=(
+                NothingOpen(run_id=ended.run_id),
+                BooksAre(settled={(one.window_id, one.unit): one.settled for one in windows}),
+            ),
+            changes=(PutRun(run=ended, expect=ctx.run.state), *moves),
+            entries=(*let_go, _entry(ctx, end, ended, windows, sealed)),
+        )
+        match await ctx.services.writer.commit(proposal):
+            case Committed():
+                ctx.take_active_us()
+                ctx.run = ended
+                return ended
+            case GuardFailed(guard="NothingOpen"):
+                return None
+            case GuardFailed(guard="BooksAre" | "MoveApproval"):
+                # A call was settled, or somebody answered an approval, in this moment: all of it is read again.
+                continue
+            case GuardFailed() as failed:
+                raise Contended(
+                    f"Run {ctx.run.run_id} was ended or parked by someone else ({failed.detail}).",
+                    next_move=f"See: leverframe runs show {ctx.run.run_id}",
+                )
+    raise Contended(
+        f"Calls or approvals of {ctx.run.run_id} are being settled just now; the run ends after them.",
+        next_move="Ask again in a moment.",
+    )
+
+
+def _ended(ctx: RunContext, end: RunEnd, windows: Sequence[Window], sealed: tuple[Disclosure, ...]) -> Run:
+    """The row of a run that has ended.  Its own time is counted once that is committed."""
+    now = ctx.services.mint.now()
+    active_us = _totals(windows).get(BudgetUnit.WALL_US, 0) + ctx.unsettled_active_us()
     waited_us = max(0, int((now - ctx.run.opened_at) / timedelta(microseconds=1)) - active_us)
-    ended = replace(
+    return replace(
         ctx.run,
         state=RunState.ENDED,
         outcome=end.outcome,
@@ -82,6 +125,13 @@ async def end_run(ctx: RunContext, end: RunEnd) -> Run:
         waited_us=waited_us,
         output_ref=sealed[0].digest,
     )
+
+
+def _entry(
+    ctx: RunContext, end: RunEnd, ended: Run, windows: Sequence[Window], sealed: tuple[Disclosure, ...]
+) -> EntryDraft:
+    """`run.ended`."""
+    totals = _totals(windows)
     detail: dict[str, DetailValue] = {
         **{f"total_{unit.value}": totals.get(unit, 0) for unit in RUN_UNITS if unit is not BudgetUnit.WALL_US},
         **{f"limit_{window.unit.value}": window.limit for window in windows if window.limit < UNLIMITED},
@@ -92,40 +142,20 @@ async def end_run(ctx: RunContext, end: RunEnd) -> Run:
         detail["stop_reason"] = end.stop_reason.replace(" ", "=")
     if end.handoff_queue:
         detail["handoff_queue"] = end.handoff_queue
-    entry = run_entry(
+    return run_entry(
         ended,
         entry_id=ctx.services.mint.entry_id(),
-        at=now,
+        at=ended.ended_at or ended.opened_at,
         event=EventType.RUN_ENDED,
         outcome=end.outcome.value,
         detail=detail,
         disclosures=sealed,
         cost=MicroUsd(totals.get(BudgetUnit.USD, 0)),
     )
-    await _commit_end(ctx, ended, entry)
-    ctx.run = ended
-    return ended
 
 
-async def _commit_end(ctx: RunContext, ended: Run, entry: EntryDraft) -> None:
-    lost = ""
-    for _ in range(_TRIES):
-        moves, let_go = await _let_go(ctx)
-        changes: tuple[Change, ...] = (PutRun(run=ended, expect=ctx.run.state), *moves)
-        match await ctx.services.writer.commit(
-            Proposal(tenant=ended.tenant, changes=changes, entries=(*let_go, entry)),
-        ):
-            case Committed():
-                return
-            case GuardFailed() as failed:
-                lost = failed.detail
-                # Somebody answered an approval in this moment: what becomes of it is another question now.
-                if failed.guard != "MoveApproval":
-                    break
-    raise Contended(
-        f"Run {ctx.run.run_id} was ended or parked by someone else ({lost}).",
-        next_move=f"See: leverframe runs show {ctx.run.run_id}",
-    )
+def _totals(windows: Sequence[Window]) -> Mapping[BudgetUnit, int]:
+    return {window.unit: window.settled for window in windows}
 
 
 async def _let_go(ctx: RunContext) -> tuple[tuple[MoveApproval, ...], tuple[EntryDraft, ...]]:

@@ -22,6 +22,8 @@ from leverframe.runtime.door.relay_run import claim_of, owner_of
 from leverframe.runtime.sessions import catch_up
 
 _MOST_OPEN = 10_000
+# Calls may begin while what is open is settled; then all is looked at again.
+_TRIES = 3
 # `k3f9q2+17`, as `outside` numbers such calls of a worker.
 _UNNAMED = re.compile(r"[0-9a-z]{8}\+[0-9]+(?=\.|$)")
 _ON_THEIR_WAY = frozenset({StepState.STARTED, StepState.INTENDED})
@@ -33,19 +35,32 @@ async def finish_run(ctx: RunContext, end: RunEnd) -> Run:
     Raises:
         Contended: the run has ended before, or a call of it is being done just now.
     """
-    await catch_up(ctx)
-    await abandon_own_reads(ctx)
-    for step in [one for one in ctx.steps.values() if one.state in _ON_THEIR_WAY]:
-        await _settle(ctx, step)
-    return await end_run(ctx, end)
+    for _ in range(_TRIES):
+        await catch_up(ctx)
+        await _settle_own(ctx)
+        ended = await end_run(ctx, end)
+        if ended is not None:
+            return ended
+    raise _called_just_now(ctx)
 
 
 async def finish_outside(ctx: RunContext, end: RunEnd, *, book: LiveBook, owner: str) -> Run:
-    """End a run of an outside agent, of which `ctx.steps` holds no model calls: there may be very many.
+    """End a run of an outside agent, of which `ctx.steps` is to hold no model calls: there may be very many.
 
     Raises:
         Contended: the run has ended before, or a call of it is being done just now.
     """
+    for _ in range(_TRIES):
+        ctx.steps.update((one.path, one) for one in await book.tool_steps(ctx.run.run_id))
+        await _settle_relayed(ctx, book, owner)
+        await _settle_own(ctx)
+        ended = await end_run(ctx, end)
+        if ended is not None:
+            return ended
+    raise _called_just_now(ctx)
+
+
+async def _settle_relayed(ctx: RunContext, book: LiveBook, owner: str) -> None:
     for call in await book.open_calls(_MOST_OPEN):
         if call.run_id != ctx.run.run_id or not owner_of(call.path):
             continue
@@ -56,10 +71,12 @@ async def finish_outside(ctx: RunContext, end: RunEnd, *, book: LiveBook, owner:
             raise _done_just_now(ctx, step)
         await settle_abandoned(ctx, step)
         ctx.steps.pop(step.path, None)
+
+
+async def _settle_own(ctx: RunContext) -> None:
     await abandon_own_reads(ctx)
     for step in [one for one in ctx.steps.values() if one.state in _ON_THEIR_WAY]:
         await _settle(ctx, step)
-    return await end_run(ctx, end)
 
 
 def is_lost_read(claims: Claims, call: OpenCall) -> bool:
@@ -96,6 +113,13 @@ def is_alive(claims: Claims, owner: str) -> bool:
 def _done_just_now(ctx: RunContext, step: Step) -> Contended:
     return Contended(
         f"Step {step.path} of {ctx.run.run_id} is being done just now; the run ends after it.",
+        next_move="Ask again in a moment.",
+    )
+
+
+def _called_just_now(ctx: RunContext) -> Contended:
+    return Contended(
+        f"Calls of {ctx.run.run_id} are being done just now; the run ends after them.",
         next_move="Ask again in a moment.",
     )
 

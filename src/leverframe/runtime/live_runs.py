@@ -186,7 +186,6 @@ class LiveRuns:
                 raise Contended(f"Run {run.run_id} is being ended or advanced elsewhere.", next_move="Ask again.")
             contract, today = await self._runner.pinned(run)
             ctx = await take_up_lightly(self.services, contract, run, today=today)
-            ctx.steps.update((one.path, one) for one in await self.book.tool_steps(run.run_id))
             ended = await finish_outside(ctx, end, book=self.book, owner=self.owner)
         self._drop(run.run_id)
         return ended

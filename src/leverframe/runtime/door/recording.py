@@ -334,16 +334,15 @@ def _allow_guards(ctx: RunContext, loaded: Loaded, decision: Allow) -> list[Guar
 
 
 def _allow_changes(ctx: RunContext, ask: Ask, decision: Allow) -> list[Change]:
-    changes: list[Change] = []
-    if decision.reserves:
-        changes.append(
-            TakeReserves(
-                reservation_id=reservation_id(ask.call_id),
-                run_id=ctx.run.run_id,
-                path=ask.path,
-                reserves=decision.reserves,
-            )
+    # Of a call that sets nothing aside too: by its open reservation whoever ends the run sees that it is on its way.
+    changes: list[Change] = [
+        TakeReserves(
+            reservation_id=reservation_id(ask.call_id),
+            run_id=ctx.run.run_id,
+            path=ask.path,
+            reserves=decision.reserves,
         )
+    ]
     if decision.consumes is not None:
         changes.append(
             MoveApproval(approval_id=decision.consumes, expect=ApprovalState.GRANTED, to=ApprovalState.CONSUMED)

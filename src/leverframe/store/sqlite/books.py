@@ -15,9 +15,11 @@ from typing import Any
 from leverframe.domain.budgets import BudgetUnit
 from leverframe.domain.ids import ReservationId, RunId, TenantId
 from leverframe.domain.proposals import (
+    BooksAre,
     Change,
     EnsureWindow,
     GuardFailed,
+    NothingOpen,
     OpenRun,
     Proposal,
     SettleDirect,
@@ -115,6 +117,25 @@ class Books:
         """Drop what is known and not written: a savepoint was rolled back, or somebody else writes these tables."""
         for known in (self._windows, self._read, self._reservations, self._moved, self._opened, self._closed):
             known.clear()
+
+    def nothing_open(self, guard: NothingOpen) -> GuardFailed | None:
+        """The guard `NothingOpen`, counting what waits to be written."""
+        there = [one for one in reservations.open_of_run(self._tx, guard.run_id) if one not in self._closed]
+        waiting = [row for row in self._opened.values() if reservations.is_open(row, guard.run_id)]
+        if not (there or waiting):
+            return None
+        return GuardFailed(
+            guard="NothingOpen", detail=f"{len(there) + len(waiting)} calls of {guard.run_id} are on their way"
+        )
+
+    def are(self, guard: BooksAre) -> GuardFailed | None:
+        """The guard `BooksAre`, counting what waits to be written."""
+        for (window_id, unit), settled in guard.settled.items():
+            window = self._known((window_id, unit.value))
+            found = "no window" if window is None else window.settled
+            if found != settled:
+                return GuardFailed(guard="BooksAre", detail=f"{window_id} {unit.value}: is {found}, expected {settled}")
+        return None
 
     def opened(self, change: OpenRun) -> None:
         """A run was written with its windows: look for them again."""
@@ -258,11 +279,15 @@ class Books:
             self._opened[reservation_id] = (*opened[:-1], state)
         self.moves += 1
 
-    def _window(self, tenant: TenantId, place: _Place) -> _Window:
+    def _known(self, place: _Place) -> _Window | None:
         window = self._windows.get(place)
         if window is None and place[0] not in self._read:
             self._load({place[0]})
             window = self._windows.get(place)
+        return window
+
+    def _window(self, tenant: TenantId, place: _Place) -> _Window:
+        window = self._known(place)
         if window is None or window.tenant != tenant:
             raise ValueError(
                 f"There is no budget window {place[0]!r} of {place[1]!r} for {tenant!r}; open it with its run"

@@ -11,6 +11,7 @@ from leverframe.domain.proposals import (
     AnswerApproval,
     ApprovalUsable,
     AuthorityIs,
+    BooksAre,
     Change,
     CommitResult,
     Committed,
@@ -20,6 +21,7 @@ from leverframe.domain.proposals import (
     GuardFailed,
     HistoryStill,
     MoveApproval,
+    NothingOpen,
     OnceFree,
     OpenRun,
     Proposal,
@@ -92,6 +94,10 @@ def _check(batch: Batch, guard: Guard) -> GuardFailed | None:
             return approvals.usable(batch.tx, batch.keys.vault, guard)
         case AuthorityIs():
             return batch.authority_is(guard)
+        case NothingOpen():
+            return batch.books.nothing_open(guard)
+        case BooksAre():
+            return batch.books.are(guard)
         case _:
             assert_never(guard)
 

@@ -55,6 +55,11 @@ def row_of(change: TakeReserves, amounts: Amounts) -> Row:
     return change.reservation_id, change.run_id, change.path, _encode(amounts).decode(), "open"
 
 
+def is_open(row: Row, run_id: RunId) -> bool:
+    """Whether a new reservation is of this run, and open."""
+    return row[1] == run_id and row[-1] == "open"
+
+
 def open_(tx: sqlite3.Connection, rows: Sequence[Row]) -> int:
     """Write new reservations; returns how many were new."""
     return tx.executemany(_OPEN, rows).rowcount

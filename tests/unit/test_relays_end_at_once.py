@@ -1,0 +1,173 @@
+"""A run that is ended in one worker while another relays calls in it: no answer comes after its end."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import ExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from leverframe.config.project import load_project
+from leverframe.core.canonical import decode
+from leverframe.core.wires import read_call
+from leverframe.domain.authority import ApiKey
+from leverframe.domain.errors import Contended
+from leverframe.domain.ids import EnvironmentName, PrincipalId, RunId, TeamName, TenantId, WorkflowName
+from leverframe.domain.records import replace
+from leverframe.domain.relays import WireFormat
+from leverframe.domain.runs import Run, RunOutcome
+from leverframe.runtime.closing import RunEnd
+from leverframe.runtime.door.relay_run import RelayAsk
+from leverframe.runtime.door.relay_stream import Relayed
+from leverframe.runtime.keys import Wanted, create_key
+from leverframe.runtime.live_runs import Caller, LiveRuns
+from leverframe.runtime.selections import Selection
+from leverframe.testing import FakeVendor
+from leverframe.wiring.assembly import Assembly, open_assembly
+from tests.overtaken import Meanwhile, Overtaken
+from tests.served import CONTRACT, PROJECT
+
+TENANT = TenantId("default")
+PEOPLE = "people:\n  lena: {roles: [approver]}\n"
+BODY = {"model": "fast", "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 100}
+
+
+@dataclass(slots=True, kw_only=True)
+class Worker:
+    """One of two workers on one database."""
+
+    assembly: Assembly
+    key: ApiKey
+    live: LiveRuns
+    claim: ExitStack = field(default_factory=ExitStack)
+
+    async def run(self) -> Run:
+        return (await self.live.run_for(Caller(key=self.key), Selection())).ctx.run
+
+    async def send(self) -> Relayed:
+        """A call that a vendor has begun to answer."""
+        run = await self.live.run_for(Caller(key=self.key), Selection())
+        ask = RelayAsk(
+            call=read_call(WireFormat.CHAT, json.dumps(BODY).encode()),
+            key=self.key,
+            candidates=self.assembly.project.tiers["fast"],
+            began_at=self.assembly.services.clock.monotonic(),
+        )
+        relayed = await self.assembly.door.relay(run, ask)
+        assert isinstance(relayed, Relayed), relayed
+        return relayed
+
+    async def call(self) -> None:
+        await read(await self.send())
+
+    async def end(self, run: Run, *meanwhile: Meanwhile) -> None:
+        services = self.live.services
+        self.live.services = replace(services, writer=Overtaken(services.writer, *meanwhile))
+        try:
+            await self.live.end(run, RunEnd(outcome=RunOutcome.SUCCESS, output=None))
+        finally:
+            self.live.services = services
+
+    # Any: a leaf is JSON.
+    async def leaves(self, run_id: RunId) -> list[Any]:
+        """What the log says of answers and of the end."""
+        stored = await self.assembly.services.evidence.leaves_of_run(TENANT, run_id)
+        # Any: the same.
+        leaves: list[Any] = [decode(one.leaf) for one in stored]
+        return [one for one in leaves if one["type"] in {"model.answered", "run.ended"}]
+
+
+async def read(relayed: Relayed) -> None:
+    while await relayed.read() is not None:
+        pass
+
+
+@asynccontextmanager
+async def two_workers(folder: Path) -> AsyncIterator[tuple[Worker, Worker]]:
+    async with open_assembly(load_project(folder), create=True, serves=True) as assembly:
+        services = assembly.services
+        wanted = Wanted(
+            tenant=TENANT,
+            name="desk",
+            team=TeamName(""),
+            workflows=frozenset({WorkflowName("desk")}),
+            environments=frozenset({EnvironmentName("default")}),
+            may_open_runs=False,
+            lives_for=None,
+        )
+        key = (await create_key(services, services.people[PrincipalId("person:lena")], wanted, proof="test")).key
+        workers = [
+            Worker(assembly=assembly, key=key, live=LiveRuns(services, assembly.runner, assembly.store.live))
+            for _ in range(2)
+        ]
+        with ExitStack() as alive:
+            for one in workers:
+                one.claim.enter_context(one.live.alive())
+                alive.enter_context(one.claim)
+            yield workers[0], workers[1]
+
+
+def run_both(folder: Path, work: Callable[[Worker, Worker], Awaitable[None]]) -> None:
+    """Have two workers do something at a vendor that answers at once."""
+
+    async def do() -> None:
+        async with two_workers(folder) as (ours, theirs):
+            await work(ours, theirs)
+
+    with FakeVendor() as vendor:
+        (folder / "workflows").mkdir()
+        (folder / "leverframe.yaml").write_text(PROJECT.format(url=vendor.url, more=PEOPLE))
+        (folder / "workflows" / "desk.yaml").write_text(CONTRACT)
+        asyncio.run(do())
+
+
+def test_the_totals_of_an_end_hold_a_relayed_call_that_was_made_in_that_moment(tmp_path: Path) -> None:
+    async def work(ours: Worker, theirs: Worker) -> None:
+        run = await theirs.run()
+        await ours.end(run, theirs.call, theirs.call)
+
+        *answers, ended = await ours.leaves(run.run_id)
+        assert [one["type"] for one in answers] == ["model.answered"] * 2
+        assert ended["cost_microusd"] == sum(one["cost_microusd"] for one in answers) > 0
+        assert ended["detail"]["total_model_calls"] == 2
+
+    run_both(tmp_path, work)
+
+
+def test_a_run_does_not_end_while_a_relayed_call_is_on_its_way(tmp_path: Path) -> None:
+    async def work(ours: Worker, theirs: Worker) -> None:
+        run, sent = await theirs.run(), list[Relayed]()
+
+        async def send() -> None:
+            sent.append(await theirs.send())
+
+        with pytest.raises(Contended, match="being done just now"):
+            await ours.end(run, send)
+        await read(sent[0])
+        await ours.end(run)
+
+        assert [one["type"] for one in await ours.leaves(run.run_id)] == ["model.answered", "run.ended"]
+
+    run_both(tmp_path, work)
+
+
+def test_a_relayed_call_of_a_worker_that_died_in_that_moment_is_settled_before_the_end(tmp_path: Path) -> None:
+    async def work(ours: Worker, theirs: Worker) -> None:
+        run, sent = await theirs.run(), list[Relayed]()
+
+        async def send_and_die() -> None:
+            sent.append(await theirs.send())
+            theirs.claim.close()
+
+        await ours.end(run, send_and_die)
+
+        answered, ended = await ours.leaves(run.run_id)
+        assert (answered["outcome"], ended["type"]) == ("unknown", "run.ended")
+        assert ended["detail"]["total_model_calls"] == 1
+        with pytest.raises(Contended, match="theirs stands"):
+            await read(sent[0])
+
+    run_both(tmp_path, work)
