@@ -123,6 +123,18 @@ class ServedProject:
         body = {"model": "fast", "messages": [{"role": "user", "content": "Hello"}], **more}
         return self.ask("/v1/chat/completions", body, key=key, **dict(headers or {}))
 
+    def workers(self) -> list[int]:
+        """The processes below the one that was started, the oldest first."""
+        assert self.process is not None
+        told = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text("ascii")
+        return [int(one) for one in told.split()]
+
+    def counted(self, name: str) -> float:
+        """A sum over the labels of one name in `/metrics`."""
+        lines = self.ask("/metrics", None, method="GET").body.decode().splitlines()
+        found = [line for line in lines if line.startswith((f"{name} ", f"{name}{{"))]
+        return sum(float(line.rpartition(" ")[2]) for line in found)
+
     # Any: values of SQLite.
     def rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
         """What is recorded."""

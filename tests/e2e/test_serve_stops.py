@@ -70,49 +70,42 @@ def test_a_key_that_is_revoked_is_refused_by_every_worker_within_a_second(desk: 
     desk.verified()
 
 
-def counted(desk: ServedDesk, name: str) -> float:
-    """A sum over the labels of one name."""
-    lines = desk.ask("/metrics", None, method="GET").body.decode().splitlines()
-    found = [line for line in lines if line.startswith((f"{name} ", f"{name}{{"))]
-    return sum(float(line.rpartition(" ")[2]) for line in found)
-
-
 def test_whichever_worker_is_asked_tells_of_all_of_them_and_of_one_that_died(desk: ServedDesk) -> None:
     assert desk.process is not None
     served = desk.vendor.served.requests
-    until(lambda: counted(desk, "leverframe_first_byte_seconds_count") == served, what="every answer is counted")
+    until(lambda: desk.counted("leverframe_first_byte_seconds_count") == served, what="every answer is counted")
     statuses(desk, desk.key)
     served += ROUND
-    until(lambda: counted(desk, "leverframe_first_byte_seconds_count") == served, what="those of every worker are")
-    until(lambda: counted(desk, "leverframe_workers") == 3, what="all three are there", within_s=30)
+    until(lambda: desk.counted("leverframe_first_byte_seconds_count") == served, what="those of every worker are")
+    until(lambda: desk.counted("leverframe_workers") == 3, what="all three are there", within_s=30)
     with streaming(desk):
-        until(lambda: counted(desk, "leverframe_streams") == 1, what="the stream is seen from any worker")
+        until(lambda: desk.counted("leverframe_streams") == 1, what="the stream is seen from any worker")
 
     # A worker writes its counts down twice a second: what all tell, whichever is asked, is on the disk.
     until(
-        lambda: {counted(desk, "leverframe_first_byte_seconds_count") for _ in range(20)} == {served + 1},
+        lambda: {desk.counted("leverframe_first_byte_seconds_count") for _ in range(20)} == {served + 1},
         what="the stream is counted by all",
         within_s=20,
     )
-    os.kill(_children(desk)[0], signal.SIGKILL)
+    os.kill(desk.workers()[0], signal.SIGKILL)
 
-    until(lambda: counted(desk, "leverframe_workers") == 3, what="another worker serves", within_s=30)
-    until(lambda: counted(desk, "leverframe_first_byte_seconds_count") == served + 1, what="no counter has fallen")
-    assert counted(desk, "leverframe_tokens_total") > 0
-    assert counted(desk, "leverframe_waiting_commits") >= 0
+    until(lambda: desk.counted("leverframe_workers") == 3, what="another worker serves", within_s=30)
+    until(lambda: desk.counted("leverframe_first_byte_seconds_count") == served + 1, what="no counter has fallen")
+    assert desk.counted("leverframe_tokens_total") > 0
+    assert desk.counted("leverframe_waiting_commits") >= 0
 
 
 def test_a_worker_is_started_again_though_nobody_reads_what_is_said_of_it(tmp_path: Path) -> None:
     with served_desk(tmp_path, CONTRACT, words=("--workers", "2")) as desk:
         assert desk.process is not None
         assert desk.process.stderr is not None
-        until(lambda: counted(desk, "leverframe_workers") == 2, what="both are there", within_s=30)
+        until(lambda: desk.counted("leverframe_workers") == 2, what="both are there", within_s=30)
         desk.process.stderr.close()
-        first, *_ = children = _children(desk)
+        first, *_ = children = desk.workers()
 
         os.kill(first, signal.SIGKILL)
 
-        until(lambda: len(set(_children(desk)) - set(children)) == 1, what="another is started")
+        until(lambda: len(set(desk.workers()) - set(children)) == 1, what="another is started")
         assert desk.chat().status == 200
         assert desk.stop() == 0
 
@@ -135,11 +128,6 @@ def test_a_server_that_is_told_to_stop_ends_its_streams_first(tmp_path: Path, wo
         assert answer.body.endswith(b"data: [DONE]\n\n")
         assert desk.rows("SELECT state FROM reservations WHERE state != 'settled'") == []
         desk.verified()
-
-
-def _children(desk: ServedDesk) -> list[int]:
-    assert desk.process is not None
-    return [int(one) for one in Path(f"/proc/{desk.process.pid}/task/{desk.process.pid}/children").read_text().split()]
 
 
 def _is_closed(desk: ServedDesk) -> bool:

@@ -11,6 +11,7 @@ DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 8460
 class Options:
     """Where the project is and where it is served.  `fd` is a listening socket that was handed down; -1: none.
 
+    `files` is an open file that holds those of the project as they are to be served; -1: as they stand in its folder.
     `public_url` is how clients write the address where it is not that of the host and port.
     """
 
@@ -22,6 +23,7 @@ class Options:
     tls_key: str = ""
     public_url: str = ""
     fd: int = -1
+    files: int = -1
     metrics: str = ""  # a folder in which the workers of one server leave their counts
     parent: int = 0  # the process that starts its workers again; 0: there is none
 
@@ -42,6 +44,8 @@ class Options:
             self.public_url,
             "--fd",
             str(fd),
+            "--files",
+            str(self.files),
             "--metrics",
             self.metrics,
             "--parent",
@@ -71,6 +75,7 @@ def read_options(words: Sequence[str]) -> Options:
     parser.add_argument("--tls-key", default="")
     parser.add_argument("--public-url", default="")
     parser.add_argument("--fd", type=int, default=-1)
+    parser.add_argument("--files", type=int, default=-1)
     parser.add_argument("--metrics", default="")
     parser.add_argument("--parent", type=int, default=0)
     found = parser.parse_args(words)
@@ -82,6 +87,7 @@ def read_options(words: Sequence[str]) -> Options:
         tls_key=found.tls_key,
         public_url=found.public_url,
         fd=found.fd,
+        files=found.files,
         metrics=found.metrics,
         parent=found.parent,
     )

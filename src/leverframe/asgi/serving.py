@@ -1,6 +1,7 @@
 """Serving a project: in this process, or in several below a parent that starts a dead one again.
 
 Knows: that all workers accept from one socket, which the parent holds, so no connection is refused while one starts;
+that they serve the project as it was read once, or one that is started after an edit would serve another than the rest;
 and that workers outlive no parent, or they would keep the port from the next one and serve what the project was.
 """
 
@@ -12,18 +13,23 @@ import sys
 import tempfile
 import time
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 from types import FrameType
 from typing import Final
 
+from leverframe.asgi.handed_files import hand_down
 from leverframe.asgi.options import Options
 from leverframe.asgi.tls import tls_context
 from leverframe.asgi.worker import listen, serve_on
+from leverframe.config.project import keep_project
 
 _POLL_S: Final = 0.1
 _STOP_S: Final = 40.0  # longer than a worker gives its streams
-_QUICK_S: Final = 1.0  # a worker that lived no longer is started again after a pause
-_PAUSE_S: Final = 1.0
+_SETTLED_S: Final = 10.0  # a worker that lived so long serves, and the next death is a first one
+_PAUSE_S: Final = 1.0  # after a second death in a row; then twice as long each time
+_MOST_PAUSE_S: Final = 30.0
+_MOST_DOUBLINGS: Final = 5
 
 
 def serve(options: Options) -> int:
@@ -38,8 +44,21 @@ def serve(options: Options) -> int:
     with listen(options) as sock:
         if options.workers == 1:
             return serve_on(options, sock)
-        with tempfile.TemporaryDirectory(prefix="leverframe-") as folder:
-            return _Parent(replace(options, metrics=folder, parent=os.getpid()), sock).run()
+        with (
+            hand_down(keep_project(Path(options.directory))) as files,
+            tempfile.TemporaryDirectory(prefix="leverframe-") as folder,
+        ):
+            return _Parent(replace(options, files=files, metrics=folder, parent=os.getpid()), sock).run()
+
+
+@dataclass(slots=True)
+class _Worker:
+    """One of them, or what is left of it until the next one has its place."""
+
+    process: subprocess.Popen[bytes]
+    began: float
+    deaths: int = 0  # in a row
+    due: float | None = None  # when the next one is started; None: nobody has seen this one end
 
 
 class _Parent:
@@ -49,40 +68,46 @@ class _Parent:
         self._options = options
         self._sock = sock
         self._fd = sock.fileno()
-        self._workers: dict[int, tuple[subprocess.Popen[bytes], float]] = {}
+        self._workers: list[_Worker] = []
         self._is_stopping = False
 
     def run(self) -> int:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
-        for slot in range(self._options.workers):
-            self._start(slot)
+        for _ in range(self._options.workers):
+            self._workers.append(_Worker(self._started(), time.monotonic()))
         while not self._is_stopping:
             time.sleep(_POLL_S)
-            for slot in [slot for slot, (worker, _) in self._workers.items() if worker.poll() is not None]:
-                self._again(slot)
+            for worker in self._workers:
+                self._look(worker)
         return self._wait()
 
-    def _start(self, slot: int) -> None:
+    def _started(self) -> subprocess.Popen[bytes]:
         words = [sys.executable, "-m", "leverframe.asgi", *self._options.words(self._fd)]
         # The words are this interpreter, our own module and the options of this command.
-        worker = subprocess.Popen(words, pass_fds=(self._fd,))  # noqa: S603
-        self._workers[slot] = worker, time.monotonic()
+        return subprocess.Popen(words, pass_fds=(self._fd, self._options.files))  # noqa: S603
 
-    def _again(self, slot: int) -> None:
-        worker, began = self._workers[slot]
-        lived_s = time.monotonic() - began
-        _say(f"worker {worker.pid} ended ({worker.returncode}) after {lived_s:.0f} s; again")
-        if lived_s < _QUICK_S:
-            time.sleep(_PAUSE_S)
-        if self._is_stopping:
-            return
+    def _look(self, worker: _Worker) -> None:
+        now, process = time.monotonic(), worker.process
+        if process.poll() is None:
+            if worker.deaths and now - worker.began >= _SETTLED_S:
+                _say(f"worker {process.pid} serves in place of one that ended")
+                worker.deaths = 0
+        elif worker.due is None:
+            pause_s = _pause_before_next(worker)
+            then = f"again in {pause_s:.0f} s" if pause_s else "again"
+            _say(f"worker {process.pid} ended ({process.returncode}) after {now - worker.began:.0f} s; {then}")
+        elif now >= worker.due and not self._is_stopping:
+            self._again(worker)
+
+    def _again(self, worker: _Worker) -> None:
         try:
-            self._start(slot)
+            worker.process = self._started()
         except OSError as err:
-            # No memory for it, say.  The others serve on, and the next look finds the dead one again.
-            _say(f"no worker could be started ({err.strerror})")
-            self._workers[slot] = worker, time.monotonic()
+            # No memory for it, say.  The others serve on.
+            _say(f"no worker could be started ({err.strerror}); again in {_pause_before_next(worker):.0f} s")
+        else:
+            worker.began, worker.due = time.monotonic(), None
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         del number, frame
@@ -91,17 +116,27 @@ class _Parent:
     def _wait(self) -> int:
         # Or it would hold the port open, and whoever connects would wait for nobody.
         self._sock.close()
-        for worker, _ in self._workers.values():
-            if worker.poll() is None:
-                worker.send_signal(signal.SIGTERM)
+        processes = [worker.process for worker in self._workers]
+        for process in processes:
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
         until = time.monotonic() + _STOP_S
-        for worker, _ in self._workers.values():
+        for process in processes:
             try:
-                worker.wait(max(0.1, until - time.monotonic()))
+                process.wait(max(0.1, until - time.monotonic()))
             except subprocess.TimeoutExpired:
-                worker.kill()
-                worker.wait()
+                process.kill()
+                process.wait()
         return 0
+
+
+def _pause_before_next(worker: _Worker) -> float:
+    """Count a death, or a start that failed; none after a first one, and longer after each in a row."""
+    doublings = min(worker.deaths - 1, _MOST_DOUBLINGS)
+    pause_s = min(_PAUSE_S * 2**doublings, _MOST_PAUSE_S) if worker.deaths else 0.0
+    worker.deaths += 1
+    worker.due = time.monotonic() + pause_s
+    return pause_s
 
 
 def _say(words: str) -> None:

@@ -16,9 +16,11 @@ import uvloop
 
 from leverframe.asgi.connection import Connection
 from leverframe.asgi.guests import RunGuests
+from leverframe.asgi.handed_files import handed_down
 from leverframe.asgi.options import Options
 from leverframe.asgi.tls import tls_context
-from leverframe.config.project import load_project
+from leverframe.config.project import load_kept_project, load_project
+from leverframe.domain.contracts import Project
 from leverframe.domain.errors import LeverframeError, UsageError
 from leverframe.gateway.app import Gateway
 from leverframe.gateway.asgi_types import App
@@ -79,7 +81,7 @@ def serve_on(options: Options, sock: socket.socket) -> int:
 
 
 async def _serve(options: Options, sock: socket.socket) -> int:
-    project = load_project(Path(options.directory))
+    project = _project(options)
     async with (
         open_assembly(project, create=True, serves=True) as assembly,
         open_tokens(project, assembly.services.clock) as tokens,
@@ -101,6 +103,12 @@ async def _serve(options: Options, sock: socket.socket) -> int:
                 counting.cancel()
                 metrics.write()
     return 0
+
+
+def _project(options: Options) -> Project:
+    """As it was when the parent was started, where there is one: all of its workers serve one configuration."""
+    root = Path(options.directory)
+    return load_project(root) if options.files < 0 else load_kept_project(root, handed_down(options.files))
 
 
 def _spare_collector() -> None:

@@ -12,6 +12,7 @@ from leverframe.config.budgets import check_workflows
 from leverframe.config.contract import ContractDraft, read_contract
 from leverframe.config.credentials import check_credentials, check_tenants_apart
 from leverframe.config.findings import Findings, Mark
+from leverframe.config.kept_files import KeptFiles
 from leverframe.config.lints import lint_contract
 from leverframe.config.lock_file import LOCK_FILE, read_lock
 from leverframe.config.overlays import Overlays
@@ -34,7 +35,32 @@ def load_project(root: Path) -> Project:
         NotFound: there is no project in the folder.
         ConfigInvalid: some file of it does not load; every error is inside.
     """
-    project, problems = load_project_lenient(root)
+    return _without_errors(ProjectFiles(root))
+
+
+def keep_project(root: Path) -> Mapping[str, bytes | None]:
+    """The files of a project that has no errors, for `load_kept_project`.
+
+    Raises:
+        NotFound: there is no project in the folder.
+        ConfigInvalid: some file of it does not load; every error is inside.
+    """
+    files = ProjectFiles(root)
+    _without_errors(files)
+    return files.kept()
+
+
+def load_kept_project(root: Path, kept: Mapping[str, bytes | None]) -> Project:
+    """Load the project that stood in a folder when its files were kept, whatever stands there now.
+
+    Raises:
+        ConfigInvalid: it does not load any more, for want of a package say.
+    """
+    return _without_errors(KeptFiles(root, kept))
+
+
+def _without_errors(files: ProjectFiles) -> Project:
+    project, problems = _judged(files)
     errors = [problem for problem in problems if problem.severity == "error"]
     if project is None or errors:
         raise ConfigInvalid(errors)
@@ -72,7 +98,10 @@ def load_project_lenient(
     Raises:
         NotFound: there is no project in the folder.
     """
-    files = ProjectFiles(root, supposed)
+    return _judged(ProjectFiles(root, supposed))
+
+
+def _judged(files: ProjectFiles) -> tuple[Project | None, tuple[Problem, ...]]:
     if not files.exists(PROJECT_FILE):
         raise NotFound(
             f"There is no project in {str(files.root)!r}: it has no {PROJECT_FILE}.",

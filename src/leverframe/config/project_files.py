@@ -21,6 +21,11 @@ class ProjectFiles:
         self.root = root.resolve()
         self._read: dict[str, bytes] = dict(supposed or {})
         self._supposed = frozenset(self._read)
+        self._seen: set[str] = set()
+
+    def kept(self) -> Mapping[str, bytes | None]:
+        """What was seen of the folder until now, by name; None is of a file that nobody read."""
+        return {name: self._read.get(name) for name in (*self._read, *self._seen)}
 
     def names(self, folder: str, *suffixes: str) -> tuple[str, ...]:
         """What ends so in one folder, sorted; hidden names and those that start with `_` are left out.
@@ -30,14 +35,18 @@ class ProjectFiles:
         Raises:
             OSError: there is such a folder, and it cannot be listed.
         """
-        try:
-            found = {path.name for path in self.root.joinpath(folder).iterdir() if not path.is_dir()}
-        except FileNotFoundError:
-            found = set()
         here = "" if folder == "." else f"{folder}/"
-        found |= {name.removeprefix(here) for name in self._supposed if name.startswith(here)}
+        found = self._in(folder) | {name.removeprefix(here) for name in self._supposed if name.startswith(here)}
         names = sorted(name for name in found if Path(name).suffix.lower() in suffixes and "/" not in name)
-        return tuple(f"{folder}/{name}" if folder != "." else name for name in names if name[0] not in "._")
+        listed = tuple(f"{here}{name}" for name in names if name[0] not in "._")
+        self._seen.update(listed)
+        return listed
+
+    def _in(self, folder: str) -> set[str]:
+        try:
+            return {path.name for path in self.root.joinpath(folder).iterdir() if not path.is_dir()}
+        except FileNotFoundError:
+            return set()
 
     def folders(self, folder: str) -> tuple[str, ...]:
         """The names of the folders below one folder, sorted.
@@ -53,7 +62,10 @@ class ProjectFiles:
     def exists(self, name: str) -> bool:
         """Whether there is such a file within the project."""
         path = self.root / name
-        return name in self._read or (path.resolve().is_relative_to(self.root) and path.is_file())
+        found = name in self._read or (path.resolve().is_relative_to(self.root) and path.is_file())
+        if found:
+            self._seen.add(name)
+        return found
 
     def read(self, name: str, at: Mark, findings: Findings) -> bytes | None:
         """The bytes of a file that is named at `at`; None with the reason in `findings`."""
