@@ -1,5 +1,6 @@
 """Files of a project that are edited while several workers serve it, one of which dies: all serve one configuration."""
 
+import asyncio
 import os
 import signal
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.bursts import burst
+from tests.mcp_client import ERAS, mcp_client
 from tests.served import CONTRACT, ServedDesk, served_desk
 from tests.waiting import until
 
@@ -24,6 +26,13 @@ EDITS = {
     "an overlay": ("environments/default.yaml", "budget: {max_model_calls: 3}\n"),
     "a project file that does not load": ("leverframe.yaml", "models: {fast: [nobody/gpt-4]}\n"),
 }
+TOOL = """\
+from leverframe.sdk.tool import tool
+
+@tool(effect="read")
+def price_of(order_id: str) -> str:
+    return "PRICE"
+"""
 
 
 @pytest.fixture(scope="module")
@@ -77,3 +86,33 @@ def is_replaced(desk: ServedDesk, dead: int) -> bool:
     assert statuses(desk) == {200}
     workers = desk.workers()
     return dead not in workers and len(workers) == WORKERS == desk.counted("leverframe_workers")
+
+
+def price(desk: ServedDesk) -> str:
+    """What a tool answers that is a Python function of the project."""
+
+    async def call() -> str:
+        async with mcp_client(f"http://127.0.0.1:{desk.port}/mcp", desk.key, ERAS[1]) as agent:
+            return str((await agent.call_tool("price_of", {"order_id": "W1"})).content)
+
+    return asyncio.run(call())
+
+
+@pytest.mark.parametrize("is_called_before", [True, False])
+def test_a_function_of_the_project_is_run_as_it_was_loaded_by_every_worker(
+    tmp_path: Path, *, is_called_before: bool
+) -> None:
+    (tmp_path / "tools").mkdir()
+    (tmp_path / "tools" / "shop.py").write_text(TOOL.replace("PRICE", "of the release"))
+    with served_desk(tmp_path, CONTRACT + "policy: {allow_tools: [price_of]}\n", words=("--workers", "2")) as desk:
+        until(lambda: desk.counted("leverframe_workers") == WORKERS, what="both serve", within_s=START_S)
+        assert not is_called_before or "of the release" in price(desk)
+
+        with edited(tmp_path, "tools/shop.py", TOOL.replace("PRICE", "edited")):
+            told = [price(desk)]
+            for worker in desk.workers() if is_called_before else ():
+                os.kill(worker, signal.SIGKILL)
+                until(partial(is_replaced, desk, worker), what="another serves in its place", within_s=START_S)
+                told.append(price(desk))
+
+        assert all("of the release" in one for one in told), told

@@ -297,6 +297,16 @@ def test_a_file_is_run_once_for_all_its_functions(project: Path) -> None:
     assert len(first) == 1
 
 
+@pytest.mark.parametrize("now", ["def loaded(): return 'edited'\n", "def loaded(:\n", None])
+def test_what_was_loaded_is_run_whatever_the_file_was_edited_into(project: Path, now: str | None) -> None:
+    file = project / "tools" / "shop.py"
+    origin = PythonOrigin(file="tools/shop.py", function="loaded")
+    functions = PythonFunctions(project, {origin.file: b"def loaded(): return __file__\n"})
+    file.unlink() if now is None else file.write_text(now)
+
+    assert functions.call(origin, []) == str(file.resolve())
+
+
 def test_a_pure_function_is_given_copies(project: Path) -> None:
     order: JsonObject = {"total": Decimal("49.90")}
 

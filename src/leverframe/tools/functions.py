@@ -9,7 +9,7 @@ import importlib.util
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from types import ModuleType, TracebackType
@@ -45,10 +45,16 @@ class Caught:
 
 
 class PythonFunctions(ProjectFunctions):
-    """The functions of one project folder.  Each file is run once, whatever the number of threads."""
+    """The functions of one project folder.  Each file is run once, whatever the number of threads.
 
-    def __init__(self, root: Path) -> None:
+    Args:
+        root: the folder.
+        sources: files by name as they were loaded and pinned; these are run, and not what they were edited into since.
+    """
+
+    def __init__(self, root: Path, sources: Mapping[str, bytes] | None = None) -> None:
         self._root = root.resolve()
+        self._sources = dict(sources or {})
         self._modules: dict[Path, ModuleType] = {}
         self._lock = threading.RLock()
 
@@ -96,7 +102,7 @@ class PythonFunctions(ProjectFunctions):
             )
         with self._lock:
             if path not in self._modules:
-                self._modules[path] = _load(path, file)
+                self._modules[path] = _load(path, file, self._sources.get(file))
             return self._modules[path]
 
 
@@ -116,10 +122,10 @@ def sentence(error: BaseException, *, max_chars: int = 500) -> str:
     return (f"{type(error).__name__}: {text}" if text else type(error).__name__)[:max_chars]
 
 
-def _load(path: Path, file: str) -> ModuleType:
+def _load(path: Path, file: str, source: bytes | None) -> ModuleType:
     name = f"_leverframe_project_{sha256(str(path).encode()).hexdigest()[:16]}"
     spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None or not path.is_file():
+    if spec is None or spec.loader is None or (source is None and not path.is_file()):
         raise ToolUnavailable(
             f"The Python file {file!r} is not there.", next_move="Mend its name in the tool spec, or write it."
         )
@@ -127,7 +133,10 @@ def _load(path: Path, file: str) -> ModuleType:
     # Before it runs, since dataclasses look their own module up while they are made.
     sys.modules[name] = module
     with Caught() as caught:
-        spec.loader.exec_module(module)
+        if source is None:
+            spec.loader.exec_module(module)
+        else:
+            exec(compile(source, str(path), "exec"), vars(module))  # noqa: S102 - the project's own, trusted code
     if caught.error is not None:
         del sys.modules[name]
         origin = PythonOrigin(file=file, function="")

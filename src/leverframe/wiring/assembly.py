@@ -1,11 +1,11 @@
 """A project with everything it needs to run, opened and closed as one."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from leverframe.config.releases import ReleaseFiles
 from leverframe.core.token_types import compile_types
@@ -84,7 +84,7 @@ async def open_assembly(
         durability=project.durability,
         entry_of=partial(forfeited_entry, mint),
     )
-    secrets, functions = ProjectSecrets(root), PythonFunctions(root)
+    secrets, functions = ProjectSecrets(root), PythonFunctions(root, _python_files(project))
     upstreams, relay = build_upstreams(project, secrets), build_relay(project, secrets, clock) if serves else None
     tools = build_tools(upstreams, functions, secrets)
     door = Door(tools, build_models(project, secrets, clock), relay)
@@ -116,6 +116,14 @@ async def open_assembly(
         await door.close()
         await logbook.close()
         await store.close()
+
+
+def _python_files(project: Project) -> Mapping[str, bytes]:
+    """Those that the releases pin: what runs under a release is the code that its digest is over."""
+    contracts = [contract for each in project.environments.values() for contract in each.values()]
+    return {
+        name: content for one in contracts for name, content in one.artifacts.items() if PurePath(name).suffix == ".py"
+    }
 
 
 def _nothing_yet(database: Path) -> StoreUnavailable:
