@@ -110,14 +110,20 @@ def test_a_worker_is_started_again_though_nobody_reads_what_is_said_of_it(tmp_pa
         assert desk.stop() == 0
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
-def test_a_server_that_is_told_to_stop_ends_its_streams_first(tmp_path: Path, workers: str) -> None:
-    with served_desk(tmp_path, CONTRACT, words=("--workers", workers)) as desk:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
+@pytest.mark.parametrize("count", ["1", "2"])
+def test_a_server_that_is_told_to_stop_ends_its_streams_first(
+    tmp_path: Path, count: str, number: signal.Signals
+) -> None:
+    with served_desk(tmp_path, CONTRACT, words=("--workers", count)) as desk:
         desk.vendor.manner.output_tokens = WORDS
         process = desk.process
         assert process is not None
         with streaming(desk) as under_way:
-            process.send_signal(signal.SIGTERM)
+            # The end of a terminal is told to all of its processes.
+            for pid in desk.workers() if number is signal.SIGHUP else ():
+                os.kill(pid, number)
+            process.send_signal(number)
 
             until(lambda: _is_closed(desk), what="nobody is let in any more")
 

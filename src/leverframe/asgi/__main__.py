@@ -12,8 +12,9 @@ from leverframe.domain.errors import EXIT_UNAVAILABLE, LeverframeError
 def main() -> int:
     """Serve on the socket that was handed down."""
     options = read_options(sys.argv[1:])
-    # Control-C at a terminal reaches the whole group; the parent alone says stop.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Control-C at a terminal, and its end, reach the whole group; the parent alone says stop.
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     try:
         with socket.socket(fileno=options.fd) as sock:
             return serve_on(options, sock)

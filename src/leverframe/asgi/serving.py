@@ -33,7 +33,7 @@ _MOST_DOUBLINGS: Final = 5
 
 
 def serve(options: Options) -> int:
-    """Serve until SIGTERM or SIGINT.
+    """Serve until SIGTERM, SIGINT or SIGHUP.
 
     Raises:
         UsageError: the address cannot be used, or the files of its TLS.
@@ -41,6 +41,9 @@ def serve(options: Options) -> int:
     """
     # Or each worker would end at it, and be started again without end.
     tls_context(options)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as `nohup` leaves it
+        # A terminal that is closed is no reason to break off what is under way.
+        signal.signal(signal.SIGHUP, _stop_in_order)
     with listen(options) as sock:
         if options.workers == 1:
             return serve_on(options, sock)
@@ -49,6 +52,11 @@ def serve(options: Options) -> int:
             tempfile.TemporaryDirectory(prefix="leverframe-") as folder,
         ):
             return _Parent(replace(options, files=files, metrics=folder, parent=os.getpid()), sock).run()
+
+
+def _stop_in_order(number: int, frame: FrameType | None) -> None:
+    del number, frame
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 @dataclass(slots=True)
