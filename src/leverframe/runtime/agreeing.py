@@ -208,8 +208,13 @@ class _ToldStep:
         return self.last.get("tool", unsaid)
 
     def _took(self, key: str, amount: int) -> bool:
-        """Whether a step took what its last outcome says; of a model nobody heard to the end of, no entry says it."""
-        is_said = bool(self.settled) and (key in self.settled or self.settled.get("outcome") != "unknown")
+        """Whether a step took what its last outcome says; of a model nobody heard to the end of, no entry says it.
+
+        What never left took nothing.  One on its way is owed its bound, which no entry says either.
+        """
+        if not self.settled:
+            return amount == 0 or not self.states.issubset(_UNANNOUNCED)
+        is_said = key in self.settled or "model" not in self.last or self.settled.get("outcome") != "unknown"
         return not is_said or amount == self.settled.get(key, 0)
 
 
