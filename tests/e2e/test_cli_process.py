@@ -1,5 +1,6 @@
 """The command as a process: how quick help is, how it dies, and what it writes where."""
 
+import json
 import os
 import signal
 import statistics
@@ -196,6 +197,23 @@ def test_without_utf8_the_words_are_the_same_in_ascii(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert done.stdout.isascii()
     assert b"say: ..." in done.stdout
+
+
+def test_what_the_projects_own_python_prints_is_no_part_of_the_document(tmp_path: Path) -> None:
+    env = {"XDG_CONFIG_HOME": str(tmp_path / "config")}
+    leverframe("init", "desk", cwd=tmp_path, environment=env)
+    shop = tmp_path / "desk" / "tools" / "shop.py"
+    says = 'print("loaded")\n\ndef order_of('
+    called = '    print("called")\n    row = db.execute("SELECT customer_id'
+    text = shop.read_text(encoding="utf-8").replace("def order_of(", says)
+    shop.write_text(text.replace('    row = db.execute("SELECT customer_id', called), encoding="utf-8")
+
+    words = ("--json", "run", "refund_request", "--input", "inputs/refund_request.json")
+    done = leverframe(*words, cwd=tmp_path / "desk", environment=env)
+
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["run_id"].startswith("run_")
+    assert {b"loaded", b"called"} <= set(done.stderr.splitlines())
 
 
 def test_a_pipe_gets_no_colour(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import os
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
+from contextlib import nullcontext, redirect_stdout
 from types import TracebackType
 
 from leverframe import __version__
@@ -37,12 +38,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         _own_the_process()
     words = sys.argv[1:] if argv is None else list(argv)
     # Known before the words are parsed, since the parser's own complaint is printed that way too.
-    args = Namespace(json="--json" in words, no_color="--no-color" in words, directory=None)
+    args = Namespace(json="--json" in words, no_color="--no-color" in words, directory=None, out=sys.stdout)
     try:
         _refuse_bytes(words)
         root_parser().parse_args(words, args)
         act = _STATUS.module().run if args.command is None else args.run
-        return _finished(int(act(args)))
+        # What the project's own Python prints is no part of the document, which is written to `args.out`.
+        with redirect_stdout(sys.stderr) if args.json else nullcontext():
+            code = int(act(args))
+        return _finished(code)
     except SystemExit as stop:  # --help and --version
         return stop.code if isinstance(stop.code, int) else 0
     except LeverframeError as err:

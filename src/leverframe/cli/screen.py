@@ -110,7 +110,8 @@ class Screen:
     def of(cls, args: Namespace, environment: Mapping[str, str] = os.environ) -> "Screen":
         """The screen that the words of the command line ask for."""
         allowed = not args.no_color and not environment.get("NO_COLOR") and environment.get("TERM") != "dumb"
-        return cls(sys.stdout, sys.stderr, is_json=args.json, has_color=allowed and sys.stdout.isatty())
+        out: TextIO = getattr(args, "out", sys.stdout)
+        return cls(out, sys.stderr, is_json=args.json, has_color=allowed and out.isatty())
 
     @property
     def is_terminal(self) -> bool:
