@@ -1,5 +1,6 @@
 """Room 5, built from the project file: one executor a kind of tool, one caller a provider."""
 
+import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 from typing import assert_never
@@ -66,11 +67,15 @@ def build_relay(project: Project, secrets: Secrets, clock: Clock) -> VendorRelay
 
 async def vendors_without_key(project: Project) -> Sequence[SecretUnavailable]:
     """Why calls to providers of this project would be refused now: keys that are not there, or are none of a vendor."""
-    secrets, found = ProjectSecrets(Path(project.root)), list[SecretUnavailable]()
-    for provider in project.providers.values():
-        if provider.wire in {Wire.OPENAI, Wire.ANTHROPIC}:
-            try:
-                await Vendor(provider, secrets).headers()
-            except SecretUnavailable as err:
-                found.append(err)
-    return found
+    secrets = ProjectSecrets(Path(project.root))
+    asked = [Vendor(one, secrets) for one in project.providers.values() if one.wire in {Wire.OPENAI, Wire.ANTHROPIC}]
+    # All at once: a source that gives no answer is waited for, and nothing is served meanwhile.
+    return [one for one in await asyncio.gather(*map(_without_key, asked)) if one is not None]
+
+
+async def _without_key(vendor: Vendor) -> SecretUnavailable | None:
+    try:
+        await vendor.headers()
+    except SecretUnavailable as err:
+        return err
+    return None
