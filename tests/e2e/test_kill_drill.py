@@ -1,6 +1,7 @@
 """The kill switch, drilled: an agent works in one process, a person stops it from another, and it stops in a second."""
 
 import json
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -87,6 +88,29 @@ def test_a_contract_that_is_half_written_holds_up_nobody_who_stops_something(she
     assert shell.type("evidence", "verify").code == 0
     assert shell.type("keys", "create", "other", "--workflow", "desk").code == 1
     assert shell.type("kill", "tenant", "nobody", "--because", "typed wrongly").code != 0
+
+
+@pytest.mark.parametrize("folder", ["workflows", "tools", "environments"])
+def test_a_folder_that_cannot_be_listed_holds_up_nobody_who_stops_something(shell: Shell, folder: str) -> None:
+    """It is a file, in place of one that cannot be read: the user of this test may be root."""
+    shutil.rmtree(shell.root / folder, ignore_errors=True)
+    (shell.root / folder).write_text("")
+
+    killed = shell.type("kill", "everything", "--because", "all of it is wrong")
+
+    assert killed.code == 0, killed.err
+    assert f"the first at {folder}: The folder {folder!r} cannot be listed: Not a directory." in killed.err
+    assert shell.type("keys", "revoke", "bot").code == 0
+    assert shell.type("evidence", "verify").code == 0
+
+
+def test_a_contract_that_is_a_link_to_itself_holds_up_nobody_who_stops_something(shell: Shell) -> None:
+    (shell.root / "workflows" / "next.yaml").symlink_to("next.yaml")
+
+    killed = shell.type("kill", "everything", "--because", "all of it is wrong")
+
+    assert killed.code == 0, killed.err
+    assert "workflows/next.yaml" in killed.err
 
 
 def test_a_project_file_that_does_not_load_says_so_to_whoever_stops_something(shell: Shell) -> None:

@@ -64,6 +64,10 @@ def _as_a_link_out_of_the_project(path: Path) -> None:
     path.symlink_to(__file__)
 
 
+def _as_a_link_to_itself(path: Path) -> None:
+    path.symlink_to(path.name)
+
+
 def _as_a_pipe(path: Path) -> None:
     os.mkfifo(path)
 
@@ -74,6 +78,7 @@ def _as_a_pipe(path: Path) -> None:
     [
         (_as_a_link_to_nowhere, "missing-file"),
         (_as_a_link_out_of_the_project, "outside-project"),
+        (_as_a_link_to_itself, "unreadable-file"),
         (_as_a_pipe, "unreadable-file"),
     ],
 )

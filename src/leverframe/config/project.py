@@ -76,7 +76,13 @@ def load_project_to_stop(root: Path) -> tuple[Project, tuple[Problem, ...]]:
         NotFound: there is no project in the folder.
         ConfigInvalid: the project file itself does not load, so that nobody can tell where its database is.
     """
-    project, problems = load_project_lenient(root)
+    unlisted = Findings()
+    try:
+        project, problems = load_project_lenient(root)
+    except OSError as err:
+        name = Path(str(err.filename)).name
+        unlisted.error(Mark(name), "unreadable-folder", f"The folder {name!r} cannot be listed: {err.strerror}.")
+        project, problems = None, unlisted.problems
     if project is not None:
         return project, ()
     files, findings = ProjectFiles(root), Findings()

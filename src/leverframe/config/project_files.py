@@ -62,7 +62,7 @@ class ProjectFiles:
     def exists(self, name: str) -> bool:
         """Whether there is such a file within the project."""
         path = self.root / name
-        found = name in self._read or (path.resolve().is_relative_to(self.root) and path.is_file())
+        found = name in self._read or (path.is_file() and path.resolve().is_relative_to(self.root))
         if found:
             self._seen.add(name)
         return found
@@ -87,7 +87,8 @@ class ProjectFiles:
             near = [each.name for each in parent.iterdir()] if parent.is_dir() else []
             findings.error(at, "missing-file", f"The file {name!r} is not there.", did_you_mean(path.name, near))
             return None
-        except (OSError, ValueError) as err:
+        except (OSError, ValueError, RuntimeError) as err:
+            # RuntimeError: a link that leads to itself.
             reason = err.strerror if isinstance(err, OSError) and err.strerror else str(err)
             findings.error(at, "unreadable-file", f"The file {name!r} cannot be read: {reason}.")
             return None
