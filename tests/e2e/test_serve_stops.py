@@ -139,3 +139,29 @@ def test_a_server_that_is_told_to_stop_ends_its_streams_first(
 def _is_closed(desk: ServedDesk) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", desk.port)) != 0
+
+
+@pytest.mark.parametrize("count", ["1", "2"])
+def test_what_a_worker_starts_has_neither_its_port_nor_anything_else_of_it(tmp_path: Path, count: str) -> None:
+    """Or a process that a tool left behind would keep the port from the next server."""
+    with served_desk(tmp_path, CONTRACT, words=("--workers", count)) as desk:
+        until(lambda: desk.counted("leverframe_workers") in {0, int(count)}, what="all serve")
+        process = desk.process
+        assert process is not None
+
+        for pid in desk.workers() if count == "2" else [process.pid]:
+            handed_on = [
+                Path(f"/proc/{pid}/fd/{fd}").readlink() for fd in open_files(pid) if not closes_at_exec(pid, fd)
+            ]
+            assert handed_on == []
+
+
+def open_files(pid: int) -> list[int]:
+    """Those beside standard input, output and error."""
+    found = {int(one.name) for one in Path(f"/proc/{pid}/fd").iterdir()}
+    return sorted(found - {0, 1, 2})
+
+
+def closes_at_exec(pid: int, fd: int) -> bool:
+    told = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/fdinfo/{fd}").read_text("ascii").splitlines())
+    return bool(int(told["flags"], 8) & os.O_CLOEXEC)

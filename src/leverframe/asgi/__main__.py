@@ -17,6 +17,8 @@ def main() -> int:
         signal.signal(number, signal.SIG_IGN)
     try:
         with socket.socket(fileno=options.fd) as sock:
+            # What a tool starts is not to have it: it would keep the port once we are gone.
+            sock.set_inheritable(False)
             return serve_on(options, sock)
     except LeverframeError as err:
         sys.stderr.write(f"{err}\n")

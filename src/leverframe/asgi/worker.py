@@ -62,7 +62,6 @@ def listen(options: Options) -> socket.socket:
             next_move="Choose another with --port, or stop what uses it.",
         ) from err
     found.listen(_BACKLOG)
-    found.set_inheritable(True)
     return found
 
 
