@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from leverframe.config.project import load_project
 from leverframe.domain.calls import ToolAnswer, ToolFailed, ToolLost, ToolOk, ToolRequest
 from leverframe.domain.errors import ToolUnavailable
 from leverframe.domain.ids import CallId, Sha256, TenantId, ToolName
@@ -16,6 +17,8 @@ from leverframe.domain.tools import EffectClass, PythonOrigin, ToolSpec
 from leverframe.identity.secrets import ProjectSecrets
 from leverframe.tools.functions import PythonFunctions
 from leverframe.tools.python_tools import PythonTools
+from leverframe.wiring.assembly import open_assembly
+from tests.config_samples import write_files
 
 SHOP = """
 from __future__ import annotations
@@ -305,6 +308,30 @@ def test_what_was_loaded_is_run_whatever_the_file_was_edited_into(project: Path,
     file.unlink() if now is None else file.write_text(now)
 
     assert functions.call(origin, []) == str(file.resolve())
+
+
+CAPITALS = """
+from leverframe.sdk.tool import tool
+
+@tool(effect="read")
+def peek(order_id: str) -> str:
+    return "loaded"
+"""
+
+
+def test_a_file_whose_name_ends_in_capitals_is_pinned_and_called_as_it_is_checked(tmp_path: Path) -> None:
+    allows = "workflow: w\npolicy: {allow_tools: [peek]}\n"
+    files = {"leverframe.yaml": "providers: {}\n", "tools/SHOP.PY": CAPITALS, "workflows/w.yaml": allows}
+    project = load_project(write_files(tmp_path, files))
+    (tmp_path / "tools" / "SHOP.PY").write_text(CAPITALS.replace("loaded", "edited"))
+    origin = PythonOrigin(file="tools/SHOP.PY", function="peek")
+
+    async def pinned() -> object:
+        async with open_assembly(project, create=True) as assembly:
+            return assembly.services.functions.call(origin, ["W1"])
+
+    assert asyncio.run(pinned()) == "loaded"
+    assert PythonFunctions(tmp_path).call(origin, ["W1"]) == "edited"
 
 
 def test_a_pure_function_is_given_copies(project: Path) -> None:

@@ -11,6 +11,7 @@ import threading
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Self
@@ -124,7 +125,8 @@ def sentence(error: BaseException, *, max_chars: int = 500) -> str:
 
 def _load(path: Path, file: str, source: bytes | None) -> ModuleType:
     name = f"_leverframe_project_{sha256(str(path).encode()).hexdigest()[:16]}"
-    spec = importlib.util.spec_from_file_location(name, path)
+    # Named here, since Python knows it by `.py` alone, and a project's tools may stand in SHOP.PY.
+    spec = importlib.util.spec_from_file_location(name, path, loader=SourceFileLoader(name, str(path)))
     if spec is None or spec.loader is None or (source is None and not path.is_file()):
         raise ToolUnavailable(
             f"The Python file {file!r} is not there.", next_move="Mend its name in the tool spec, or write it."

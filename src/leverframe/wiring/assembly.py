@@ -121,9 +121,8 @@ async def open_assembly(
 def _python_files(project: Project) -> Mapping[str, bytes]:
     """Those that the releases pin: what runs under a release is the code that its digest is over."""
     contracts = [contract for each in project.environments.values() for contract in each.values()]
-    return {
-        name: content for one in contracts for name, content in one.artifacts.items() if PurePath(name).suffix == ".py"
-    }
+    files = {name: content for one in contracts for name, content in one.artifacts.items()}
+    return {name: content for name, content in files.items() if PurePath(name).suffix.lower() == ".py"}
 
 
 def _nothing_yet(database: Path) -> StoreUnavailable:
