@@ -90,6 +90,16 @@ def test_a_contract_that_is_half_written_holds_up_nobody_who_stops_something(she
     assert shell.type("kill", "tenant", "nobody", "--because", "typed wrongly").code != 0
 
 
+def test_what_cannot_be_stopped_beside_errors_is_not_said_to_be_done(shell: Shell) -> None:
+    (shell.root / "workflows" / "next.yaml").write_text("workflow: [")
+
+    refused = shell.type("kill", "tenant", "nobody", "--because", "typed wrongly")
+
+    assert refused.code != 0
+    assert "workflows/next.yaml:" in refused.err
+    assert "done" not in refused.err
+
+
 @pytest.mark.parametrize("folder", ["workflows", "tools", "environments"])
 def test_a_folder_that_cannot_be_listed_holds_up_nobody_who_stops_something(shell: Shell, folder: str) -> None:
     """It is a file, in place of one that cannot be read: the user of this test may be root."""

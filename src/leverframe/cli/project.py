@@ -52,7 +52,7 @@ def load_to_stop(args: Namespace) -> Project:
         place = f"{first.path}:{first.line}:{first.column}" if first.line else first.path
         Screen.of(args).warn(
             f"The project's files have errors, the first at {place}: {first.message}",
-            "What was asked is done all the same; names of workflows and tools are not looked up meanwhile.",
+            "What was asked does not wait for them; names of workflows and tools are not looked up meanwhile.",
         )
     return project
 
