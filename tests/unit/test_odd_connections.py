@@ -30,6 +30,14 @@ async def echo(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.body", "body": said})
 
 
+async def go_on(writer: asyncio.StreamWriter) -> None:
+    """Says more, until nobody hears it."""
+    while True:
+        writer.write(b"more")
+        await writer.drain()
+        await asyncio.sleep(0.05)
+
+
 async def at_once(scope: Scope, receive: Receive, send: Send) -> None:
     """Answers without a look at the body."""
     del scope, receive
@@ -120,12 +128,6 @@ def test_who_says_a_megabyte_too_much_still_reads_why_it_was_refused(said: bytes
 def test_who_was_refused_and_stays_is_not_read_from_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "LINGERS_S", 0.2)
 
-    async def go_on(writer: asyncio.StreamWriter) -> None:
-        while True:
-            writer.write(b"more")
-            await writer.drain()
-            await asyncio.sleep(0.05)
-
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
         writer.write(b"no request\r\n\r\n")
         told = await reader.read()
@@ -134,6 +136,31 @@ def test_who_was_refused_and_stays_is_not_read_from_for_ever(monkeypatch: pytest
         return told
 
     assert talked(echo, talk).startswith(b"HTTP/1.1 400")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"GET / HTTP/1.1\r\nhost: x\r\n" + b"x: y\r\n" * 300 + b"\r\n",
+        b"GET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\nhost: x\r\n",
+        b"GET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\nhost: x\r\n\r\n",
+    ],
+    ids=["the end of its head", "half a request", "a request"],
+)
+def test_what_stands_behind_a_refusal_holds_its_connection_no_longer(
+    said: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The parser reads on to the end of the piece that the refusal stands in."""
+    monkeypatch.setattr(connection, "LINGERS_S", 0.2)
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+        writer.write(said)
+        told = await reader.read()
+        with pytest.raises(ConnectionError):
+            await asyncio.wait_for(go_on(writer), 5)
+        return told
+
+    assert talked(echo, talk).startswith(b"HTTP/1.1 4")
 
 
 @pytest.mark.parametrize("asked", [b"content-length: 100\r\n\r\n", b"transfer-encoding: chunked\r\n\r\n"])

@@ -146,6 +146,9 @@ class Connection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         """A head begins."""
+        if self._is_refused:
+            # What stands behind a refusal in the same piece moves none of its times.
+            return
         self._url, self._headers, self._head_bytes = b"", [], 0
         self._is_in_head, self._expects_continue, self._hosts = True, False, 0
         self._due_at = self.loop.time() + HEAD_S
@@ -172,10 +175,10 @@ class Connection(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         """The head is whole; what follows has its own bounds."""
-        self._is_in_head, self._unread_bytes, self._due_at = False, 0, _NEVER
         transport = self._transport
         if self._is_refused or transport is None or transport.is_closing():
             return
+        self._is_in_head, self._unread_bytes, self._due_at = False, 0, _NEVER
         method = self._parser.get_method()
         if method == b"CONNECT":
             # No wish of a request for something else, which could be left out, but the request itself.
