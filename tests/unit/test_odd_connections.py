@@ -125,6 +125,24 @@ def test_who_says_a_megabyte_too_much_still_reads_why_it_was_refused(said: bytes
     assert told.endswith(b"}")
 
 
+def test_noise_behind_a_request_takes_nothing_from_its_answer() -> None:
+    async def slowly(scope: Scope, receive: Receive, send: Send) -> None:
+        del scope
+        gone = asyncio.ensure_future(receive())
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for _ in range(10):
+            await send({"type": "http.response.body", "body": b"more", "more_body": True})
+            await asyncio.sleep(0.05)
+        await send({"type": "http.response.body", "body": b"the end"})
+        gone.cancel()
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+        writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\nnoise\r\n\r\n" + PIECE * MOST_PIECES)
+        return await reader.read()
+
+    assert talked(slowly, talk).endswith(b"the end\r\n0\r\n\r\n")
+
+
 def test_who_was_refused_and_stays_is_not_read_from_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "LINGERS_S", 0.2)
 

@@ -115,7 +115,8 @@ class Connection(asyncio.Protocol):
         """A piece of requests."""
         self._unread_bytes += len(data)
         if self._is_refused:
-            if self._unread_bytes > _LINGERS_BYTES and self._transport is not None:
+            # What is under way is answered first, and what comes meanwhile is thrown away.
+            if self._unread_bytes > _LINGERS_BYTES and self._current is None and self._transport is not None:
                 self._transport.close()
             return
         try:
