@@ -161,3 +161,37 @@ def test_a_call_whose_sending_a_fault_of_ours_stopped_costs_its_bound(
     assert call(desk, stream=False) == []
 
     assert settled(desk)[:2] == ("error", "model-abandoned")
+
+
+def test_an_outcome_that_can_never_be_written_keeps_neither_the_others_nor_the_store_from_the_end(
+    desk: ServedProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit, first, is_ending = relay_outcomes._commit, [], False
+    faults: list[str] = []
+
+    async def failing(*given: object) -> None:
+        first.append(given[2])
+        if not is_ending or given[2] == first[0]:
+            raise RuntimeError("a fault of ours")
+        # Any: it is handed on as it came.
+        await commit(*given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(relay_outcomes, "_AGAIN_S", 60.0)
+    monkeypatch.setattr(relay_outcomes, "_commit", failing)
+
+    async def act() -> None:
+        nonlocal is_ending
+        asyncio.get_running_loop().set_exception_handler(lambda _, told: faults.append(repr(told.get("exception"))))
+        async with open_assembly(load_project(desk.folder), create=True, serves=True) as assembly:
+            live = LiveRuns(assembly.services, assembly.runner, assembly.store.live)
+            with live.alive():
+                for _ in range(2):
+                    with suppress(RuntimeError):
+                        await _asked(Relays(assembly.door, live, Metrics()), desk.key, stream=True)
+            is_ending = True
+
+    asyncio.run(act())
+
+    assert set(faults) == {"RuntimeError('a fault of ours')"}
+    assert len(desk.rows("SELECT 1 FROM reservations WHERE state = 'open'")) == 1
+    desk.verified()

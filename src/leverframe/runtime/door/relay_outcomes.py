@@ -16,7 +16,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from leverframe.domain.errors import Contended, LeverframeError, UnavailableError
+from leverframe.domain.errors import Contended, UnavailableError
 from leverframe.domain.proposals import Committed, GuardFailed
 from leverframe.domain.records import replace
 from leverframe.domain.runs import StepState
@@ -70,12 +70,17 @@ class Outcomes:
             raise
 
     async def close(self) -> None:
-        """Try once more to write what is left."""
-        if self._writing is not None:
-            self._writing.cancel()
-            await asyncio.wait([self._writing])
-        with suppress(LeverframeError):
-            await self._write_late()
+        """Try once more to write what is left.  A fault of ours is told by the loop, and keeps nothing else open."""
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            writing.cancel()
+            await asyncio.wait([writing])
+        for _ in range(len(self._late)):
+            (fault,) = await asyncio.gather(self._write_late(), return_exceptions=True)
+            if fault is None or isinstance(fault, UnavailableError):
+                return
+            told = {"message": "An outcome could not be written at the end.", "exception": fault}
+            asyncio.get_running_loop().call_exception_handler(told)
 
     def _keep(self, run: RelayRun, ask: RelayAsk, attempt: Attempt, settlement: Settlement) -> None:
         self._late.append(_Late(run=run, ask=ask, attempt=attempt, settlement=settlement))
