@@ -208,6 +208,18 @@ def test_a_response_that_failed_is_an_error_and_one_that_is_incomplete_is_none(
     assert of("incomplete", None) == ""
 
 
+@pytest.mark.parametrize("status", ["completed", "incomplete", "failed"])
+def test_an_error_that_a_response_has_said_stays_one_whatever_its_last_word_is(status: str) -> None:
+    whole = {"status": status, "error": None, "usage": {"input_tokens": 70, "output_tokens": 33}}
+    said = {"type": "error", "message": "lorem"}
+
+    reader = read(WireFormat.RESPONSES, said, {"type": f"response.{status}", "response": whole})
+
+    assert reader.is_complete
+    assert reader.usage is not None
+    assert reader.error == "lorem"
+
+
 def test_what_the_end_repeats_is_said_once() -> None:
     text = {"type": "response.output_text.delta", "output_index": 0, "content_index": 0, "delta": "lorem"}
     output = [{"type": "message", "content": [{"type": "output_text", "text": "lorem"}]}]

@@ -169,7 +169,7 @@ class ResponsesReading:
             self.said.text((_key(value.get("output_index")), _key(value.get("content_index"))), value.get("delta"))
         elif kind in self._ENDS:
             response = value.get("response")
-            usage, streamed = self.usage, self.said
+            usage, streamed, error = self.usage, self.said, self.error
             if isinstance(response, dict):
                 self.whole(response)
                 if not response.get("output"):
@@ -178,6 +178,9 @@ class ResponsesReading:
                     self.said = streamed
             if kind == "response.failed":
                 self.error = self.error or NO_MESSAGE
+            if self.error in ("", NO_MESSAGE):
+                # What was said of it before stays, whatever the last word makes of it.
+                self.error = error or self.error
             # Each word of the end is an end, whatever it says; and a later one without usage takes none away.
             self.usage, self.is_ended = self.usage or usage, True
         elif kind == "error":
