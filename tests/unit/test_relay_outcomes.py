@@ -15,7 +15,7 @@ from leverframe.gateway.asgi_types import Message
 from leverframe.gateway.metrics import Metrics
 from leverframe.gateway.relays import Relays
 from leverframe.models.relay import VendorRelay
-from leverframe.runtime.door import relay_outcomes
+from leverframe.runtime.door import relay_outcomes, relay_stream
 from leverframe.runtime.door.relay_run import RelayRun
 from leverframe.runtime.live_runs import LiveRuns
 from leverframe.testing import TroubledVendor
@@ -102,6 +102,20 @@ def test_an_answer_that_cannot_be_sealed_costs_its_bound(
         return seal(self, name, value_bytes)
 
     monkeypatch.setattr(RelayRun, "seal", failing)
+
+    assert call(desk, stream=stream) == []
+
+    assert settled(desk)[:2] == ("error", "model-abandoned")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_answer_of_which_no_outcome_can_be_made_costs_its_bound(
+    desk: ServedProject, monkeypatch: pytest.MonkeyPatch, *, stream: bool
+) -> None:
+    def failing(*_: object) -> bytes:
+        raise RuntimeError("a fault of ours")
+
+    monkeypatch.setattr(relay_stream, "answer_bytes", failing)
 
     assert call(desk, stream=stream) == []
 

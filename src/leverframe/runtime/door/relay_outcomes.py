@@ -66,8 +66,12 @@ class Outcomes:
         try:
             return await sent
         except BaseException:
-            self._keep(run, ask, attempt, _abandoned(run.ctx.services.mint.now()))
+            self.abandon(run, ask, attempt)
             raise
+
+    def abandon(self, run: RelayRun, ask: RelayAsk, attempt: Attempt) -> None:
+        """Settle an attempt at its bound as soon as it can be, where nothing is known of its end."""
+        self._keep(run, ask, attempt, _abandoned(run.ctx.services.mint.now()))
 
     async def close(self) -> None:
         """Try once more to write what is left.  A fault of ours is told by the loop, and keeps nothing else open."""

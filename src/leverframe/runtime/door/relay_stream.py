@@ -146,7 +146,15 @@ class Relayed:
     async def give_up(self, why: str) -> None:
         """Stop reading, and settle at the bound: nobody saw the end, and the vendor may bill it."""
         self._stream.close()
-        await self._settle(self._broken(why))
+        if self._is_settled:
+            return
+        try:
+            settlement = self._broken(why)
+        except BaseException:
+            self._is_settled = True
+            self._outcomes.abandon(self._run, self._ask, self._attempt)
+            raise
+        await self._settle(settlement)
 
     def _ended(self) -> Settlement:
         usage, attempt, error = self._reader.usage, self._attempt, self._reader.error
