@@ -220,6 +220,14 @@ def test_an_error_that_a_response_has_said_stays_one_whatever_its_last_word_is(s
     assert reader.error == "lorem"
 
 
+def test_an_error_without_a_type_is_one_in_a_stream_of_responses_too() -> None:
+    reader = UsageReader(WireFormat.RESPONSES, is_stream=True)
+    reader.feed(data({"type": "response.created", "response": {}}, {"error": {"message": "lorem"}}))
+    reader.feed(b"data: [DONE]\n\n")
+
+    assert (reader.error, reader.is_complete) == ("lorem", True)
+
+
 def test_what_the_end_repeats_is_said_once() -> None:
     text = {"type": "response.output_text.delta", "output_index": 0, "content_index": 0, "delta": "lorem"}
     output = [{"type": "message", "content": [{"type": "output_text", "text": "lorem"}]}]

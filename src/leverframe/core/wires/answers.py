@@ -183,7 +183,8 @@ class ResponsesReading:
                 self.error = error or self.error
             # Each word of the end is an end, whatever it says; and a later one without usage takes none away.
             self.usage, self.is_ended = self.usage or usage, True
-        elif kind == "error":
+        elif kind == "error" or (kind is None and value.get("error")):
+            # The vendor's own library raises at any frame with an `error`, whatever else is missing in it.
             self.error = error_text(value.get("error") or value)
         elif isinstance(kind, str) and kind.endswith(".delta"):
             self.said.aside(value.get("delta"))
