@@ -93,11 +93,30 @@ def test_a_contract_that_is_half_written_holds_up_nobody_who_stops_something(she
 def test_what_cannot_be_stopped_beside_errors_is_not_said_to_be_done(shell: Shell) -> None:
     (shell.root / "workflows" / "next.yaml").write_text("workflow: [")
 
-    refused = shell.type("kill", "tenant", "nobody", "--because", "typed wrongly")
+    refused = shell.type("kill", "tool", "set_status", "--tenant", "nobody", "--because", "typed wrongly")
 
     assert refused.code != 0
     assert "workflows/next.yaml:" in refused.err
     assert "done" not in refused.err
+
+
+def test_code_of_the_project_that_hangs_or_ends_holds_up_nobody_who_stops_something(shell: Shell) -> None:
+    for code in ("import time\ntime.sleep(600)\n", "import os\nos._exit(9)\n"):
+        (shell.root / "tools" / "other.py").write_text(code)
+
+        assert shell.type("kill", "everything", "--because", "all of it is wrong").code == 0
+        assert shell.type("kill", "list").code == 0
+        assert shell.type("keys", "list").code == 0
+        assert shell.type("evidence", "verify").code == 0
+
+
+def test_a_name_is_looked_up_in_a_project_that_loads_and_has_no_contract(shell: Shell) -> None:
+    shutil.rmtree(shell.root / "workflows")
+
+    refused = shell.type("kill", "workflow", "desk", "--because", "typed wrongly")
+
+    assert refused.code != 0
+    assert "There is no workflow 'desk' here" in refused.err
 
 
 @pytest.mark.parametrize("folder", ["workflows", "tools", "environments"])
@@ -106,7 +125,7 @@ def test_a_folder_that_cannot_be_listed_holds_up_nobody_who_stops_something(shel
     shutil.rmtree(shell.root / folder, ignore_errors=True)
     (shell.root / folder).write_text("")
 
-    killed = shell.type("kill", "everything", "--because", "all of it is wrong")
+    killed = shell.type("kill", "tool", "set_status", "--because", "all of it is wrong")
 
     assert killed.code == 0, killed.err
     assert f"the first at {folder}: The folder {folder!r} cannot be listed: Not a directory." in killed.err
@@ -117,7 +136,7 @@ def test_a_folder_that_cannot_be_listed_holds_up_nobody_who_stops_something(shel
 def test_a_contract_that_is_a_link_to_itself_holds_up_nobody_who_stops_something(shell: Shell) -> None:
     (shell.root / "workflows" / "next.yaml").symlink_to("next.yaml")
 
-    killed = shell.type("kill", "everything", "--because", "all of it is wrong")
+    killed = shell.type("kill", "workflow", "desk", "--because", "all of it is wrong")
 
     assert killed.code == 0, killed.err
     assert "workflows/next.yaml" in killed.err

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from leverframe.cli.screen import Screen
 from leverframe.config.findings import did_you_mean
-from leverframe.config.project import load_project, load_project_to_stop
+from leverframe.config.project import load_project, load_project_file, load_project_to_stop
 from leverframe.core.canonical import decode
 from leverframe.domain.contracts import Contract, Project
 from leverframe.domain.errors import JsonInvalid, NotFound, UsageError
@@ -39,8 +39,18 @@ def load(args: Namespace) -> Project:
     return load_project(folder(args))
 
 
-def load_to_stop(args: Namespace) -> Project:
-    """The project, also where its contracts do not load: who stops something does not wait until they are mended.
+def load_bare(args: Namespace) -> Project:
+    """The project without its contracts and tools, for what needs none of them and waits for no file to be mended.
+
+    Raises:
+        NotFound: there is none in the folder.
+        ConfigInvalid: its project file has errors, all of them inside.
+    """
+    return load_project_file(folder(args))
+
+
+def load_with_names(args: Namespace) -> tuple[Project, bool]:
+    """The project, and whether its workflows and tools are known: where any of its files has errors they are not.
 
     Raises:
         NotFound: there is none in the folder.
@@ -54,7 +64,7 @@ def load_to_stop(args: Namespace) -> Project:
             f"The project's files have errors, the first at {place}: {first.message}",
             "What was asked does not wait for them; names of workflows and tools are not looked up meanwhile.",
         )
-    return project
+    return project, not errors
 
 
 def contract_of(project: Project, workflow: str, environment: str | None = None) -> Contract:

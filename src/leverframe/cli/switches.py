@@ -40,15 +40,18 @@ def add_scopes(parser: CommandParser, doing: str, why: str, *, lists: bool = Fal
         verbs.add_parser("list", help="the switches that are on", description="List the switches that are on.")
 
 
-def ask_of(args: Namespace, project: Project) -> KillAsk:
-    """What was typed.  Raises NotFound where there is no such tenant."""
+def ask_of(args: Namespace, project: Project, *, has_names: bool = True) -> KillAsk:
+    """What was typed.  Raises NotFound where there is no such tenant.
+
+    `has_names`: the workflows and tools of the project are known, so that a name of one can be looked up.
+    """
     tenant = tenant_of(project, args.tenant) if args.tenant else None
     return KillAsk(
         scope=KillScope(args.scope),
         name=getattr(args, "name", ""),
         tenant=tenant,
         because=args.because,
-        has_names=bool(project.contracts),
+        has_names=has_names,
     )
 
 

@@ -67,14 +67,31 @@ def _without_errors(files: ProjectFiles) -> Project:
     return project
 
 
-def load_project_to_stop(root: Path) -> tuple[Project, tuple[Problem, ...]]:
-    """Load a project whose calls are to be stopped, or whose log is to be verified: neither waits for its contracts.
+def load_project_file(root: Path) -> Project:
+    """What the project file alone says: no contracts and no tools, and no code of the project is run.
 
-    Where any of its files has an error there are no contracts and no tools in it, and the errors are told beside it.
+    Whoever takes back a key or verifies the log waits for none of these.
 
     Raises:
         NotFound: there is no project in the folder.
-        ConfigInvalid: the project file itself does not load, so that nobody can tell where its database is.
+        ConfigInvalid: the project file does not load, so that nobody can tell where the database is.
+    """
+    files, findings = ProjectFiles(root), Findings()
+    _refuse_none(files)
+    file = read_project_file(files, findings)
+    if file is None or findings.has_errors:
+        raise ConfigInvalid([one for one in findings.problems if one.severity == "error"])
+    return _project(files, file, {})
+
+
+def load_project_to_stop(root: Path) -> tuple[Project, tuple[Problem, ...]]:
+    """Load a project whose calls are to be stopped; where any of its files has an error, its project file alone.
+
+    Returns the project, and the errors.
+
+    Raises:
+        NotFound: there is no project in the folder.
+        ConfigInvalid: as `load_project_file`.
     """
     unlisted = Findings()
     try:
@@ -85,11 +102,7 @@ def load_project_to_stop(root: Path) -> tuple[Project, tuple[Problem, ...]]:
         project, problems = None, unlisted.problems
     if project is not None:
         return project, ()
-    files, findings = ProjectFiles(root), Findings()
-    file = read_project_file(files, findings)
-    if file is None or findings.has_errors:
-        raise ConfigInvalid([one for one in findings.problems if one.severity == "error"])
-    return _project(files, file, {}), tuple(one for one in problems if one.severity == "error")
+    return load_project_file(root), tuple(one for one in problems if one.severity == "error")
 
 
 def load_project_lenient(
@@ -108,13 +121,17 @@ def load_project_lenient(
 
 
 def _judged(files: ProjectFiles) -> tuple[Project | None, tuple[Problem, ...]]:
+    _refuse_none(files)
+    findings = Findings()
+    return _loaded(files, files, files, findings, is_whole=True), findings.problems
+
+
+def _refuse_none(files: ProjectFiles) -> None:
     if not files.exists(PROJECT_FILE):
         raise NotFound(
             f"There is no project in {str(files.root)!r}: it has no {PROJECT_FILE}.",
             next_move="Make one with: leverframe init FOLDER, or name another folder with -C.",
         )
-    findings = Findings()
-    return _loaded(files, files, files, findings, is_whole=True), findings.problems
 
 
 def load_release(folder: Path, beside: Path) -> tuple[Project | None, tuple[Problem, ...]]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from leverframe.cli import recover, redecide
 from leverframe.cli.parser import CommandParser
 from leverframe.cli.pasting import command
-from leverframe.cli.project import load, load_to_stop, tenant_of
+from leverframe.cli.project import load, load_bare, tenant_of
 from leverframe.cli.screen import Screen, Word
 from leverframe.config.findings import did_you_mean
 from leverframe.core.canonical import decode, encode
@@ -100,7 +100,7 @@ def _add_scope(exported: CommandParser) -> None:
 
 def run(args: Namespace) -> int:
     """Do what the verb says."""
-    project = load_to_stop(args) if args.act is _verify else load(args)
+    project = load_bare(args) if args.act is _verify else load(args)
     code: int = args.act(args, project)
     return code
 

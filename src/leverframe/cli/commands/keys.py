@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from leverframe.cli.durations import span_of
 from leverframe.cli.parser import CommandParser
-from leverframe.cli.project import contract_of, load, load_to_stop, tenant_of
+from leverframe.cli.project import contract_of, load, load_bare, tenant_of
 from leverframe.cli.screen import Screen, Word
 from leverframe.config.registry import NAME
 from leverframe.domain.authority import ApiKey, KeyState
@@ -91,7 +91,7 @@ def add(parser: CommandParser) -> None:
 
 def run(args: Namespace) -> int:
     """Do what the verb says."""
-    project = load_to_stop(args) if args.act in {_list, _revoke} else load(args)
+    project = load_bare(args) if args.act in {_list, _revoke} else load(args)
     return asyncio.run(_opened(args, project))
 
 

@@ -5,12 +5,12 @@ from argparse import Namespace
 
 from leverframe.cli.parser import CommandParser
 from leverframe.cli.pasting import command
-from leverframe.cli.project import load_to_stop
+from leverframe.cli.project import load_bare, load_with_names
 from leverframe.cli.screen import Screen, Word
 from leverframe.cli.switches import add_scopes, ask_of, stopped_text, switch_document
 from leverframe.domain.contracts import Project
 from leverframe.domain.time import duration_text, rfc3339_s
-from leverframe.runtime.kills import throw
+from leverframe.runtime.kills import KillAsk, throw
 from leverframe.wiring.assembly import Assembly, open_assembly
 from leverframe.wiring.people import PROOF, identify
 
@@ -22,17 +22,21 @@ def add(parser: CommandParser) -> None:
 
 def run(args: Namespace) -> int:
     """Do what the words say."""
-    return asyncio.run(_opened(args, load_to_stop(args)))
+    # Only these two are looked up in files, which may run code of the project, or be half written.
+    project, has_names = load_with_names(args) if args.scope in {"workflow", "tool"} else (load_bare(args), True)
+    return asyncio.run(_opened(args, project, has_names=has_names))
 
 
-async def _opened(args: Namespace, project: Project) -> int:
+async def _opened(args: Namespace, project: Project, *, has_names: bool) -> int:
     async with open_assembly(project, create=False) as assembly:
-        return _list(args, assembly) if args.scope == "list" else await _throw(args, assembly)
+        if args.scope == "list":
+            return _list(args, assembly)
+        return await _throw(args, assembly, ask_of(args, project, has_names=has_names))
 
 
-async def _throw(args: Namespace, assembly: Assembly) -> int:
-    screen, project = Screen.of(args), assembly.project
-    switch = await throw(assembly.services, identify(project), ask_of(args, project), proof=PROOF)
+async def _throw(args: Namespace, assembly: Assembly, ask: KillAsk) -> int:
+    screen = Screen.of(args)
+    switch = await throw(assembly.services, identify(assembly.project), ask, proof=PROOF)
     if screen.is_json:
         screen.document(switch_document(switch, is_on=True))
         return 0

@@ -4,6 +4,7 @@ Knows: that a count is a whole number, zero included, and that anything else is 
 """
 
 from collections.abc import Iterable
+from itertools import chain
 from typing import Final
 
 from leverframe.core.wires.halves import mended
@@ -24,7 +25,8 @@ class Said:
         self._aside = 0
         self._left = MAX_RECORDED_CHARS
         self._texts: dict[object, list[str]] = {}
-        self._uses: dict[object, list[str]] = {}
+        # Id, name and arguments, in pieces: a text that grows with each of them is copied as often.
+        self._uses: dict[object, tuple[list[str], list[str], list[str]]] = {}
 
     def text(self, choice: object, piece: object) -> None:
         """More text of a choice."""
@@ -35,12 +37,16 @@ class Said:
 
     def tool_use(self, place: object, *, id_: object = None, name: object = None, arguments: object = None) -> None:
         """More of a tool use; the id and the name come once, the arguments in pieces."""
-        use = self._uses.setdefault(place, ["", "", ""]) if len(self._uses) < _MAX_USES else ["", "", ""]
-        for index, piece in enumerate((id_, name, arguments)):
+        use = self._uses.get(place)
+        if use is None:
+            use = [], [], []
+            if len(self._uses) < _MAX_USES:
+                self._uses[place] = use
+        for known, piece in zip(use, (id_, name, arguments), strict=True):
             if isinstance(piece, str) and piece:
                 self._left -= len(piece)
                 if self._left >= 0:
-                    use[index] += piece
+                    known.append(piece)
 
     def aside(self, piece: object) -> None:
         """What was said and is not recorded, as the thinking that some servers show."""
@@ -50,7 +56,8 @@ class Said:
     @property
     def size(self) -> int:
         """All that was said, in bytes; from above where not all of it was kept."""
-        kept = [piece for pieces in (*self._texts.values(), *self._uses.values()) for piece in pieces]
+        of_uses = chain.from_iterable(self._uses.values())
+        kept = chain.from_iterable((*self._texts.values(), *of_uses))
         return sum(len(piece.encode("utf-8", "surrogatepass")) for piece in kept) + self._aside + self._lost()
 
     def _lost(self) -> int:
@@ -64,7 +71,7 @@ class Said:
 
     def answer(self) -> RelayedAnswer:
         """All of it."""
-        uses = (map(mended, use) for use in self._uses.values())
+        uses = ((mended("".join(pieces)) for pieces in use) for use in self._uses.values())
         return RelayedAnswer(
             text=mended("\n\n".join("".join(pieces) for pieces in self._texts.values())),
             tool_uses=tuple(RelayedToolUse(id=id_, name=name, arguments=arguments) for id_, name, arguments in uses),
