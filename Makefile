@@ -20,9 +20,10 @@ CODE := $(wildcard src tests examples scripts bench fuzz)
 UV_COMPILE := $(VENV)/bin/uv pip compile --quiet --generate-hashes --no-emit-index-url --universal \
 	--python-version 3.11 --custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
 
-# In this order, so that what runs beside the first of them has ended when processes begin to be killed.
-FIRST := tests/meta tests/unit
-OTHERS := $(FIRST) $(filter-out tests/property $(FIRST),$(patsubst %/,%,$(sort $(dir $(wildcard tests/*/test_*.py)))))
+# What is written by one part of the tests is searched for credentials by that part, last.
+SEARCH := tests/e2e/test_no_credential_anywhere.py
+APART := tests/property tests/e2e
+OTHERS := $(filter-out $(APART),$(patsubst %/,%,$(sort $(dir $(wildcard tests/*/test_*.py)))))
 
 # One commit draws one sample of the long matrices and one order of property examples.
 SEED := $(shell printf '%d' 0x$$(git rev-parse --short=8 HEAD 2>/dev/null || echo 0))
@@ -49,15 +50,17 @@ mutants: $(VENV)/.stamp ## Change MODULE="core/budgets" in small ways and list w
 	@$(PY) -m scripts.mutants --seconds $(or $(SECONDS),600) $(or $(MODULE),core/budgets)
 
 .PHONY: check
-check: lint types layers properties others ## Run all that CI runs: lint, types, layers, tests; -j2 two of them at a time
+check: lint types layers properties e2e others ## Run all that CI runs: lint, types, layers, tests; -j2 two of them at a time
 
-# The tests of `make test` in two parts that may run beside each other: a property computes and waits for nothing.
-.PHONY: properties others
-properties others: export LEVERFRAME_LONG := $(LONG)
+# The tests of `make test` in three parts, which may run beside each other.
+.PHONY: properties e2e others
+properties e2e others: export LEVERFRAME_LONG := $(LONG)
 properties: $(VENV)/.stamp
-	@$(PY) -m pytest --hypothesis-seed=$(SEED) $(ARGS) tests/property tests/e2e/test_no_credential_anywhere.py
+	@$(PY) -m pytest --hypothesis-seed=$(SEED) $(ARGS) tests/property $(SEARCH)
+e2e: $(VENV)/.stamp $(VENV)/.node
+	@$(PY) -m pytest --hypothesis-seed=$(SEED) $(ARGS) tests/e2e
 others: $(VENV)/.stamp $(VENV)/.node
-	@$(PY) -m pytest --hypothesis-seed=$(SEED) $(ARGS) $(OTHERS)
+	@$(PY) -m pytest --hypothesis-seed=$(SEED) $(ARGS) $(OTHERS) $(SEARCH)
 
 .PHONY: bench
 bench: $(VENV)/.stamp ## Measure, beside the machine's own floor: AREA=core, or all areas; into bench/results

@@ -38,12 +38,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         _own_the_process()
     words = sys.argv[1:] if argv is None else list(argv)
     # Known before the words are parsed, since the parser's own complaint is printed that way too.
-    args = Namespace(json="--json" in words, no_color="--no-color" in words, directory=None, out=sys.stdout)
+    args = Namespace(json="--json" in words, no_color="--no-color" in words, directory=None, standard_output=sys.stdout)
     try:
         _refuse_bytes(words)
         root_parser().parse_args(words, args)
         act = _STATUS.module().run if args.command is None else args.run
-        # What the project's own Python prints is no part of the document, which is written to `args.out`.
+        # What the project's own Python prints is no part of the document, which goes to the other one.
         with redirect_stdout(sys.stderr) if args.json else nullcontext():
             code = int(act(args))
         return _finished(code)

@@ -110,7 +110,7 @@ class Screen:
     def of(cls, args: Namespace, environment: Mapping[str, str] = os.environ) -> "Screen":
         """The screen that the words of the command line ask for."""
         allowed = not args.no_color and not environment.get("NO_COLOR") and environment.get("TERM") != "dumb"
-        out: TextIO = getattr(args, "out", sys.stdout)
+        out: TextIO = getattr(args, "standard_output", sys.stdout)
         return cls(out, sys.stderr, is_json=args.json, has_color=allowed and out.isatty())
 
     @property
