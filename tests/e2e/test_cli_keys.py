@@ -165,6 +165,17 @@ def test_a_key_in_its_overlap_is_not_rotated_again_into_one_that_lives_no_longer
     assert (third["replaces"], third["expires_at"] > old["expires_at"]) == (new["key_id"], True)
 
 
+def test_a_key_whose_successor_was_revoked_is_rotated_into_one_that_lives_as_long_as_it_was_to(shell: Shell) -> None:
+    old = created(shell, "--json").json
+    new = shell.type("keys", "rotate", "bot", "--overlap", "1h", "--json").json
+    assert shell.type("keys", "revoke", new["key_id"]).code == 0
+
+    third = shell.type("keys", "rotate", "bot", "--json").json
+
+    assert third["replaces"] == old["key_id"]
+    assert third["expires_at"] > old["expires_at"]
+
+
 def test_what_is_listed_is_never_a_secret(shell: Shell) -> None:
     key = created(shell).out
 

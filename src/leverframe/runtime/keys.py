@@ -97,7 +97,7 @@ async def rotate_key(
     def make(authority: Authority) -> Amendment:
         old = find_key(authority.keys.values(), tenant, name, now)
         _refuse_replaced(authority, old, now)
-        lives_for = None if old.expires_at is None else old.expires_at - old.created_at
+        lives_for = _life(authority, old)
         new = replace(
             old,
             key_id=text.key_id,
@@ -120,13 +120,23 @@ async def rotate_key(
 
 
 def _refuse_replaced(authority: Authority, old: ApiKey, now: datetime) -> None:
-    """What is left of its life is an overlap, and a key that lives as long would stop its agents within the hour."""
-    by = next((one for one in authority.keys.values() if one.replaces == old.key_id), None)
-    if by is not None and by.state_at(now) is KeyState.LIVE:
-        raise RefusedError(
-            f"{old.key_id} was rotated already: {by.key_id} is in its place.",
-            next_move=f"Rotate that one: leverframe keys rotate {by.key_id}",
-        )
+    """One that is in its overlap has a successor, and whoever rotates it once more has two."""
+    for by in authority.keys.values():
+        if by.replaces == old.key_id and by.state_at(now) is KeyState.LIVE:
+            raise RefusedError(
+                f"{old.key_id} was rotated already: {by.key_id} is in its place.",
+                next_move=f"Rotate that one: leverframe keys rotate {by.key_id}",
+            )
+
+
+def _life(authority: Authority, key: ApiKey) -> timedelta | None:
+    """How long a key was made to live; None: for ever.
+
+    A rotation cuts the old one's end down to its overlap, so that the last successor alone still tells, though revoked.
+    """
+    while by := [one for one in authority.keys.values() if one.replaces == key.key_id]:
+        key = max(by, key=lambda one: (one.created_at, one.key_id))
+    return None if key.expires_at is None else key.expires_at - key.created_at
 
 
 async def revoke_keys(
