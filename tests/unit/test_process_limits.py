@@ -24,7 +24,6 @@ from leverframe.domain.pins import Offering
 from leverframe.domain.policy import SourceRef
 from leverframe.domain.tools import EffectClass, McpOrigin, ToolSpec
 from leverframe.ports.upstreams import UpstreamState
-from leverframe.tools import process_tree
 from leverframe.tools.mcp_tools import McpTools
 from leverframe.tools.process_limits import rlimits, too_large, too_many, too_much, unseen
 from tests.pinning import mcp_tools, pin_offering
@@ -300,6 +299,22 @@ def test_a_server_whose_orphan_holds_its_pipes_leaves_none_of_them_to_the_collec
     assert [str(one.message) for one in seen if issubclass(one.category, ResourceWarning)] == []
 
 
+def test_a_call_is_lost_at_the_limit_though_an_orphan_holds_the_pipes(project: Path) -> None:
+    async def act(tools: McpTools) -> tuple[str, float]:
+        assert said(await tools.execute(asked("orphan", 1))) == "left one"
+        began = asyncio.get_running_loop().time()
+        return lost(await tools.execute(asked("held_memory", 700))), asyncio.get_running_loop().time() - began
+
+    try:
+        message, took_s = with_server(project, greedy(project, trusted="a test"), act)
+    finally:
+        for pid in running(project):
+            os.kill(pid, signal.SIGKILL)
+
+    assert "memory limit" in message
+    assert took_s < asked("held_memory").deadline_s / 2
+
+
 @needs_bwrap
 def test_a_gateway_that_is_killed_before_the_limits_stand_leaves_no_server_that_runs_without(project: Path) -> None:
     (project / "data").mkdir()
@@ -337,19 +352,3 @@ def test_the_kernel_is_told_what_it_counts_and_processes_only_for_a_sandbox() ->
     assert sandbox[resource.RLIMIT_FSIZE] == trusted[resource.RLIMIT_FSIZE] == 4 * MIB
     assert sandbox[resource.RLIMIT_NOFILE] == 64
     assert sandbox[resource.RLIMIT_DATA] == (2 * 128 + 24 * 8 + 1024) * MIB
-
-
-def test_the_sizes_of_a_rollup_are_read_whatever_else_stands_there() -> None:
-    text = (
-        "00400000-7fff rollup ---p 00000000 00:00 0  [rollup]\nRss:  77500 kB\nPss:   1 kB\nPss_Shmem: 0 kB\nOdd: x\n"
-    )
-
-    assert process_tree.proportions(text) == {"Rss": 77500 << 10, "Pss": 1024, "Pss_Shmem": 0}
-
-
-def test_a_look_at_a_tree_goes_no_further_than_it_must() -> None:
-    whole = process_tree.usage_of(os.getpid(), enough=10_000)
-
-    assert os.getpid() in whole.pids
-    assert whole.resident_bytes > MIB
-    assert process_tree.usage_of(1, enough=2).tasks <= max(2, process_tree.usage_of(1, enough=10_000).tasks)

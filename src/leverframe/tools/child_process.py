@@ -70,6 +70,12 @@ class ChildProcess:
         finally:
             self.close()
 
+    def hang_up(self) -> None:
+        """Read no more of it: what it wrote to its output ends here, whoever else holds that."""
+        output = self.transport.get_pipe_transport(1)
+        if output is not None:
+            output.close()
+
     def close(self) -> None:
         """Close its pipes, and kill it where it still runs."""
         self.transport.close()

@@ -181,6 +181,9 @@ class ServerProcess:
         try:
             self.over = await confined.watched()
             is_kept = True
+            # Whoever got away holds its pipes; what it was asked is lost all the same.
+            await asyncio.sleep(_LAST_WORDS_S)
+            self._child.hang_up()
         except asyncio.CancelledError:
             is_kept = True
             raise

@@ -11,6 +11,7 @@ import asyncio
 import os
 import resource
 import signal
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -35,6 +36,8 @@ _STACK_BYTES: Final = 8 << 20
 _COUNTED_BY_SANDBOX: Final = (5, 14)
 _FIRST_TO_GO: Final = "1000"
 _BLIND_LOOKS: Final = 50
+_STILL_S: Final = 1.0
+_STILL_POLL_S: Final = 0.001
 _ALL: Final = 1 << 22  # Linux numbers no more tasks than these
 
 
@@ -168,6 +171,7 @@ class Confined:
             held: set[int] = set()
             while new := set(process_tree.usage_of(self._pid, enough=_ALL).pids) - held:
                 _send(new, signal.SIGSTOP)
+                _wait_until_still(new)
                 held |= new
             _send(held, signal.SIGKILL)
         # No process of a sandbox outlives its first one.
@@ -241,6 +245,16 @@ def _send(pids: set[int], number: signal.Signals) -> None:
     for pid in pids:
         with suppress(ProcessLookupError, PermissionError):
             os.kill(pid, number)
+
+
+def _wait_until_still(pids: set[int]) -> None:
+    """A process that is told to stop may be in the middle of starting another, which no look has found yet.
+
+    One that waits for a disk cannot stop, nor start any: no longer than `_STILL_S`.
+    """
+    until = time.monotonic() + _STILL_S
+    while not all(map(process_tree.is_still, pids)) and time.monotonic() < until:
+        time.sleep(_STILL_POLL_S)
 
 
 def _kill(handle: int) -> None:

@@ -15,6 +15,7 @@ from typing import Final
 _PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
 _READ_BYTES: Final = 1 << 16
 _BLOCK_BYTES: Final = 512  # of st_blocks, whatever the file system's own blocks are
+_STILL: Final = (b"T", b"t", b"Z", b"X", b"")  # stopped, traced, ended
 _MEMORY_FILE: Final = "/memfd:"
 
 
@@ -30,6 +31,14 @@ class Usage:
 def can_be_read() -> bool:
     """Whether this kernel tells the children of a process."""
     return Path(f"/proc/self/task/{os.getpid()}/children").exists()
+
+
+def is_still(pid: int) -> bool:
+    """Whether a process starts no other: each of its threads was stopped, or it has ended."""
+    with suppress(OSError):
+        states = (_read(f"{thread}/stat") for thread in Path(f"/proc/{pid}/task").iterdir())
+        return all(state.rpartition(b") ")[2][:1] in _STILL for state in states)
+    return not Path(f"/proc/{pid}/task").exists()
 
 
 def usage_of(root: int, *, enough: int) -> Usage:
