@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sqlite3
+import threading
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -157,6 +158,61 @@ def test_what_a_crash_left_unsigned_is_signed_at_the_next_open(log: Log) -> None
 
     assert log.signed(log.write()).size == 2
     assert json.loads(log.head.read_text())[ACME]["size"] == 2
+
+
+def test_a_head_file_that_the_disk_is_slow_to_replace_holds_up_nobody_who_waits_for_no_flush(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replacing, may_go_on = threading.Event(), threading.Event()
+    replace = Path.replace
+
+    def slowly(path: Path, target: Path) -> Path:
+        replacing.set()
+        assert may_go_on.wait(30)
+        return replace(path, target)
+
+    async def put(store: Store, name: str) -> None:
+        entry = an_entry(name, run_id=None)
+        await store.writer.commit(Proposal(tenant=ACME, entries=(entry,), is_durable=False))
+
+    async def whole() -> None:
+        store = log.open()
+        await put(store, "e1")
+        assert await asyncio.to_thread(replacing.wait, 30)
+        try:
+            for n in range(20):
+                async with asyncio.timeout(5):
+                    await put(store, f"f{n}")
+        finally:
+            may_go_on.set()
+            await store.close()
+
+    monkeypatch.setattr(Path, "replace", slowly)
+    with asyncio.Runner() as runner:
+        runner.run(whole())
+
+    assert json.loads(log.head.read_text())[ACME]["size"] == 21
+
+
+@pytest.mark.parametrize(("size", "epoch", "kept"), [(9, "", 9), (1, "", 2), (1, "/epoch-2", 1), (9, "/epoch-2", 9)])
+def test_a_newer_head_that_another_process_kept_is_not_replaced(log: Log, size: int, epoch: str, kept: int) -> None:
+    log.write("e1")
+    head = json.loads(log.head.read_text())
+
+    async def whole() -> None:
+        store = log.open()
+        head[ACME]["size"] = size
+        head[ACME]["note"] = head[ACME]["note"].replace(ORIGIN, ORIGIN + epoch, 1)
+        head["another"] = head[ACME]
+        log.head.write_text(json.dumps(head))
+        await store.writer.commit(Proposal(tenant=ACME, entries=(an_entry("e2", run_id=None),)))
+        await store.close()
+
+    with asyncio.Runner() as runner:
+        runner.run(whole())
+
+    found = json.loads(log.head.read_text())
+    assert (found[ACME]["size"], found["another"]["size"]) == (kept, size)
 
 
 @pytest.mark.parametrize("left", [b"", b"{", b"[]"])

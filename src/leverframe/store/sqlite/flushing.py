@@ -193,8 +193,12 @@ class Flusher:
         grown, self._unsigned = self._unsigned, {}
         self._sign_at = time.monotonic() + SIGN_EVERY_S
         try:
-            with self._lock:
-                self._heads.publish({tenant: one for tenant, one in grown.items() if self._is_newer(tenant, one[0])})
+            try:
+                with self._lock:
+                    newer = {tenant: one for tenant, one in grown.items() if self._is_newer(tenant, one[0])}
+                    self._heads.publish(newer)
+            finally:
+                self._heads.keep()
         except LeverframeError as err:
             if err.is_retryable:
                 self._unsigned = grown

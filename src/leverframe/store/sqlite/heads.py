@@ -11,14 +11,15 @@ import os
 import sqlite3
 import time
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import msgspec
 
 from leverframe.core import merkle
+from leverframe.core.epochs import log_and_epoch
 from leverframe.core.notes import SignedHead
-from leverframe.domain.errors import SignerUnavailable
+from leverframe.domain.errors import SignerUnavailable, StoreUnavailable
 from leverframe.domain.evidence import Checkpoint, TreeState
 from leverframe.domain.ids import TenantId
 from leverframe.domain.time import from_us
@@ -26,12 +27,14 @@ from leverframe.ports.crash_points import crash_point
 from leverframe.ports.signing import Signer
 from leverframe.store.sqlite import evidence, known_heads
 from leverframe.store.sqlite.connection import cannot_write
+from leverframe.store.sqlite.filelock import FileLock, lock_file
 from leverframe.store.sqlite.known_heads import KnownHead
 
 # A signer that is restarted is away for seconds.  What it has not signed is what a thief of the folder could change.
 MAX_UNSIGNED_S = 60.0
 MAX_UNSIGNED = 1_000
 _ASK_AGAIN_S = 1.0
+_KEEPS_WITHIN_S = 1.0
 
 
 class KeptHead(msgspec.Struct, frozen=True):
@@ -46,7 +49,7 @@ _decode = msgspec.json.Decoder(dict[str, KeptHead]).decode
 
 
 class HeadKeeper:
-    """Signs and keeps heads.  The caller holds the lock between processes.
+    """Signs and keeps heads.  The caller holds the lock between processes, but for `keep`.
 
     While a signer that is another process does not answer, entries go on for MAX_UNSIGNED_S seconds and MAX_UNSIGNED
     entries at most; in a process that it has not answered yet, not at all (ADR-0008).
@@ -60,6 +63,7 @@ class HeadKeeper:
         self._unchecked: dict[TenantId, SignerUnavailable] = {}
         self._late: dict[TenantId, tuple[float, SignerUnavailable]] = {}
         self._ask_again_at = 0.0
+        self._unkept: dict[str, KeptHead] = {}  # in the database, and not in the file yet
 
     @property
     def signers(self) -> Mapping[TenantId, Signer]:
@@ -116,7 +120,7 @@ class HeadKeeper:
                 raise _refused(away)
 
     def publish(self, grown: Mapping[TenantId, tuple[TreeState, int]]) -> None:
-        """Sign each new head and keep its note, in the database and in the head file.
+        """Sign each new head and put its note into the database; `keep` puts it into the head file.
 
         Raises:
             EvidenceBroken: a signer refuses, since it has signed a head that this one does not continue.
@@ -136,7 +140,7 @@ class HeadKeeper:
             heads[tenant] = KeptHead(size=tree.size, root=base64.b64encode(root).decode(), note=note.decode())
         if heads:
             crash_point("before_head")
-            self._keep(heads)
+            self._put_notes(heads)
         for tenant in grown:
             if tenant in self._late:
                 raise _refused(self._late[tenant][1])
@@ -158,21 +162,37 @@ class HeadKeeper:
         note = evidence.note_of(self._connection, tenant)
         if tree.size and (note is None or note[0] != tree.size):
             self.publish({tenant: (tree, evidence.last_at_us(self._connection, tenant, tree.size))})
+            self.keep()
 
-    def _keep(self, heads: Mapping[str, KeptHead]) -> None:
-        # A full disk here loses a head, not an entry: the head stays older than the log until the next batch.
-        with suppress(OSError, sqlite3.Error):
-            self._put_notes(heads)
-            self._replace_file({**self._kept(), **heads})
+    def keep(self) -> None:
+        """Put what was published into the head file.
+
+        Without the lock between processes, where nobody needs it otherwise: a file system may take long to replace a
+        file, and every writer would wait.
+        """
+        heads, self._unkept = self._unkept, {}
+        if not heads:
+            return
+        try:
+            with closing(FileLock(lock_file(self._file))) as lock:
+                lock.acquire_within(_KEEPS_WITHIN_S)
+                # Closing lets go of it.
+                self._replace_file(_newest(self._kept(), heads))
+        except (OSError, StoreUnavailable):
+            # A full disk here loses a head, not an entry: the head stays older than the log until the next batch.
+            self._unkept = {**heads, **self._unkept}
 
     def _put_notes(self, heads: Mapping[str, KeptHead]) -> None:
         # Not flushed: the same head gives the same note again, so only the entries need to survive a power cut.
-        self._connection.execute("PRAGMA synchronous = NORMAL")
-        try:
-            for tenant, head in heads.items():
-                evidence.put_note(self._connection, TenantId(tenant), head.size, head.note.encode())
-        finally:
-            self._connection.execute("PRAGMA synchronous = FULL")
+        # A full disk here loses a head, not an entry, as with the file.
+        with suppress(sqlite3.Error):
+            self._connection.execute("PRAGMA synchronous = NORMAL")
+            try:
+                for tenant, head in heads.items():
+                    evidence.put_note(self._connection, TenantId(tenant), head.size, head.note.encode())
+            finally:
+                self._connection.execute("PRAGMA synchronous = FULL")
+            self._unkept |= heads
 
     def _replace_file(self, heads: Mapping[str, KeptHead]) -> None:
         fresh = self._file.with_name(self._file.name + ".new")
@@ -212,10 +232,24 @@ def read_kept(database: Path) -> Mapping[str, KeptHead]:
 
 def known_head(file: Path, kept: KeptHead) -> KnownHead:
     """A head out of the file, with the epoch that its note names; the note's signature is for verification."""
-    origin = kept.note.partition("\n")[0]
-    return KnownHead(
-        where=repr(str(file)), head=SignedHead(origin=origin, size=kept.size, root=base64.b64decode(kept.root))
-    )
+    head = SignedHead(origin=_origin(kept), size=kept.size, root=base64.b64decode(kept.root))
+    return KnownHead(where=repr(str(file)), head=head)
+
+
+def _newest(kept: Mapping[str, KeptHead], ours: Mapping[str, KeptHead]) -> dict[str, KeptHead]:
+    """Of each tenant the newer head: another process may have kept its own meanwhile."""
+    return {
+        tenant: max((heads[tenant] for heads in (kept, ours) if tenant in heads), key=_age)
+        for tenant in kept.keys() | ours.keys()
+    }
+
+
+def _age(head: KeptHead) -> tuple[int, int]:
+    return log_and_epoch(_origin(head))[1], head.size
+
+
+def _origin(head: KeptHead) -> str:
+    return head.note.partition("\n")[0]
 
 
 def _refused(away: SignerUnavailable) -> SignerUnavailable:
