@@ -34,7 +34,8 @@ def main() -> int:
             rows = AREAS[area](folder)
             found = machine(folder)
         path = keep(area, found, rows)
-        print(f"{area}: {found.machine}; commit {found.commit}; flush {found.flush_probe_ms} ms")
+        probes = f"flush {found.flush_probe_ms} ms; loop of Python {found.loop_probe_ms} ms"
+        print(f"{area}: {found.machine}; commit {found.commit}; {probes}")
         print(table(rows))
         print(f"kept in {path.relative_to(Path.cwd())}")
     return 0

@@ -1,4 +1,4 @@
-"""The machine: what it is, and how long a flush takes on it just now."""
+"""The machine: what it is, and how long a flush and a piece of Python take on it just now."""
 
 import os
 import platform
@@ -15,11 +15,16 @@ _BLOCK = b"\x5a" * 4096
 
 
 def machine(folder: Path) -> Machine:
-    """Describe it, with the flush probe taken in `folder`."""
+    """Describe it, with the flush probe taken in `folder`, and the probe of a fixed piece of Python."""
     done = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False)
     system = f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"
     text = f"{_cpu()}, {os.cpu_count()} cores, {system}"
-    return Machine(machine=text, commit=done.stdout.strip(), flush_probe_ms=round(flush_ms(folder), 3))
+    return Machine(
+        machine=text,
+        commit=done.stdout.strip(),
+        flush_probe_ms=round(flush_ms(folder), 3),
+        loop_probe_ms=round(loop_ms(), 1),
+    )
 
 
 def flush_ms(folder: Path) -> float:

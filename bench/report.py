@@ -27,11 +27,16 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
-    """Where and on what it was measured; `flush_probe_ms` is the median of 4 KiB writes, each flushed."""
+    """Where and on what it was measured.
+
+    `flush_probe_ms` is the median of 4 KiB writes, each flushed; `loop_probe_ms` that of a fixed piece of Python, by
+    which figures of two machines, or of two builds of one interpreter, compare.
+    """
 
     machine: str
     commit: str
     flush_probe_ms: float
+    loop_probe_ms: float
 
 
 def at_most(name: str, value: float, unit: str, bound: float, *, floor: float | None = None) -> Row:
