@@ -81,7 +81,7 @@ PROJECT_KEYS: tuple[Key, ...] = (
     _key("servers.*.shared_credential.because", registry.SENTENCE, "The reason.", "one account of ours", "config.servers"),
     _key("servers.*.trusted_process", Group(needs=("because",)), "Why this server may run as an ordinary process of yours, without the sandbox.", '{because: "our own code"}', "tools.sandbox"),
     _key("servers.*.trusted_process.because", registry.SENTENCE, "The reason, shown on every page.", "our own code", "config.servers"),
-    _key("servers.*.env", MapOf(item=Text(form="the variable's value", max_chars=4000), key=_VARIABLE), "The variables that the process has; it inherits none. A `secret://` reference is replaced by its value when the process starts.", "{TZ: UTC}", "tools.sandbox", default="{}"),
+    _key("servers.*.env", MapOf(item=Text(form="the variable's value", max_chars=4000, may_be_secret=True), key=_VARIABLE), "The variables that the process has; it inherits none. A `secret://` reference is replaced by its value when the process starts.", "{TZ: UTC}", "tools.sandbox", default="{}"),
     _key("servers.*.readable", ListOf(item=_PATH), "Files and folders that a sandboxed server may read, of the project or absolute; what its command names, it may. Never the state in `.leverframe`.", "[shop_server]", "tools.sandbox", default="[]"),
     _key("servers.*.writable", _PATH, "The one folder that a sandboxed server may write; made where it is missing.", "data/shop", "tools.sandbox", default="none"),
     _key("servers.*.network", Words(known=("allowed",)), "Gives a sandboxed server the network. What it sends there, no guard sees.", "allowed", "tools.sandbox", default="none"),

@@ -69,10 +69,13 @@ PYTHON_FUNCTION = Text(
     pattern=r"[^/\\\x00:][^:\x00]{0,250}\.py:[A-Za-z_][A-Za-z0-9_]*",
     max_chars=300,
 )
+# Those that `identity.secrets` asks (tests/unit/test_config_secret_values.py).
+SECRET_SOURCES = ("env", "file", "keyring", "vault", "aws", "aws-kms")
 SECRET = Text(
     form="a reference such as secret://env/OPENAI_API_KEY, never the secret itself",
-    pattern=r"secret://[A-Za-z0-9_.-]+(?:/(?:[A-Za-z0-9_./-]|\{tenant\})+)+(?:#[A-Za-z0-9_.-]+)?",
+    pattern=rf"secret://(?:{'|'.join(SECRET_SOURCES)})(?:/(?:[A-Za-z0-9_./-]|\{{tenant\}})+)+(?:#[A-Za-z0-9_.-]+)?",
     max_chars=300,
+    may_be_secret=True,
 )
 INPUT_FIELD = Text(
     form="a field of the input, such as input.customer_id",

@@ -7,6 +7,7 @@ import re
 from decimal import Decimal
 
 from leverframe.config.findings import Findings, did_you_mean
+from leverframe.config.registry import SECRET_SOURCES
 from leverframe.config.value_types import AnyValue, Money, Seconds, Span, Text, ValueType, Whole, Words, describe
 from leverframe.config.yaml_nodes import Scalar, kind_of
 from leverframe.domain.time import duration_s
@@ -25,16 +26,23 @@ def checked_scalar(scalar: Scalar, type_: ValueType, path: str, findings: Findin
         if not problem:
             return scalar
         findings.error(
-            scalar.at, "bad-value", f"The key {path!r} is {kind_of(scalar)}, expected {describe(type_)}.", problem
+            scalar.at, "bad-value", f"The key {path!r} is {_told(scalar, type_)}, expected {describe(type_)}.", problem
         )
         return None
     findings.error(
         scalar.at,
         "wrong-type",
-        f"The key {path!r} is {kind_of(scalar)}, expected {describe(type_)}.",
+        f"The key {path!r} is {_told(scalar, type_)}, expected {describe(type_)}.",
         _type_help(scalar, type_),
     )
     return None
+
+
+def _told(scalar: Scalar, type_: ValueType) -> str:
+    """What stands there.  Where it may be a credential its kind alone: findings are printed by CI and pasted."""
+    if isinstance(type_, Text) and type_.may_be_secret and scalar.value is not None:
+        return "a text, not shown here," if isinstance(scalar.value, str) else "no text"
+    return kind_of(scalar)
 
 
 def _has_type(scalar: Scalar, type_: ValueType) -> bool:
@@ -51,7 +59,7 @@ def _has_type(scalar: Scalar, type_: ValueType) -> bool:
 def _type_help(scalar: Scalar, type_: ValueType) -> str:
     match type_:
         case Text() if scalar.value is not None:
-            return f'Quote it: "{scalar.text}".'
+            return "Quote it." if type_.may_be_secret else f'Quote it: "{scalar.text}".'
         case Span() if isinstance(scalar.value, int):
             return f"Give it a unit: {scalar.value}s, {scalar.value}m, {scalar.value}h or {scalar.value}d."
         case Whole() | Money() | Seconds() if isinstance(scalar.value, str):
@@ -92,9 +100,20 @@ def _bad_text(value: str, type_: ValueType) -> str:
         case Text() if len(value) > type_.max_chars:
             return f"It has {len(value):,} characters; the limit is {type_.max_chars:,}."
         case Text() if type_.pattern and not re.fullmatch(type_.pattern, value):
-            return f"Write {type_.form}."
+            return _source_help(value) if value.startswith(_REFERENCE) else f"Write {type_.form}."
         case _:
             return ""
+
+
+_REFERENCE = "secret://"
+
+
+def _source_help(value: str) -> str:
+    """The next move for a reference that is none: its source is unknown, or what follows is not written so."""
+    source = value.removeprefix(_REFERENCE).partition("/")[0]
+    if source not in SECRET_SOURCES:
+        return did_you_mean(source, SECRET_SOURCES)
+    return "Write secret://SOURCE/NAME or secret://SOURCE/NAME#FIELD, in letters, digits and _ . / -."
 
 
 def _word(scalar: Scalar, type_: Words, path: str, findings: Findings) -> Scalar | None:

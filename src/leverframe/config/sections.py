@@ -235,7 +235,8 @@ class _Checker:
         items: dict[str, Checked] = {}
         for entry in table.entries:
             key = Scalar(value=entry.key, text=entry.key, source=entry.key, at=entry.key_at)
-            if checked_scalar(key, type_.key, f"the name {entry.key!r} in {path}", self.findings) is None:
+            name = f"a name in {path}" if type_.key.may_be_secret else f"the name {entry.key!r} in {path}"
+            if checked_scalar(key, type_.key, name, self.findings) is None:
                 continue
             found = self.value(entry.value, type_.item, f"{path}.*")
             if found is not None:

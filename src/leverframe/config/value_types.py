@@ -13,6 +13,7 @@ class Text:
     form: str = "a text"
     pattern: str = ""
     max_chars: int = 10_000
+    may_be_secret: bool = False  # a person may have written a credential here, so no message repeats it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
