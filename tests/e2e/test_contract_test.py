@@ -148,3 +148,16 @@ def test_recorded_calls_are_held_against_a_changed_server(desk: Shell) -> None:
     told = json.dumps(other.json)
     assert "pattern" in told
     assert "total" in told
+
+
+def test_recorded_calls_of_a_keyed_function_fit_its_own_definition(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shell = Shell(tmp_path / "shop", capsys, monkeypatch)
+    shell.init()
+    shell.type("run", "refund_request", "--input", "inputs/refund_request.json")
+
+    typed = shell.type("--json", "tools", "contract-test", "create_refund_draft")
+
+    assert typed.code == 0, typed.out
+    assert typed.json == [{"tool": "create_refund_draft", "calls": 1, "problems": []}]

@@ -81,8 +81,9 @@ async def _test(args: Namespace, project: Project) -> int:
 def _replayed(spec: ToolSpec, calls: Sequence[RecordedCall], given: JsonObject, answer: JsonObject | None) -> _Replayed:
     problems: dict[str, None] = {}
     for call in calls:
-        # The server takes the key too, which no agent sends and no record holds.
-        sent = {**call.args, spec.idempotency_argument: "key"} if spec.idempotency_argument else call.args
+        # A server's schema has the key too, which no agent sends and no record holds; a function's is made without it.
+        is_keyed = isinstance(spec.origin, McpOrigin) and spec.idempotency_argument
+        sent = {**call.args, spec.idempotency_argument: "key"} if is_keyed else call.args
         for what, complaint in (
             ("arguments", schema_error(given, sent)),
             ("answer", schema_error(answer, call.answer)),
