@@ -109,7 +109,7 @@ def test_what_no_contract_admits_passes_while_it_is_watched_and_the_draft_says_t
     desk.verified()
     # Its run is open, and was opened before that.
     draft = desk.cli("policy", "draft", "--from-runs", "1s").stdout
-    assert "From 1 runs" in draft
+    assert "From 1 run of" in draft
     assert "1 of the calls asked (duplicate_key)" in draft
     assert "2 of the calls asked (wrong_type)" in draft
     assert "claude/claude-unheard-of, vendor/gpt-unheard-of" in draft

@@ -14,7 +14,7 @@ from leverframe.cli.project import contract_of, json_object, load, tenant_of
 from leverframe.cli.screen import Screen, Word
 from leverframe.config.findings import did_you_mean
 from leverframe.core.explain import TraceLine, render
-from leverframe.domain.errors import UsageError
+from leverframe.domain.errors import RefusedError, UsageError
 from leverframe.domain.ids import EnvironmentName, ToolName
 from leverframe.domain.json import Json, JsonObject
 from leverframe.domain.plans import DECLARE_PLAN
@@ -85,10 +85,17 @@ def draft_contract(args: Namespace) -> int:
             return await draft_from_runs(services, contract, services.mint.now() - timedelta(seconds=span_s))
 
     made, screen = asyncio.run(drafted()), Screen.of(args)
+    if not made.runs:
+        # It would bound nothing, and who keeps it would have a contract with less in it than before.
+        raise RefusedError(
+            f"No run of {workflow!r} within {args.from_runs} is here, so there is nothing to draft from.",
+            next_move="Let agents work under `enforce: observe` first, or look further back with --from-runs.",
+        )
     if screen.is_json:
         screen.document({"runs": made.runs, "contract": made.text})
     else:
-        screen.line(f"# From {made.runs} runs of {workflow} within {args.from_runs}")
+        runs = "1 run" if made.runs == 1 else f"{made.runs} runs"
+        screen.line(f"# From {runs} of {workflow} within {args.from_runs}")
         screen.lines(made.text.splitlines())
     return 0
 
