@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,8 +33,8 @@ _MOST_PAUSE_S: Final = 30.0
 _MOST_DOUBLINGS: Final = 5
 
 
-def serve(options: Options) -> int:
-    """Serve until SIGTERM, SIGINT or SIGHUP.
+def serve(options: Options, *, tell: Callable[[], None] = lambda: None) -> int:
+    """Serve until SIGTERM, SIGINT or SIGHUP.  `tell` is called once connections are taken at the address.
 
     Raises:
         UsageError: the address cannot be used, or the files of its TLS.
@@ -45,6 +46,7 @@ def serve(options: Options) -> int:
         # A terminal that is closed is no reason to break off what is under way.
         signal.signal(signal.SIGHUP, _stop_in_order)
     with listen(options) as sock:
+        tell()
         if options.workers == 1:
             return serve_on(options, sock)
         with (

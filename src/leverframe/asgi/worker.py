@@ -1,6 +1,7 @@
 """One process that serves: the project opened, the gateway built, uvicorn on a socket, the sweeps beside it."""
 
 import asyncio
+import errno
 import gc
 import os
 import signal
@@ -41,6 +42,7 @@ _COLLECTS: Final = (10_000, 10, 10)
 _BACKLOG: Final = 2_048
 _LOOKS_S: Final = 0.5
 _IDLE_EVERY: Final = 30  # sweeps
+_AN_ADDRESS: Final = "Choose an address of this machine with --host: 127.0.0.1, or 0.0.0.0 for all of them."
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
@@ -57,9 +59,10 @@ def listen(options: Options) -> socket.socket:
         found.bind((options.host, options.port))
     except OSError as err:
         found.close()
+        is_elsewhere = isinstance(err, socket.gaierror) or err.errno == errno.EADDRNOTAVAIL
         raise UsageError(
             f"Nothing can be served at {options.host}:{options.port} ({err.strerror}).",
-            next_move="Choose another with --port, or stop what uses it.",
+            next_move=_AN_ADDRESS if is_elsewhere else "Choose another with --port, or stop what uses it.",
         ) from err
     found.listen(_BACKLOG)
     return found

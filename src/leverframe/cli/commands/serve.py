@@ -1,7 +1,6 @@
 """`leverframe serve`: the door for agents of any framework, on one port."""
 
 import asyncio
-import sys
 from argparse import Namespace
 from importlib import import_module
 
@@ -12,6 +11,7 @@ from leverframe.cli.screen import Screen
 from leverframe.domain.authority import KeyState
 from leverframe.domain.contracts import Project
 from leverframe.domain.errors import RefusedError, UsageError
+from leverframe.domain.json import Json
 from leverframe.wiring.acting import vendors_without_key
 from leverframe.wiring.assembly import open_assembly
 from leverframe.wiring.people import enrol_launcher
@@ -58,13 +58,18 @@ def run(args: Namespace) -> int:
     screen = Screen.of(args)
     for err in asyncio.run(vendors_without_key(project)):
         screen.warn(f"warning: {err.message}", f"    {err.next_move}  Until then its models are refused.")
-    screen.line(
-        f"Serving {project.root} at {options.url}  "
-        f"(OpenAI: {options.url}/v1, Anthropic: {options.url}, MCP: {options.url}/mcp)"
-    )
-    screen.line(f"Stop it with Control-C.  Health: {options.url}/readyz")
-    sys.stdout.flush()
-    return int(import_module("leverframe.asgi.serving").serve(options))
+    serve = import_module("leverframe.asgi.serving").serve
+    return int(serve(options, tell=lambda: _tell(screen, project.root, options.url)))
+
+
+def _tell(screen: Screen, root: str, url: str) -> None:
+    """Where it serves, once it does: a script that waits for these words would otherwise ask whoever has the port."""
+    if screen.is_json:
+        addresses: dict[str, Json] = {"openai": f"{url}/v1", "anthropic": url, "mcp": f"{url}/mcp"}
+        screen.document({"project": root, "url": url, "ready": f"{url}/readyz", **addresses})
+        return
+    screen.line(f"Serving {root} at {url}  (OpenAI: {url}/v1, Anthropic: {url}, MCP: {url}/mcp)")
+    screen.line(f"Stop it with Control-C.  Health: {url}/readyz")
 
 
 def _check(args: Namespace, project: Project) -> None:
