@@ -18,6 +18,7 @@ TOOL = "tool: t\nfrom: {python: tools/shop.py:lookup_order}\neffect: read\n"
 # name, content, "line:column code", a part of what is said
 CONTRACT_CASES = [
     ("misspelt key", "workflow: w\nbudgt: {}\n", "2:1 unknown-key", "Did you mean 'budget'?"),
+    ("a key of another file", "workflow: w\nproviders: {}\n", "2:1 unknown-key", "Known here: workflow,"),
     ("misspelt key below", "workflow: w\nbudget: {max_tool_cals: 4}\n", "2:10 unknown-key", "'max_tool_calls'"),
     ("no workflow", "description: x\n", "1:1 missing-key", "workflow: refund_request"),
     ("workflow is a number", "workflow: 12\n", "1:11 wrong-type", 'Quote it: "12"'),
@@ -46,6 +47,7 @@ CONTRACT_CASES = [
     ("bad YAML", "workflow: w\npolicy: [1\n", "3:1 yaml-syntax", "not YAML"),
     ("a tab", "workflow: w\n\tbudget: {}\n", "2:1 yaml-syntax", "not YAML"),
     ("unclosed quote", "workflow: 'w\n", "2:1 yaml-syntax", "not YAML"),
+    ("alias of no anchor", "workflow: w\nbudget: *b\n", "2:9 alias-unknown", "'&b'"),
     ("alias within its anchor", "workflow: w\nbudget: &b {max_usd: *b}\n", "2:22 alias-unfinished", "'*b'"),
     ("unknown tool", "workflow: w\npolicy: {allow_tools: [lookup_ordr]}\n", "2:24 unknown-tool", "'lookup_order'"),
     ("empty environments", "workflow: w\nenvironments: []\n", "2:15 empty-list", "1 or more"),
@@ -366,3 +368,27 @@ def test_a_tools_own_credential_is_for_an_address_and_one_tenants(
     found = [one for one in problems if one.severity == "error"]
     assert [one.code for one in found] == ([code] if code else [])
     assert said in "".join(one.next_move for one in found)
+
+
+@pytest.mark.parametrize("content", [case[1] for case in CONTRACT_CASES], ids=[case[0] for case in CONTRACT_CASES])
+def test_a_wrong_contract_is_told_what_to_write(tmp_path: Path, content: str) -> None:
+    _, problems = load_project_lenient(write_files(tmp_path, {**SMALL, W: content}))
+
+    errors = [each for each in problems if each.severity == "error"]
+    assert errors
+    assert not [each for each in errors if not each.next_move]
+
+
+def test_a_python_file_that_is_no_text_is_told_with_its_place(tmp_path: Path) -> None:
+    _, problems = load_project_lenient(write_files(tmp_path, {P: "{}\n", "tools/mine.py": b"x = 1\n# \xe9\n"}))
+
+    assert told(problems) == ["tools/mine.py:2:3 not-utf8"]
+
+
+def test_a_value_of_the_wrong_shape_is_shown_one_of_the_right(tmp_path: Path) -> None:
+    content = "providers: {a: {wire: recorded, file: r.jsonl}}\nmodels: {fast: a/b}\n"
+
+    _, problems = load_project_lenient(write_files(tmp_path, {P: content, "r.jsonl": ""}))
+
+    (found,) = [each for each in problems if each.code == "wrong-type"]
+    assert "[openai/gpt-5-mini, local/smollm2]" in found.next_move

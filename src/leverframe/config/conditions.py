@@ -22,6 +22,8 @@ from leverframe.domain.ids import ToolName
 from leverframe.domain.json import JsonObject
 from leverframe.domain.tools import ArgRole, ToolSpec
 
+_FORM = "For example: args.amount_usd > facts.order.refundable_usd"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConditionReader:
@@ -40,7 +42,7 @@ class ConditionReader:
         try:
             expr = parse(scalar.text)
         except ConditionError as err:
-            self.findings.error(place_in(scalar, err.offset), "bad-condition", err.message, err.next_move)
+            self.findings.error(place_in(scalar, err.offset), "bad-condition", err.message, err.next_move or _FORM)
             return None
         for problem in check(expr, self._scope(tuple(tools))):
             self.findings.error(place_in(scalar, problem.offset), "condition-type", _sentence(problem.message))

@@ -67,7 +67,10 @@ class StepReader:
         problem = pattern_problem(regex.text)
         if problem:
             self.around.findings.error(
-                regex.at, "bad-pattern", f"{regex.text!r} is not a linear-time (RE2) pattern: {problem}."
+                regex.at,
+                "bad-pattern",
+                f"{regex.text!r} is not a linear-time (RE2) pattern: {problem}.",
+                "Look-around and back-references are not in it.",
             )
         self._known(_one(section.scalar("in")))
         return ParseStep(name=section.text("as"), regex=regex.text, in_=section.text("in"), source=at.ref)

@@ -11,6 +11,8 @@ from leverframe.config.findings import Findings, Mark
 from leverframe.config.yaml_nodes import Items, Node, Table
 from leverframe.domain.json import JsonObject
 
+SCHEMA_HELP = "Write a JSON Schema of draft 2020-12, such as {type: object, required: [message]}."
+
 
 def checked_schema(schema: JsonObject, node: Node, path: str, findings: Findings) -> bool:
     """Whether `schema` is a usable JSON Schema (2020-12); the reasons why not go to `findings`."""
@@ -20,7 +22,7 @@ def checked_schema(schema: JsonObject, node: Node, path: str, findings: Findings
     if problem is None:
         return True
     message, pointer = problem
-    findings.error(_place(node, pointer), "bad-schema", f"The key {path!r} is no JSON Schema: {message}.")
+    findings.error(_place(node, pointer), "bad-schema", f"The key {path!r} is no JSON Schema: {message}.", SCHEMA_HELP)
     return False
 
 

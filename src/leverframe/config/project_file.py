@@ -180,7 +180,7 @@ def _tiers(
                     item.at if not isinstance(item, tuple) else section.place("models"),
                     "unknown-provider",
                     f"The tier {tier!r} uses the provider {provider!r}, which `providers` does not list.",
-                    did_you_mean(provider, providers),
+                    did_you_mean(provider, providers) or f"Add it: providers: {{{provider}: {{wire: …}}}}",
                 )
             models.append(ModelRef(provider=provider, model=model))
         tiers[tier] = tuple(models)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from leverframe.config.findings import Findings, Mark, did_you_mean
 from leverframe.config.yaml_nodes import Node
-from leverframe.config.yaml_source import MAX_FILE_BYTES, read_yaml
+from leverframe.config.yaml_source import MAX_FILE_BYTES, not_utf8, read_yaml
 from leverframe.domain.tools import PythonOrigin
 
 
@@ -85,12 +85,16 @@ class ProjectFiles:
                 return None
             parent = path.parent
             near = [each.name for each in parent.iterdir()] if parent.is_dir() else []
-            findings.error(at, "missing-file", f"The file {name!r} is not there.", did_you_mean(path.name, near))
+            findings.error(
+                at, "missing-file", f"The file {name!r} is not there.", did_you_mean(path.name, near) or "Write it."
+            )
             return None
         except (OSError, ValueError, RuntimeError) as err:
             # RuntimeError: a link that leads to itself.
             reason = err.strerror if isinstance(err, OSError) and err.strerror else str(err)
-            findings.error(at, "unreadable-file", f"The file {name!r} cannot be read: {reason}.")
+            findings.error(
+                at, "unreadable-file", f"The file {name!r} cannot be read: {reason}.", "Let this user read it."
+            )
             return None
         if len(content) > MAX_FILE_BYTES:
             findings.error(
@@ -108,7 +112,7 @@ class ProjectFiles:
         try:
             return content.decode("utf-8").removeprefix("\ufeff")
         except UnicodeDecodeError as err:
-            findings.error(Mark(name), "not-utf8", f"Byte {err.start} is not UTF-8 text.", "Save the file as UTF-8.")
+            not_utf8(name, err, findings)
             return None
 
     def yaml(self, name: str, findings: Findings) -> Node | None:

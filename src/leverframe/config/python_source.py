@@ -19,6 +19,7 @@ from leverframe.config.project_files import ProjectFiles
 from leverframe.domain.conditions import AnyType, BoolType, NumberType, StringType, Type
 from leverframe.domain.tools import PythonOrigin
 
+_MEND = "Mend it there; python -m py_compile FILE says the same."
 _RETURN_TYPES: dict[str, Type] = {
     "str": StringType(),
     "bool": BoolType(),
@@ -93,9 +94,9 @@ class PythonSources:
             return ast.parse(text, filename=file)
         except SyntaxError as err:
             place = Mark(file, err.lineno or 1, err.offset or 1)
-            self.findings.error(place, "python-syntax", f"This is not Python: {err.msg}.")
+            self.findings.error(place, "python-syntax", f"This is not Python: {err.msg}.", _MEND)
         except ValueError as err:
-            self.findings.error(Mark(file), "python-syntax", f"This is not Python: {err}.")
+            self.findings.error(Mark(file), "python-syntax", f"This is not Python: {err}.", _MEND)
         except (RecursionError, MemoryError):
             # The parser's own depth ran out, not the machine's memory.
             self.findings.error(Mark(file, 1, 1), "python-syntax", "It is nested too deeply to be read.", "Flatten it.")

@@ -65,7 +65,7 @@ def _type_help(scalar: Scalar, type_: ValueType) -> str:
         case Whole() | Money() | Seconds() if isinstance(scalar.value, str):
             return "Write the number without quotes, unit or sign."
         case _:
-            return ""
+            return f"Write {describe(type_)}."
 
 
 def _out_of_bounds(scalar: Scalar, type_: ValueType) -> str:

@@ -1,7 +1,7 @@
 """JSON Schemas in files of the project, such as `schemas/triage.json`."""
 
 from leverframe.config.findings import Mark
-from leverframe.config.json_schema_rules import schema_problem
+from leverframe.config.json_schema_rules import SCHEMA_HELP, schema_problem
 from leverframe.config.surroundings import Surroundings
 from leverframe.core import canonical
 from leverframe.domain.errors import JsonInvalid
@@ -25,10 +25,12 @@ def read_schema(path: str, at: Mark, around: Surroundings) -> JsonObject | None:
         around.findings.error(Mark(path), "bad-json", err.message, err.next_move)
         return None
     if not isinstance(schema, dict):
-        around.findings.error(Mark(path), "bad-schema", "The file is no JSON Schema: not an object.")
+        around.findings.error(Mark(path), "bad-schema", "The file is no JSON Schema: not an object.", SCHEMA_HELP)
         return None
     problem = schema_problem(schema)
     if problem is not None:
         place = "/".join(str(part) for part in problem[1])
-        around.findings.error(Mark(path), "bad-schema", f"The file is no JSON Schema: {problem[0]} (at /{place}).")
+        around.findings.error(
+            Mark(path), "bad-schema", f"The file is no JSON Schema: {problem[0]} (at /{place}).", SCHEMA_HELP
+        )
     return schema

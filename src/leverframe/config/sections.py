@@ -175,6 +175,13 @@ class _Checker:
                 )
         return Section(at=table.at, values=values, places=places)
 
+    def _key_above(self, path: str) -> tuple[str, str]:
+        """The parent and name of the key that a value is of: for `models.*`, those of `models`."""
+        while path.endswith((".*", "[]")):
+            path = path[:-2]
+        parent, _, name = path.rpartition(".")
+        return parent, name
+
     def _example(self, path: str, name: str) -> str:
         key = keys_below(self.file, path).get(name)
         return f"For example: {name}: {key.example}" if key else ""
@@ -189,7 +196,7 @@ class _Checker:
                 entry.key_at,
                 "unknown-key",
                 f"The key {entry.key!r} is not known{where}.",
-                did_you_mean(entry.key, enforced),
+                did_you_mean(entry.key, enforced) or f"Known here: {', '.join(enforced)}.",
             )
             return None
         if key.status != "enforced":
@@ -227,7 +234,10 @@ class _Checker:
                 return checked_scalar(node, type_, path, self.findings)
             case _:
                 self.findings.error(
-                    node.at, "wrong-type", f"The key {path!r} is {kind_of(node)}, expected {describe(type_)}."
+                    node.at,
+                    "wrong-type",
+                    f"The key {path!r} is {kind_of(node)}, expected {describe(type_)}.",
+                    self._example(*self._key_above(path)) or f"Write {describe(type_)}.",
                 )
                 return None
 

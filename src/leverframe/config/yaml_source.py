@@ -51,7 +51,7 @@ def read_yaml(path: str, content: bytes, findings: Findings) -> Node | None:
         findings.error(at, "yaml-syntax", f"This is not YAML: {err.problem or err.context}.", _syntax_help(err.problem))
         return None
     except yaml.YAMLError as err:
-        findings.error(Mark(path), "yaml-syntax", f"This is not YAML: {str(err).splitlines()[0]}.")
+        findings.error(Mark(path), "yaml-syntax", f"This is not YAML: {str(err).splitlines()[0]}.", _syntax_help(None))
         return None
     if builder.root is None:
         findings.error(Mark(path), "empty-file", "The file holds nothing.", "Write its keys, or delete it.")
@@ -63,7 +63,9 @@ def _syntax_help(problem: str | None) -> str:
         return 'Quote a value that holds a colon: "a: b".'
     if problem and "cannot start any token" in problem:
         return "Indent with spaces, never tabs, and quote a value that starts with one of @ ` %."
-    return ""
+    return (
+        "Look at this line and at what it continues: close each [ { and quote, and indent what belongs together alike."
+    )
 
 
 def _decode(path: str, content: bytes, findings: Findings) -> str | None:
@@ -78,14 +80,7 @@ def _decode(path: str, content: bytes, findings: Findings) -> str | None:
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError as err:
-        line = content.count(b"\n", 0, err.start) + 1
-        column = err.start - (content.rfind(b"\n", 0, err.start) + 1) + 1
-        findings.error(
-            Mark(path, line, column),
-            "not-utf8",
-            f"Byte 0x{content[err.start]:02x} is not UTF-8 text.",
-            "Save the file as UTF-8.",
-        )
+        not_utf8(path, err, findings)
         return None
     text = text.removeprefix(_BYTE_ORDER_MARK)
     for index, char in enumerate(text):
@@ -99,6 +94,17 @@ def _decode(path: str, content: bytes, findings: Findings) -> str | None:
             )
             return None
     return text
+
+
+def not_utf8(path: str, err: UnicodeDecodeError, findings: Findings) -> None:
+    """Name the first byte of a file that is no text, and its place."""
+    begun = err.object.rfind(b"\n", 0, err.start) + 1
+    findings.error(
+        Mark(path, err.object.count(b"\n", 0, err.start) + 1, err.start - begun + 1),
+        "not-utf8",
+        f"Byte 0x{err.object[err.start]:02x} is not UTF-8 text.",
+        "Save the file as UTF-8.",
+    )
 
 
 @dataclass(slots=True)
@@ -217,6 +223,14 @@ class _Builder:
         if self.aliases > MAX_ALIASES:
             self.findings.error(
                 at, "too-many-aliases", f"The file uses more than {MAX_ALIASES} aliases.", "Write it out."
+            )
+            return False
+        if anchor not in self.anchors and all(frame.anchor != anchor for frame in self.stack):
+            self.findings.error(
+                at,
+                "alias-unknown",
+                f"No anchor {'&' + anchor!r} stands before this alias.",
+                "Quote it if it is a text.",
             )
             return False
         if anchor not in self.anchors:
