@@ -63,6 +63,11 @@ def _model(one: ModelUse) -> Json:
         "model": one.model,
         "calls": one.calls,
         "failed": one.failed,
+        "refused": one.refused,
+        "decided": [
+            {"decision": by.decision, "rule": by.rule, "source": by.source, "calls": by.calls, "would_refuse": by.would}
+            for by in one.ruled
+        ],
         "input_tokens": one.input_tokens,
         "output_tokens": one.output_tokens,
         "cost_microusd": one.cost,

@@ -4,6 +4,7 @@ Knows: how journal, evidence and approvals answer them together.  Each part says
 Never: shows a redacted value, and never takes the word of the journal for what the evidence says.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -28,6 +29,7 @@ from leverframe.runtime.why_answers import (
     CallSeen,
     DecisionSeen,
     FactSeen,
+    ModelRuled,
     ModelUse,
     Spent,
     Why,
@@ -78,7 +80,7 @@ async def why(services: Services, wanted: str) -> Why:
         has_asked=any(step.approval_id for step in steps),
         asked=told.asked(),
         calls=made,
-        models=told.models(),
+        models=told.models(focus),
         tool_calls=Spent(used=counted.settled, limit=counted.limit if counted.key and counted.limit < 2**53 else None),
         first_index=leaves[0].index if leaves else -1,
         last_index=leaves[-1].index if leaves else -1,
@@ -131,12 +133,12 @@ class _Told:
             subject=_text(recorded.get("subject")),
         )
 
-    def models(self) -> tuple[ModelUse, ...]:
-        """The model calls by model, in the order of their first one."""
+    def models(self, focus: StepPath | None) -> tuple[ModelUse, ...]:
+        """The model calls by model, in the order of their first one; one of them alone where that was asked about."""
         asked: dict[str, list[Step]] = {}
-        for step in self.steps:
-            if step.kind is StepKind.MODEL:
-                asked.setdefault(step.name, []).append(step)
+        steps = [step for step in self.steps if step.kind is StepKind.MODEL]
+        for step in [one for one in steps if one.path == focus] or steps:
+            asked.setdefault(step.name, []).append(step)
         recorded = {
             f"{entry.get('provider')}/{entry.get('model')}"
             for _, entry in self.entries
@@ -146,13 +148,29 @@ class _Told:
             ModelUse(
                 model=name,
                 calls=len(steps),
-                failed=sum(step.state is not StepState.OK for step in steps),
+                failed=sum(step.state not in {StepState.OK, StepState.DENIED} for step in steps),
+                refused=sum(step.state is StepState.DENIED for step in steps),
+                ruled=self._ruled(steps),
                 input_tokens=sum(step.input_tokens for step in steps),
                 output_tokens=sum(step.output_tokens for step in steps),
                 cost=MicroUsd(sum(step.cost for step in steps)),
                 is_recorded=name in recorded,
             )
             for name, steps in asked.items()
+        )
+
+    def _ruled(self, steps: Sequence[Step]) -> tuple[ModelRuled, ...]:
+        """The rules that decided on model calls, with how many each."""
+        observed = {
+            entry.get("step")
+            for _, entry in self.entries
+            if entry.get("type") == "model.called" and _detail(entry).get("would") is not None
+        }
+        counts = Counter((step.decision, step.rule, step.rule_source) for step in steps if step.decision)
+        would = Counter((step.decision, step.rule, step.rule_source) for step in steps if step.path in observed)
+        return tuple(
+            ModelRuled(decision=one[0], rule=one[1], source=one[2], calls=count, would=would[one])
+            for one, count in counts.items()
         )
 
     async def call(self, step: Step) -> CallSeen:

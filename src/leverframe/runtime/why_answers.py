@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from leverframe.domain.approvals import Approval
-from leverframe.domain.ids import ApprovalId, CallId, PrincipalId, Sha256, StepPath, ToolName
+from leverframe.domain.ids import ApprovalId, CallId, PrincipalId, RuleId, Sha256, StepPath, ToolName
 from leverframe.domain.json import Json
 from leverframe.domain.money import MicroUsd
 from leverframe.domain.runs import Run, StepState
@@ -39,12 +39,28 @@ class Spent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ModelRuled:
+    """What one rule decided on calls of a model.  `would`: how many of them are refused once that is enforced."""
+
+    decision: str
+    rule: RuleId
+    source: str
+    calls: int
+    would: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelUse:
-    """How often a model was asked, and what it took.  `is_recorded`: a recording answered, no model did."""
+    """How often a model was asked for, and what it took.  `is_recorded`: a recording answered, no model did.
+
+    `refused` calls were denied and never sent; `failed` are those that were sent and got no answer.
+    """
 
     model: str
     calls: int
     failed: int
+    refused: int
+    ruled: tuple[ModelRuled, ...]
     input_tokens: int
     output_tokens: int
     cost: MicroUsd

@@ -183,7 +183,8 @@ def _called(told: Why) -> Iterator[str]:
     yield from _removed(told.removed)
     for model in told.models:
         answered = "from a recording: no model was asked" if model.is_recorded else f"{model.failed} failed"
-        yield f"{model.model} {_count(model.calls, 'time')}, {answered}"
+        refused = f", {model.refused} refused" if model.refused else ""
+        yield f"{model.model} {_count(model.calls, 'time')}, {answered}{refused}"
 
 
 def _removed(removed: Sequence[RemovedSeen]) -> Iterator[str]:
@@ -263,11 +264,24 @@ def _allowed(told: Why, calls: list[CallSeen]) -> Iterator[tuple[Part, ...]]:
                 yield from _plain(f"  {decisions[-1].text}")
         if not call.decisions:
             yield (f"{name}: no decision is in the log",)
+    models = list(_models_ruled(told))
     if not calls:
         rules = dict.fromkeys(f"{one.rule} {one.source}" for call in told.calls for one in call.decisions)
-        yield from _plain("; ".join(rules) or "nothing had to be decided")
+        yield from [] if models and not rules else _plain("; ".join(rules) or "nothing had to be decided")
+    yield from models
     digests = dict.fromkeys(one.policy_digest for call in told.calls for one in call.decisions)
     yield (f"policy {', '.join(_short(digest) for digest in digests) or _short(told.run.policy_digest)}",)
+
+
+def _models_ruled(told: Why) -> Iterator[tuple[Part, ...]]:
+    """What was decided on model calls; beside tool calls only of those that were not plainly allowed."""
+    for model in told.models:
+        for one in model.ruled:
+            if told.calls and one.decision == "allow" and not one.would:
+                continue
+            would = f"; {one.would} of them refused once it is enforced" if one.would else ""
+            yield f"{model.model}  ", Word(one.decision), f"  {one.rule}  {_count(one.calls, 'time')}"
+            yield from _plain(f"  {one.source}{would}")
 
 
 def _names(calls: list[CallSeen]) -> list[str]:
