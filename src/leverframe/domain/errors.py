@@ -136,8 +136,8 @@ class WireRefused(UsageError):
 
     `param` is the path of the field (`messages[0].content[1].image_url`), empty where it is the whole body.  `code` is
     a word for programs: malformed_json, duplicate_key, unknown_field, wrong_type, vendor_tool, vendor_state,
-    remote_url, unpriced, too_large, too_many_choices.  `lack` is what a contract would have to admit for it, as
-    `pass_fields=novel`; empty where nothing that a contract can say would help.
+    remote_url, unpriced, too_large, too_many_choices, content_encoding.  `lack` is what a contract would have to admit
+    for it, as `pass_fields=novel`; empty where nothing that a contract can say would help.
     """
 
     slug, status = "wire-refused", 400

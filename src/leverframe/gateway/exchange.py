@@ -35,9 +35,23 @@ async def read_body(scope: Scope, receive: Receive, headers: Mapping[str, str]) 
     """The whole body.
 
     Raises:
-        WireRefused: it is larger than `MAX_BODY_BYTES`, or comes too slowly.
+        WireRefused: it is larger than `MAX_BODY_BYTES`, comes too slowly, or is compressed.
         ClientGoneError: it never comes.
     """
+    body = await _read(scope, receive, headers)
+    encoding = headers.get("content-encoding", "identity").strip().lower()
+    # Only now: a connection whose body was left unread could not be used again.
+    if encoding not in {"", "identity"}:
+        raise WireRefused(
+            f"The body is sent with content-encoding {encoding[:40]!r}, and only plain ones are read here.",
+            next_move="Send it uncompressed.",
+            code="content_encoding",
+            status=415,
+        )
+    return body
+
+
+async def _read(scope: Scope, receive: Receive, headers: Mapping[str, str]) -> bytes:
     length = headers.get("content-length", "")
     if length.isdigit() and int(length) > MAX_BODY_BYTES:
         raise _too_large()

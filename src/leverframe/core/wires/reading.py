@@ -150,9 +150,11 @@ def list_at(value: object, path: str) -> list[object]:
 
 def text_at(fields: Fields, name: str, path: str = "") -> str:
     """A text that must be there and not be empty."""
-    value = fields.get(name)
+    value, place = fields.get(name), f"{path}.{name}" if path else name
+    if name not in fields:
+        raise WireRefused(f"There is no field {place!r}.", code="wrong_type", param=place, next_move="Add it, a text.")
     if not isinstance(value, str) or not value:
-        wrong_type(f"{path}.{name}" if path else name, "a text")
+        wrong_type(place, "a text")
     return value
 
 
