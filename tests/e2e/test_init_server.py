@@ -149,6 +149,22 @@ def test_words_that_say_nothing_are_refused_and_nothing_is_written(shell: Shell,
     assert not shell.root.exists()
 
 
+def test_a_command_that_is_empty_writes_no_project_of_another_kind(shell: Shell) -> None:
+    typed = shell.type_anywhere("init", "desk", "--mcp", "")
+
+    assert typed.code == 2
+    assert "--mcp takes a command or an address" in typed.err
+    assert not shell.root.exists()
+
+
+def test_the_command_to_try_by_hand_can_be_pasted(shell: Shell) -> None:
+    given = "python -c 'import sys; sys.exit(1)'"
+
+    typed = shell.type_anywhere("init", "desk", "--mcp", given, "--name", "shop", "--trusted", "a test")
+
+    assert f"Run it by hand: {given}" in typed.err
+
+
 @pytest.mark.needs(program="npm")
 @pytest.mark.needs(program="bwrap")
 def test_the_file_system_server_works_in_its_sandbox_from_npx_to_a_call(shell: Shell) -> None:

@@ -4,6 +4,7 @@ Knows: how the server is at any moment, and why.  Never: lets one server's troub
 """
 
 import asyncio
+import shlex
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -292,7 +293,7 @@ class Upstream(Ears):
         return dict(said)
 
     def _unavailable(self, reason: str) -> ToolUnavailable:
-        by_hand = " ".join(self._server.command) or self._server.url
+        by_hand = shlex.join(self._server.command) or self._server.url
         move = f"Run it by hand: {by_hand}" if self._server.command else f"Look at {by_hand}"
         return ToolUnavailable(f"Server {self._server.name!r} did not start: {reason}.", next_move=move)
 

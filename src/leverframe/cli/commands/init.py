@@ -21,7 +21,6 @@ def add(parser: CommandParser) -> None:
     )
     parser.add_argument(
         "--mcp",
-        default="",
         metavar="COMMAND",
         help="draft a project for the tools of this MCP server instead: a command, npx -y PACKAGE ..., or an address",
     )
@@ -39,7 +38,10 @@ def run(args: Namespace) -> int:
     """Write it and say what to type next."""
     screen = Screen.of(args)
     folder = Path(args.directory or ".") / args.folder
-    if args.mcp:
+    if args.mcp == "":
+        # An unset variable: the small project would be written in place of the one that was meant.
+        raise UsageError("--mcp takes a command or an address, got ''.", next_move='Try --mcp "npx -y PACKAGE".')
+    if args.mcp is not None:
         return init_for_server(args, folder)
     if args.name or args.trusted:
         raise UsageError("--name and --trusted are of a server.", next_move="Give it: --mcp COMMAND")
