@@ -321,7 +321,8 @@ def test_a_second_demo_takes_the_next_free_folder(
     monkeypatch.chdir(tmp_path)
 
     shell.type_anywhere("demo", "--json")
-    shell.type_anywhere("demo", "--json")
+    told = shell.type_anywhere("demo", "--json")
 
     assert (tmp_path / "leverframe-demo").is_dir()
     assert (tmp_path / "leverframe-demo-2").is_dir()
+    assert [type(one) for one in told.json_lines] == [dict] * 5  # each command's document, where documents go

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from argparse import Namespace
+from contextlib import redirect_stdout
 from pathlib import Path
 
 from leverframe.cli.main import main
@@ -75,7 +76,9 @@ class _Play:
             *(["--no-color"] if self._args.no_color else []),
         ]
         self.count += 1
-        self.code = main([*everywhere, *words])
+        # Or what they print would go where a document's command has turned the output of the project's own code.
+        with redirect_stdout(self._args.standard_output):
+            self.code = main([*everywhere, *words])
 
 
 async def _held(folder: str) -> tuple[RunId, ApprovalId]:
