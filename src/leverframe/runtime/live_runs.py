@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import timedelta
+from itertools import count
 from typing import Final
 
 import msgspec
@@ -72,6 +73,7 @@ class LiveRuns:
         self._looking: dict[tuple[KeyId, Selection], Together[RelayRun]] = {}
         self._outside: dict[RunId, OutsideRun] = {}
         self._refusals = RefusalLog(services)
+        self._numbers = count(1)  # of all its calls: what it let go of is taken up again under the same tag
 
     @contextmanager
     def alive(self) -> Iterator[None]:
@@ -156,7 +158,7 @@ class LiveRuns:
         found = self._outside.get(run_id)
         if found is None:
             fresh = await self._runner.reopen_outside(run_id)
-            fresh.owner = self.owner
+            fresh.owner, fresh.numbers = self.owner, self._numbers
             fresh.ctx.key = run.ctx.key
             # Of two that asked at once one is kept: its steps are numbered once.
             found = self._outside.setdefault(run_id, fresh)
@@ -312,7 +314,7 @@ class LiveRuns:
         ctx.key = key
         # Its clock runs while a call is on its way, and each call settles its own time.
         ctx.stand_still()
-        return RelayRun(ctx=ctx, owner=self.owner, used_at=self.services.clock.monotonic())
+        return RelayRun(ctx=ctx, owner=self.owner, used_at=self.services.clock.monotonic(), numbers=self._numbers)
 
     async def _is_idle(self, run: Run) -> bool:
         last = await self.book.last_step_at(run.run_id) or run.opened_at

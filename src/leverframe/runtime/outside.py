@@ -6,7 +6,8 @@ run a write is named by its request, so that the same one through another worker
 Source: docs/journal.md, "Outside agents".
 """
 
-from itertools import islice
+from collections.abc import Iterator
+from itertools import count, islice
 
 from leverframe.domain.audiences import GIVE_OUTPUT
 from leverframe.domain.errors import CallDenied
@@ -32,12 +33,13 @@ class OutsideRun:
         self.door = door
         self.ctx = ctx
         # Both are settled before anything is awaited: two calls at once never get one path, and two equal writes do.
-        self._next = 1 + max((int(path) for path in ctx.steps if path.isdigit()), default=-1)
+        self.numbers: Iterator[int] = count(1 + max((int(path) for path in ctx.steps if path.isdigit()), default=-1))
         self._asked: dict[bytes, StepPath] = {}
         self._calls: dict[bytes, list[StepPath]] = {}  # every tool call that is recorded, by its request
         self._known = 0  # of the run's steps, how many are in it
         self._on_their_way = 0
-        self.owner = ""  # the tag of the worker, where several may number the steps of one run
+        # The tag of the worker, where several may number the steps of one run; `numbers` are its own then.
+        self.owner = ""
 
     @property
     def run_id(self) -> RunId:
@@ -109,8 +111,8 @@ class OutsideRun:
                 return known
             if self.owner:
                 return self._of_all_workers(digest)
-        path = StepPath(f"{self.owner}+{self._next}" if self.owner else str(self._next))
-        self._next += 1
+        number = next(self.numbers)
+        path = StepPath(f"{self.owner}+{number}" if self.owner else str(number))
         if is_write:
             self._asked[digest] = path
         return path

@@ -9,8 +9,9 @@ import asyncio
 import hashlib
 import re
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Final
 
 import msgspec
@@ -71,8 +72,9 @@ class RelayRun:
     refused_at: float = -1.0  # when one was last refused for want of room; monotonic
     standing: deque[asyncio.Future[None]] = field(default_factory=deque)  # calls that let those go first
     vendor_ids: set[str] = field(default_factory=set)  # of what vendors keep of it, as far as was looked for
+    # All runs of a worker share one: a run that it let go of and takes up again gives no name a second time.
+    numbers: Iterator[int] = field(default_factory=lambda: count(1))
     facts: RunFacts = field(init=False)
-    _count: int = 0
 
     def __post_init__(self) -> None:
         """Lay out what conditions read of it, which no call changes."""
@@ -90,8 +92,7 @@ class RelayRun:
 
     def next_path(self, step: str) -> StepPath:
         """The place of a new call, under the agent's own name for the step where it gave one."""
-        self._count += 1
-        name = f"{self.owner}-{self._count}"
+        name = f"{self.owner}-{next(self.numbers)}"
         return child_path(self.ctx.step_name(step), name) if step else StepPath(name)
 
     def seal(self, name: str, value_bytes: bytes) -> tuple[Disclosure, ...]:
