@@ -19,6 +19,7 @@ from leverframe.domain.ids import EnvironmentName, PrincipalId, RunId, TeamName,
 from leverframe.domain.records import replace
 from leverframe.domain.relays import WireFormat
 from leverframe.domain.runs import Run, RunOutcome
+from leverframe.runtime import live_runs
 from leverframe.runtime.closing import RunEnd
 from leverframe.runtime.door.relay_run import RelayAsk
 from leverframe.runtime.door.relay_stream import Relayed
@@ -169,5 +170,40 @@ def test_a_relayed_call_of_a_worker_that_died_in_that_moment_is_settled_before_t
         assert ended["detail"]["total_model_calls"] == 1
         with pytest.raises(Contended, match="theirs stands"):
             await read(sent[0])
+
+    run_both(tmp_path, work)
+
+
+def test_a_key_calls_on_beside_a_call_that_outlives_the_silence_of_its_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def work(ours: Worker, theirs: Worker) -> None:
+        run, sent = await ours.run(), await ours.send()
+        monkeypatch.setattr(live_runs, "IDLE_S", -1.0)  # as if the last call had begun too long ago
+
+        assert [(await one.run()).run_id for one in (theirs, ours)] == [run.run_id] * 2
+
+        await read(sent)
+        assert (await theirs.run()).run_id != run.run_id
+        assert [one["type"] for one in await ours.leaves(run.run_id)] == ["model.answered", "run.ended"]
+
+    run_both(tmp_path, work)
+
+
+def test_a_key_calls_on_beside_a_call_that_outlives_the_contract_of_its_run(tmp_path: Path) -> None:
+    async def work(ours: Worker, _: Worker) -> None:
+        run, sent = await ours.run(), await ours.send()
+        contract = tmp_path / "workflows" / "desk.yaml"
+        contract.write_text(f"{CONTRACT}budget: {{max_steps: 9}}\n")
+        async with open_assembly(load_project(tmp_path), create=False, serves=True) as assembly:
+            next_ = LiveRuns(assembly.services, assembly.runner, assembly.store.live)
+            with next_.alive():
+                theirs = Worker(assembly=assembly, key=ours.key, live=next_)
+                await theirs.call()
+                assert (await theirs.run()).run_id == run.run_id
+
+                await read(sent)
+                assert (await theirs.run()).run_id != run.run_id
+        assert (await ours.leaves(run.run_id))[-1]["detail"]["stop_reason"] == "release-changed"
 
     run_both(tmp_path, work)

@@ -7,7 +7,7 @@ model may bill its whole bound.  Never: sends anything.
 import re
 
 from leverframe.domain.errors import Contended
-from leverframe.domain.ids import StepPath, ToolName
+from leverframe.domain.ids import RunId, StepPath, ToolName
 from leverframe.domain.proposals import Committed
 from leverframe.domain.runs import Run, Step, StepKind, StepState
 from leverframe.ports.claims import Claims
@@ -58,6 +58,17 @@ async def finish_outside(ctx: RunContext, end: RunEnd, *, book: LiveBook, owner:
         if ended is not None:
             return ended
     raise _called_just_now(ctx)
+
+
+async def is_at_work(claims: Claims, book: LiveBook, run_id: RunId, owner: str) -> bool:
+    """Whether somebody who lives has a call of the run in hand; `owner` is one who does."""
+    for call in await book.open_calls(_MOST_OPEN):
+        if call.run_id != run_id:
+            continue
+        of = owner_of(call.path)
+        if of == owner or (is_alive(claims, of) if of else not is_nobodys(claims, run_id, call.path)):
+            return True
+    return False
 
 
 async def _settle_relayed(ctx: RunContext, book: LiveBook, owner: str) -> None:

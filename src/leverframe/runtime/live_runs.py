@@ -37,7 +37,7 @@ from leverframe.runtime.context import RunContext
 from leverframe.runtime.door.relay_run import RelayRun, claim_of
 from leverframe.runtime.key_history import bring_along, inherited
 from leverframe.runtime.keys import RefusalLog
-from leverframe.runtime.leftovers import finish_outside
+from leverframe.runtime.leftovers import finish_outside, is_at_work
 from leverframe.runtime.outcomes import Answered
 from leverframe.runtime.outside import OutsideRun
 from leverframe.runtime.selections import Selection, credential, selection
@@ -276,6 +276,11 @@ class LiveRuns:
                     await self.end(run, _left(is_old=is_old))
                 return self._keep(await self._opened(key, contract, name))
             except Contended:
+                if run is not None and await is_at_work(self.services.claims, self.book, run.run_id, self.owner):
+                    found = self._by_id.get(run.run_id) or self._keep(await self.taken_up(run, key))
+                    # A call of it outlives the silence, or the contract, and the run its call; the next one joins it.
+                    found.used_at, found.is_left = self.services.clock.monotonic(), is_old
+                    return found
                 # Another worker is first; what it did is read.
                 await asyncio.sleep(_PAUSE_S)
         raise Contended(f"The run of key {key.key_id} is being opened elsewhere.", next_move="Ask again.")
@@ -324,7 +329,7 @@ class LiveRuns:
         return self.services.mint.now() - last > timedelta(seconds=IDLE_S)
 
     def _goes_on(self, run: RelayRun) -> bool:
-        return not run.is_over and self._is_used(run)
+        return not run.is_over and not run.is_left and self._is_used(run)
 
     def _is_used(self, run: RelayRun) -> bool:
         return self.services.clock.monotonic() - run.used_at <= IDLE_S

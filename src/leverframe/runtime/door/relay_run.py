@@ -65,6 +65,7 @@ class RelayRun:
     owner: str
     used_at: float
     is_over: bool = False
+    is_left: bool = False  # its key goes on without it once nobody has a call of it in hand
     is_overrun: bool = False  # a vendor took more than it declared: the run is to be stopped
     books: KnownBooks = field(default_factory=KnownBooks)
     is_short: bool = False  # there was no room for its last call
