@@ -1,4 +1,4 @@
-"""A run that a worker let go of, since nobody asked in it for a while, and that its agent comes back to."""
+"""An agent that comes back to its run after a while in which it asked nothing, or in which the run was ended."""
 
 import asyncio
 import json
@@ -11,8 +11,11 @@ import pytest
 from leverframe.config.project import load_project
 from leverframe.core.wires import read_call
 from leverframe.domain.ids import EnvironmentName, PrincipalId, TeamName, TenantId, WorkflowName
+from leverframe.domain.json import JsonObject
 from leverframe.domain.relays import WireFormat
+from leverframe.domain.runs import RunOutcome
 from leverframe.runtime import live_runs
+from leverframe.runtime.closing import RunEnd
 from leverframe.runtime.door.relay_run import RelayAsk
 from leverframe.runtime.door.relay_stream import Relayed
 from leverframe.runtime.keys import Wanted, create_key
@@ -28,6 +31,8 @@ from tests.served import PROJECT
 
 PEOPLE = "people:\n  lena: {roles: [approver]}\n"
 CONTRACT = "workflow: desk\nmodels: {default: fast}\npolicy: {allow_tools: [peek]}\n"
+TOOLS = "workflow: desk\npolicy: {allow_tools: [peek]}\n"
+ORDER: JsonObject = {"order_id": "W00001"}
 BODY = {"model": "fast", "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 100}
 
 
@@ -108,3 +113,23 @@ def test_an_agent_that_comes_back_to_its_run_reads_anew_in_it(tmp_path: Path) ->
 
         assert asyncio.run(act()) == [False, False, False]
     assert Shop(folder=tmp_path).reads()["peek"] == 3
+
+
+def test_a_key_whose_run_was_ended_elsewhere_calls_tools_in_the_next_one(tmp_path: Path) -> None:
+    """As its model calls do, and not in 15 minutes."""
+
+    async def act() -> int:
+        async with worker(tmp_path) as (assembly, live, agent):
+            key, ended = Caller(key=agent.key), set()
+            for _ in range(2):
+                run = (await live.outside_for(key, {})).ctx.run
+                assert isinstance(await (await live.outside_for(key, {})).call_tool("peek", ORDER), Answered)
+                other = LiveRuns(assembly.services, assembly.runner, assembly.store.live)
+                await other.end(run, RunEnd(outcome=RunOutcome.STOPPED, output=None))
+                ended.add(run.run_id)
+            return len(ended)
+
+    write_desk(tmp_path, TOOLS, project=PEOPLE)
+
+    assert asyncio.run(act()) == 2
+    assert Shop(folder=tmp_path).reads()["peek"] == 2

@@ -40,6 +40,7 @@ from leverframe.runtime.keys import RefusalLog
 from leverframe.runtime.leftovers import finish_outside, is_at_work
 from leverframe.runtime.outcomes import Answered
 from leverframe.runtime.outside import OutsideRun
+from leverframe.runtime.run_limits import is_of_a_key
 from leverframe.runtime.selections import Selection, credential, selection
 from leverframe.runtime.services import Services
 from leverframe.runtime.sessions import Opening, open_run, take_up_lightly
@@ -150,7 +151,13 @@ class LiveRuns:
 
     async def outside_for(self, caller: Caller, headers: Mapping[str, str]) -> OutsideRun:
         """The run of a request that calls tools, by its headers.  Raises as `run_for`."""
-        return await self.outside(await self.run_for(caller, selection(headers)))
+        selected = selection(headers)
+        run = await self.run_for(caller, selected)
+        if await self._has_ended(run.ctx.run):
+            # By a person, at a limit, or in another worker; a model call learns it when it is committed.
+            self._drop(run.ctx.run.run_id)
+            run = await self.run_for(caller, selected)
+        return await self.outside(run)
 
     async def outside(self, run: RelayRun) -> OutsideRun:
         """The same run for tool calls, with its steps."""
@@ -327,6 +334,14 @@ class LiveRuns:
         if known is not None and not known.is_over and self._is_used(known):
             return False
         return self.services.mint.now() - last > timedelta(seconds=IDLE_S)
+
+    async def _has_ended(self, run: Run) -> bool:
+        """Whether a run that goes by a name has left it; of a run with a token, its next call says so."""
+        if not is_of_a_key(run):
+            return False
+        name = RunName(tenant=run.tenant, workflow=run.workflow, environment=run.environment, item=run.item)
+        found = await self.book.live_run(name)
+        return found is None or found.run_id != run.run_id
 
     def _goes_on(self, run: RelayRun) -> bool:
         return not run.is_over and not run.is_left and self._is_used(run)
