@@ -3,7 +3,7 @@
 import asyncio
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import httpx2
@@ -77,12 +77,15 @@ def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gate]:
             desk.stop()
 
 
-def called(gate: Gate, token: str, era: str = "2026-07-28", **arguments: object) -> str:
+def called(
+    gate: Gate, token: str, era: str = "2026-07-28", selected: Mapping[str, str] | None = None, **arguments: object
+) -> str:
     """What the official client gets of one call."""
+    headers = {"Authorization": f"Bearer {token}", **(selected or {})}
 
     async def play() -> str:
         async with (
-            httpx2.AsyncClient(headers={"Authorization": f"Bearer {token}"}, timeout=60) as http,
+            httpx2.AsyncClient(headers=headers, timeout=60) as http,
             Client(streamable_http_client(gate.audience, http_client=http), mode=era) as agent,
         ):
             assert [tool.name for tool in (await agent.list_tools()).tools] == ["echo"]
@@ -158,6 +161,22 @@ def test_a_token_opens_only_what_it_names_and_only_mcp(gate: Gate) -> None:
 
     assert gate.desk.ask("/v1/models", None, method="GET", key=both).status == 401
     assert gate.desk.ask("/api/v1/runs", {"workflow": "desk", "input": {}}, key=both).status == 401
+
+
+def test_a_token_opens_what_it_names_and_not_what_another_of_its_subject_opened_before(gate: Gate) -> None:
+    of_vault, of_desk = (gate.token(sub="moved", email="moved", roles=[role]) for role in ("vault", "desk"))
+    in_vault = {"Leverframe-Workflow": "vault"}
+    for token, selected in ((of_vault, {}), (of_vault, in_vault), (of_desk, {})):
+        called(gate, token, selected=selected)
+
+    rows = json.loads(gate.desk.cli("runs", "list", "--json").stdout)["runs"]
+    runs = {one["workflow"]: one["run_id"] for one in rows if one["launcher"] == "oidc:moved"}
+    assert set(runs) == {"desk", "vault"}
+    assert "is_error=False" in called(gate, of_vault, selected={"Leverframe-Run": runs["vault"]})
+    for selected in (in_vault, {"Leverframe-Run": runs["vault"]}):
+        with pytest.raises(ExceptionGroup) as caught:
+            called(gate, of_desk, selected=selected)
+        assert "There is no" in repr(caught.value.exceptions)
 
 
 def test_a_key_still_works_beside_tokens_and_a_kill_switch_stops_one_subject(gate: Gate) -> None:

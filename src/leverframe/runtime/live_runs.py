@@ -51,6 +51,8 @@ _TRIES, _PAUSE_S = 100, 0.02  # while another worker ends one run of a name and 
 _OWNER_CHARS: Final = 8
 _MOST_IN_HAND: Final = 10_000
 _MOST_NAME_CHARS: Final = 100
+# What two tokens of one subject allow is not the same.
+_Place = tuple[KeyId, frozenset[WorkflowName], Selection]
 
 
 class Caller(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,10 +70,10 @@ class LiveRuns:
         self.book = book
         self.owner = services.mint.nonce()[:_OWNER_CHARS]
         self._runner = runner
-        self._by_name: dict[tuple[KeyId, Selection], RelayRun] = {}
+        self._by_name: dict[_Place, RelayRun] = {}
         self._by_id: dict[RunId, RelayRun] = {}
         self._opening = asyncio.Lock()
-        self._looking: dict[tuple[KeyId, Selection], Together[RelayRun]] = {}
+        self._looking: dict[_Place, Together[RelayRun]] = {}
         self._outside: dict[RunId, OutsideRun] = {}
         self._refusals = RefusalLog(services)
         self._numbers = count(1)  # of all its calls: what it let go of is taken up again under the same tag
@@ -140,13 +142,14 @@ class LiveRuns:
             raise CallDenied("This key may open runs and call nothing.", next_move="Call with the run's own token.")
         if caller.run_id is not None:
             return await self._of_token(caller.run_id, key)
-        found = self._by_name.get((key.key_id, selected))
+        place = (key.key_id, key.workflows, selected)
+        found = self._by_name.get(place)
         if found is not None and self._goes_on(found):
             return found
         # Of many calls that find no run at once, one looks for it and the others take what it found, all in one turn.
-        looking = self._looking.get((key.key_id, selected))
+        looking = self._looking.get(place)
         if looking is None:
-            looking = self._looking[key.key_id, selected] = Together(self._look_up(key, selected))
+            looking = self._looking[place] = Together(self._look_up(place, key))
         return await looking.wait()
 
     async def outside_for(self, caller: Caller, headers: Mapping[str, str]) -> OutsideRun:
@@ -255,14 +258,14 @@ class LiveRuns:
         contract, today = await self._runner.pinned(run)
         return self._in_hand(await take_up_lightly(self.services, contract, run, today=today), key)
 
-    async def _look_up(self, key: ApiKey, selected: Selection) -> RelayRun:
+    async def _look_up(self, place: _Place, key: ApiKey) -> RelayRun:
         try:
             # Two selections may name one run, which must be in hand once: its calls are numbered there.
             async with self._opening:
-                found = self._by_name[key.key_id, selected] = await self._named(key, selected)
+                found = self._by_name[place] = await self._named(key, place[-1])
             return found
         finally:
-            del self._looking[key.key_id, selected]
+            del self._looking[place]
 
     async def _named(self, key: ApiKey, selected: Selection) -> RelayRun:
         """The run of the key's own, by the name that the header gave it, or without one."""
@@ -299,7 +302,8 @@ class LiveRuns:
     async def _own_run(self, run_id: RunId, key: ApiKey) -> RelayRun:
         """A run that this very key opened; any other needs its token."""
         run = await self.services.journal.run(run_id)
-        if run is None or run.tenant != key.tenant or run.initiator != key.principal:
+        is_theirs = run is not None and run.tenant == key.tenant and run.initiator == key.principal
+        if run is None or not is_theirs or run.workflow not in key.workflows:
             raise NotFound(
                 f"There is no run {run_id!r} that this key opened.", next_move="Act in another with its run token."
             )
