@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from leverframe.core.access_tokens import looks_like_token
-from leverframe.domain.access import TokenAccess, TokenClaims
+from leverframe.domain.access import Identified, TokenAccess, TokenClaims
 from leverframe.domain.errors import IssuerUnavailable, LeverframeError, TokenRefused
 from leverframe.domain.ids import TenantId, WorkflowName
 from leverframe.domain.policy import SourceRef
@@ -292,6 +292,27 @@ def test_a_rotated_key_is_asked_for_once_and_strangers_keys_cost_no_more(issuer:
         assert issuer.asked.count("/keys") == 2
 
     with_tokens(issuer, act, seconds)
+
+
+def test_who_comes_while_a_rotated_key_is_asked_for_waits_for_it(issuer: LoopbackIssuer) -> None:
+    seconds = Seconds()
+
+    async def act(tokens: IssuerTokens) -> None:
+        await tokens.identified(good(issuer))
+        issuer.rotate("second")
+        seconds.now = AGAIN_S
+        text = good(issuer)
+        found = await asyncio.gather(*(tokens.identified(text) for _ in range(5)), _in_a_moment(tokens, text))
+        assert {one.tenant for one in found} == {"acme"}
+        assert issuer.asked.count("/keys") == 2
+
+    with_tokens(issuer, act, seconds)
+
+
+async def _in_a_moment(tokens: IssuerTokens, text: str) -> Identified:
+    """Once the question is on its way."""
+    await asyncio.sleep(0)
+    return await tokens.identified(text)
 
 
 async def until_taken(tokens: IssuerTokens, text: str) -> None:

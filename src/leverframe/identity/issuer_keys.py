@@ -60,7 +60,9 @@ class IssuerKeys:
             # Beside the request, which the old ones serve.
             self._begin()
         found = [key for key in self._keys if fit(key)]
-        if found or self._monotonic() - self._tried_at < AGAIN_S:
+        # Who comes while the issuer is asked waits for what it says: that may be its key.
+        is_asked = self._reading is not None and not self._reading.done()
+        if found or (not is_asked and self._monotonic() - self._tried_at < AGAIN_S):
             return found
         with suppress(IssuerUnavailable):
             await self._read()
