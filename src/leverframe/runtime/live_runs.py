@@ -90,20 +90,27 @@ class LiveRuns:
                 raise Contended("Another worker has this one's tag.", next_move="Start it again.")
             yield
 
-    def authenticate(self, headers: Mapping[str, str]) -> Caller:
-        """Who calls, by the headers of a request, names in lower case.
+    async def recognise(self, headers: Mapping[str, str]) -> Caller:
+        """Who calls, by the headers of a request, names in lower case: an API key, or a run's token.
+
+        A token acts under the policy of its key.  A key that another process made a moment ago is known at once.
 
         Raises:
             AuthRefused: the credential is missing, or not live.
         """
-        return self.caller(credential(headers))
-
-    async def recognise(self, headers: Mapping[str, str]) -> Caller:
-        """As `authenticate`, and a key that another process made a moment ago is known at once."""
-        text = credential(headers)
-        if text.startswith(run_tokens.PREFIX):
-            return self.caller(text)
-        return Caller(key=await self.services.authority.recognise(text))
+        services, text = self.services, credential(headers)
+        if not text.startswith(run_tokens.PREFIX):
+            return Caller(key=await services.authority.recognise(text))
+        token = run_tokens.read(text, services.fingerprints, services.project.tenants, services.mint.now())
+        if token.key_id not in services.authority.current().keys:
+            # Its MAC is right, so there is such a key: no stranger makes us look.
+            await services.authority.refresh()
+        key = services.authority.current().keys.get(token.key_id)
+        state = None if key is None else key.state_at(services.mint.now())
+        if key is None or key.tenant != token.tenant or state is not KeyState.LIVE:
+            why = "unknown" if state is None else state.value
+            raise AuthRefused(why=why, key_id=token.key_id, tenant=token.tenant)
+        return Caller(key=key, run_id=token.run_id)
 
     async def note(self, err: LeverframeError) -> None:
         """Record a refused credential, where it is one of a key that is known; the answer does not wait for the disk.
@@ -113,21 +120,6 @@ class LiveRuns:
         if isinstance(err, AuthRefused):
             with suppress(LeverframeError):
                 await self._refusals.record(err)
-
-    def caller(self, text: str) -> Caller:
-        """Who a credential is: an API key, or a run's token, which acts under the policy of its key.
-
-        Raises:
-            AuthRefused: it is neither, or not live.
-        """
-        services = self.services
-        if not text.startswith(run_tokens.PREFIX):
-            return Caller(key=services.authority.authenticate(text))
-        token = run_tokens.read(text, services.fingerprints, services.project.tenants, services.mint.now())
-        key = services.authority.current().keys.get(token.key_id)
-        if key is None or key.tenant != token.tenant or key.state_at(services.mint.now()) is not KeyState.LIVE:
-            raise AuthRefused(why="revoked", key_id=token.key_id, tenant=token.tenant)
-        return Caller(key=key, run_id=token.run_id)
 
     async def run_for(self, caller: Caller, selected: Selection) -> RelayRun:
         """The run of a call, opened where there is none.
