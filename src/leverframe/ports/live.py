@@ -52,8 +52,11 @@ class LiveBook(Protocol):
         """The steps of a run that are no model calls, in the order in which they were first written."""
         ...
 
-    async def last_step_at(self, run_id: RunId) -> datetime | None:
-        """When the newest step of a run began; None where it has none."""
+    async def used_until(self, run_id: RunId) -> datetime | None:
+        """When a step of a run last began or ended; None where it has none.
+
+        Of a held step it may lie ahead: until when a person may answer, and then until when it may run on the answer.
+        """
         ...
 
     async def uses_of(self, initiator: PrincipalId, since: datetime) -> Sequence[KeyUse]:
@@ -64,5 +67,5 @@ class LiveBook(Protocol):
         ...
 
     async def idle_runs(self, since: datetime, limit: int) -> Sequence[RunId]:
-        """Open runs of outside agents' own keys in which no step began since then, by id."""
+        """Open runs of outside agents' own keys that are not in use, as `used_until` has it, since then, by id."""
         ...

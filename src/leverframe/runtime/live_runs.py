@@ -1,7 +1,7 @@
 """Which run an outside agent's call is of, and the runs that this worker has in hand.
 
 A call's run is that of its run token, else the one that `Leverframe-Run` names, else the one that its key has open
-(one for each key, workflow and environment over all workers, until nothing was asked in it for 15 minutes).  A header
+(one for each key, workflow and environment over all workers, until nobody has used it for 15 minutes).  A header
 selects only among what the key allows, and a run that a key opened has no subject and third-party values alone.
 Source: docs/journal.md, "Outside agents".
 """
@@ -325,7 +325,7 @@ class LiveRuns:
         return RelayRun(ctx=ctx, owner=self.owner, used_at=self.services.clock.monotonic(), numbers=self._numbers)
 
     async def _is_idle(self, run: Run) -> bool:
-        last = await self.book.last_step_at(run.run_id) or run.opened_at
+        last = await self.book.used_until(run.run_id) or run.opened_at
         known = self._by_id.get(run.run_id)
         if known is not None and not known.is_over and self._is_used(known):
             return False

@@ -33,10 +33,10 @@ class SqliteLiveBook(LiveBook):
         with self._readers.snapshot() as tx:
             return steps.but_models(tx, run_id)
 
-    async def last_step_at(self, run_id: RunId) -> datetime | None:
-        """When the newest step of a run began."""
+    async def used_until(self, run_id: RunId) -> datetime | None:
+        """Until when a run was in use."""
         with self._readers.snapshot() as tx:
-            return steps.last_at(tx, run_id)
+            return steps.used_until(tx, run_id)
 
     async def uses_of(self, initiator: PrincipalId, since: datetime) -> Sequence[KeyUse]:
         """Each tool that answered since then in a run that this principal initiated."""
@@ -44,6 +44,6 @@ class SqliteLiveBook(LiveBook):
             return runs.uses_of(tx, initiator, since)
 
     async def idle_runs(self, since: datetime, limit: int) -> Sequence[RunId]:
-        """Open runs of outside agents' own keys in which no step began since then."""
+        """Open runs of outside agents' own keys that nobody has used since then."""
         with self._readers.snapshot() as tx:
             return runs.idle(tx, since, limit)

@@ -85,11 +85,19 @@ SELECT run_id, tenant, environment, workflow, kind, release_digest, policy_diges
    AND state <> 'ended' AND item GLOB 'key:*'
 """
 
-# The index holds the open runs of keys alone, so this reads those and no others.
+# The index holds the open runs of keys alone, so this reads those and no others.  See `steps.used_until`.
 _IDLE = """
 SELECT run_id FROM runs INDEXED BY runs_live
  WHERE state <> 'ended' AND item GLOB 'key:*' AND opened_us < :since_us
-   AND NOT EXISTS (SELECT 1 FROM steps WHERE steps.run_id = runs.run_id AND steps.started_us >= :since_us)
+   AND NOT EXISTS (
+       SELECT 1 FROM steps WHERE steps.run_id = runs.run_id
+          AND (steps.started_us >= :since_us OR steps.finished_us >= :since_us)
+   )
+   AND NOT EXISTS (
+       SELECT 1 FROM steps JOIN approvals AS a ON a.approval_id = steps.approval_id
+        WHERE steps.run_id = runs.run_id AND steps.kind = 'tool' AND steps.approval_id <> '' AND :since_us <=
+              CASE a.state WHEN 'pending' THEN a.decide_by_us WHEN 'granted' THEN a.execute_by_us ELSE a.decided_us END
+   )
  ORDER BY run_id
  LIMIT :limit
 """
@@ -193,7 +201,7 @@ def live(tx: sqlite3.Connection, vault: Vault, name: RunName) -> Run | None:
 
 
 def idle(tx: sqlite3.Connection, since: datetime, limit: int) -> Sequence[RunId]:
-    """Open runs of keys in which no step began since then."""
+    """Open runs of keys that nobody has used since then."""
     return [RunId(run_id) for (run_id,) in tx.execute(_IDLE, {"since_us": to_us(since), "limit": limit})]
 
 

@@ -80,7 +80,13 @@ SELECT run_id, path, kind, name, request_digest, state, started_us, call_id, att
  ORDER BY step_id
 """
 
-_LAST_AT = "SELECT max(started_us) FROM steps WHERE run_id = :run_id"
+_USED_UNTIL = """
+SELECT max(max(started_us, coalesce(finished_us, 0))) FROM steps WHERE run_id = :run_id
+ UNION ALL
+SELECT max(CASE a.state WHEN 'pending' THEN a.decide_by_us WHEN 'granted' THEN a.execute_by_us ELSE a.decided_us END)
+  FROM steps JOIN approvals AS a ON a.approval_id = steps.approval_id
+ WHERE steps.run_id = :run_id AND steps.kind = 'tool' AND steps.approval_id <> ''
+"""
 
 # Answered from the index `steps_by_run` alone.
 _TOOL_CALLS = "SELECT count(*) FROM steps WHERE run_id = :run_id AND kind = 'tool'"
@@ -186,10 +192,10 @@ def but_models(tx: sqlite3.Connection, run_id: RunId) -> Sequence[Step]:
     return [_step(row) for row in tx.execute(_BUT_MODELS, {"run_id": run_id})]
 
 
-def last_at(tx: sqlite3.Connection, run_id: RunId) -> datetime | None:
-    """When the newest step of a run began."""
-    (at_us,) = tx.execute(_LAST_AT, {"run_id": run_id}).fetchone()
-    return None if at_us is None else from_us(at_us)
+def used_until(tx: sqlite3.Connection, run_id: RunId) -> datetime | None:
+    """When a step of a run last began or ended; or until when a person may answer one, or it may run on an answer."""
+    found = [at_us for (at_us,) in tx.execute(_USED_UNTIL, {"run_id": run_id}) if at_us is not None]
+    return from_us(max(found)) if found else None
 
 
 def tool_call_count(tx: sqlite3.Connection, run_id: RunId) -> int:
