@@ -2,8 +2,9 @@
 
 import asyncio
 import json
+import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,13 +20,14 @@ from leverframe.domain.ids import EnvironmentName, PrincipalId, RunId, TeamName,
 from leverframe.domain.records import replace
 from leverframe.domain.relays import WireFormat
 from leverframe.domain.runs import Run, RunOutcome
-from leverframe.runtime import live_runs
+from leverframe.runtime import live_runs, sweeping
 from leverframe.runtime.closing import RunEnd
 from leverframe.runtime.door.relay_run import RelayAsk
 from leverframe.runtime.door.relay_stream import Relayed
 from leverframe.runtime.keys import Wanted, create_key
 from leverframe.runtime.live_runs import Caller, LiveRuns
 from leverframe.runtime.selections import Selection
+from leverframe.runtime.sweeping import end_idle, settle_dead
 from leverframe.testing import FakeVendor
 from leverframe.wiring.assembly import Assembly, open_assembly
 from tests.overtaken import Meanwhile, Overtaken
@@ -45,12 +47,12 @@ class Worker:
     live: LiveRuns
     claim: ExitStack = field(default_factory=ExitStack)
 
-    async def run(self) -> Run:
-        return (await self.live.run_for(Caller(key=self.key), Selection())).ctx.run
+    async def run(self, name: str = "") -> Run:
+        return (await self.live.run_for(Caller(key=self.key), Selection(run=name))).ctx.run
 
-    async def send(self) -> Relayed:
+    async def send(self, name: str = "") -> Relayed:
         """A call that a vendor has begun to answer."""
-        run = await self.live.run_for(Caller(key=self.key), Selection())
+        run = await self.live.run_for(Caller(key=self.key), Selection(run=name))
         ask = RelayAsk(
             call=read_call(WireFormat.CHAT, json.dumps(BODY).encode()),
             key=self.key,
@@ -205,5 +207,26 @@ def test_a_key_calls_on_beside_a_call_that_outlives_the_contract_of_its_run(tmp_
                 await read(sent)
                 assert (await theirs.run()).run_id != run.run_id
         assert (await ours.leaves(run.run_id))[-1]["detail"]["stop_reason"] == "release-changed"
+
+    run_both(tmp_path, work)
+
+
+def test_a_run_that_was_changed_by_hand_keeps_no_other_from_being_settled_and_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def work(ours: Worker, theirs: Worker) -> None:
+        changed, good = await theirs.run(), await theirs.run("another")
+        for name in ("", "another"):
+            await theirs.send(name)
+        theirs.claim.close()
+        with closing(sqlite3.connect(tmp_path / ".leverframe" / "leverframe.db")) as store, store:
+            store.execute("UPDATE runs SET launcher = 'os:mallory' WHERE run_id = ?", (changed.run_id,))
+
+        assert await settle_dead(ours.live, ours.assembly.runner) == 1
+        monkeypatch.setattr(sweeping, "IDLE_S", -1.0)
+        assert await end_idle(ours.live) == 1
+
+        assert [one["type"] for one in await ours.leaves(good.run_id)] == ["model.answered", "run.ended"]
+        assert await ours.leaves(changed.run_id) == []
 
     run_both(tmp_path, work)

@@ -8,7 +8,7 @@ for ever.  Done at the start of every worker and by all of them every few second
 from datetime import timedelta
 from typing import Final
 
-from leverframe.domain.errors import Contended
+from leverframe.domain.errors import Contended, IntegrityError
 from leverframe.domain.ids import RunId
 from leverframe.domain.runs import RunOutcome, RunState, StepKind, StepState
 from leverframe.ports.live import OpenCall
@@ -23,6 +23,8 @@ from leverframe.runtime.sessions import take_up_lightly
 SWEEP_S: Final = 2.0
 _MOST_CALLS: Final = 2_000
 _MOST_RUNS: Final = 50
+# Another worker has it in hand, or somebody changed it outside of Leverframe; either way the others go on.
+_OF_THIS_RUN: Final = (Contended, IntegrityError)
 
 
 async def settle_dead(live: LiveRuns, runner: Runner) -> int:
@@ -46,16 +48,16 @@ async def settle_dead(live: LiveRuns, runner: Runner) -> int:
 
 
 async def _settle(live: LiveRuns, runner: Runner, call: OpenCall) -> int:
-    step = await live.services.journal.step(call.run_id, call.path)
-    run = await live.services.journal.run(call.run_id)
-    if step is None or run is None or step.state is not StepState.STARTED:
-        return 0
-    contract, _ = await runner.pinned(run)
-    ctx = await take_up_lightly(live.services, contract, run)
     try:
+        step = await live.services.journal.step(call.run_id, call.path)
+        run = await live.services.journal.run(call.run_id)
+        if step is None or run is None or step.state is not StepState.STARTED:
+            return 0
+        contract, _ = await runner.pinned(run)
+        ctx = await take_up_lightly(live.services, contract, run)
         await (settle_abandoned if step.kind is StepKind.MODEL else settle_lost_read)(ctx, step)
-    except Contended:
-        return 0  # another worker was first
+    except _OF_THIS_RUN:
+        return 0
     return 1
 
 
@@ -70,11 +72,11 @@ async def end_idle(live: LiveRuns) -> int:
 
 
 async def _end(live: LiveRuns, run_id: RunId) -> int:
-    run = await live.services.journal.run(run_id)
-    if run is None or run.state is RunState.ENDED:
-        return 0
     try:
+        run = await live.services.journal.run(run_id)
+        if run is None or run.state is RunState.ENDED:
+            return 0
         await live.end(run, RunEnd(outcome=RunOutcome.SUCCESS, output=None, stop_reason="idle"))
-    except Contended:
+    except _OF_THIS_RUN:
         return 0
     return 1
