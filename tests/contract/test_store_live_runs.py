@@ -1,9 +1,10 @@
 """The contract of the live book: when nobody uses the run of a key any more."""
 
 from leverframe.domain.approvals import ApprovalState
-from leverframe.domain.ids import ApprovalId
-from leverframe.domain.proposals import MoveApproval, PutApproval, PutStep
-from leverframe.domain.runs import StepState
+from leverframe.domain.ids import ApprovalId, ToolName
+from leverframe.domain.proposals import MoveApproval, PutApproval, PutRun, PutStep
+from leverframe.domain.records import replace
+from leverframe.domain.runs import RunOutcome, RunState, StepState
 from tests.store_samples import RUN, Bench, a_run, a_step, after, an_approval, an_entry, answering, new_step
 
 APPROVAL = ApprovalId("apr_1")
@@ -39,3 +40,20 @@ def test_a_run_is_in_use_while_a_person_may_answer_and_while_their_answer_may_be
     assert is_in_use(bench, 65)
     bench.commit(MoveApproval(approval_id=APPROVAL, expect=ApprovalState.GRANTED, to=ApprovalState.CONSUMED))
     assert is_in_use(bench, 5)
+
+
+def test_what_a_key_has_seen_lately_does_not_depend_on_how_long_its_run_lasts(bench: Bench) -> None:
+    day_s = 86_400
+    long_ago = replace(OF_A_KEY, opened_at=after(-9 * day_s))
+    bench.open_run(long_ago)
+    bench.commit(new_step("1", state=StepState.OK, started_at=after(-2 * day_s)))
+    bench.commit(new_step("2", name=ToolName("read_secrets"), state=StepState.OK, started_at=after(-9)))
+
+    def used() -> list[str]:
+        return [one.tool for one in bench.do(bench.store.live.uses_of(long_ago.initiator, after(-day_s)))]
+
+    assert used() == ["read_secrets"]
+    ended = replace(long_ago, state=RunState.ENDED, outcome=RunOutcome.SUCCESS, ended_at=after(0))
+    bench.commit(PutRun(run=ended, expect=RunState.OPEN))
+    assert used() == ["read_secrets"]
+    assert bench.do(bench.store.live.uses_of(long_ago.initiator, after(1))) == []

@@ -161,6 +161,7 @@ def test_values_that_were_found_by_their_digests_are_found_by_their_entries(tmp_
                INSERT INTO disclosures SELECT * FROM newer;
                DROP TABLE newer;
                CREATE INDEX disclosures_by_entry ON disclosures (entry_id);
+               DROP INDEX runs_by_initiator;
                PRAGMA user_version = 11;"""
         )
 

@@ -60,10 +60,7 @@ class LiveBook(Protocol):
         ...
 
     async def uses_of(self, initiator: PrincipalId, since: datetime) -> Sequence[KeyUse]:
-        """Each tool that answered since then in a run that this principal initiated, once for each run.
-
-        Runs that were opened a day before `since`, or later; a run of an outside agent's key is over before that.
-        """
+        """Each tool that answered since then in a run that this principal initiated, once for each run."""
         ...
 
     async def idle_runs(self, since: datetime, limit: int) -> Sequence[RunId]:

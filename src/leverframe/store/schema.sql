@@ -38,6 +38,7 @@ CREATE TABLE runs (
 , tag BLOB) STRICT;
 CREATE INDEX runs_by_time ON runs (opened_us);
 CREATE INDEX runs_by_subject ON runs (subject_digest);
+CREATE INDEX runs_by_initiator ON runs (initiator, coalesce(ended_us, 9223372036854775807));
 CREATE INDEX runs_untagged ON runs (run_id) WHERE tag IS NULL;
 -- A run that a key opened is named in `item`; of two workers that open it at once, one loses.
 CREATE UNIQUE INDEX runs_live ON runs (tenant, workflow, environment, item)
@@ -287,4 +288,4 @@ CREATE TABLE endorsements (
 CREATE INDEX leaves_of_authority ON leaves (tenant, leaf_index)
  WHERE type IN ('key.created', 'key.rotated', 'key.revoked', 'killswitch.set', 'budget.raised');
 
-PRAGMA user_version = 12;
+PRAGMA user_version = 13;

@@ -11,7 +11,7 @@ import hmac
 import sqlite3
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -102,14 +102,15 @@ SELECT run_id FROM runs INDEXED BY runs_live
  LIMIT :limit
 """
 
+# A run that was over before answered nothing since; one may be open, and in use, for days.
 _USES = """
 SELECT DISTINCT r.workflow, r.environment, r.run_id, coalesce(s.name, '')
-  FROM runs AS r INDEXED BY runs_by_time
+  FROM runs AS r INDEXED BY runs_by_initiator
   LEFT JOIN steps AS s ON s.run_id = r.run_id AND s.kind = 'tool' AND s.state IN ('ok', 'error', 'unknown')
        AND s.started_us >= :since_us
- WHERE r.opened_us >= :opened_us AND r.initiator = :initiator AND (s.name IS NOT NULL OR r.opened_us >= :since_us)
+ WHERE r.initiator = :initiator AND coalesce(r.ended_us, 9223372036854775807) >= :since_us
+   AND (s.name IS NOT NULL OR r.opened_us >= :since_us)
 """
-_LONGEST_RUN = timedelta(days=1)
 
 _HEADS = """
 SELECT r.run_id, r.tenant, r.state, r.tag, r.subject_digest,
@@ -207,7 +208,7 @@ def idle(tx: sqlite3.Connection, since: datetime, limit: int) -> Sequence[RunId]
 
 def uses_of(tx: sqlite3.Connection, initiator: PrincipalId, since: datetime) -> Sequence[KeyUse]:
     """Each tool that answered since then in a run of this principal, also with why it did not."""
-    params = {"initiator": initiator, "since_us": to_us(since), "opened_us": to_us(since - _LONGEST_RUN)}
+    params = {"initiator": initiator, "since_us": to_us(since)}
     return [
         KeyUse(
             workflow=WorkflowName(workflow),
