@@ -16,12 +16,12 @@ from leverframe.core.policy import CompiledPolicy
 from leverframe.core.provenance import ValueIndex
 from leverframe.core.redaction import Redaction, learn
 from leverframe.core.shared_budgets import shared_windows, with_books, with_raises
-from leverframe.domain.authority import ApiKey, Authority, KillSwitch
+from leverframe.domain.authority import NO_TEAM, ApiKey, Authority, KeyScope, KillSwitch
 from leverframe.domain.budgets import BudgetUnit, Window
 from leverframe.domain.contracts import Contract
 from leverframe.domain.errors import EvidenceBroken, IntegrityError
 from leverframe.domain.evidence import Disclosure
-from leverframe.domain.ids import ReservationId, StepPath, ToolName, WindowId
+from leverframe.domain.ids import KeyId, ReservationId, Sha256, StepPath, ToolName, WindowId
 from leverframe.domain.json import Json, JsonObject
 from leverframe.domain.labels import Integrity
 from leverframe.domain.policy import RunFacts
@@ -85,8 +85,15 @@ class RunContext:
     ) -> KillSwitch | None:
         """The kill switch that stops such a call of this run."""
         return authority.killed(
-            tenant=self.run.tenant, workflow=self.run.workflow, key=self.key, model=model, tool=tool
+            tenant=self.run.tenant, workflow=self.run.workflow, key=self._whose(authority), model=model, tool=tool
         )
+
+    def _whose(self, authority: Authority) -> ApiKey | None:
+        """The key whose calls these are: the caller's, or without a caller, as on a grant, that of the run's opener."""
+        if self.key is not None or not self.run.initiator.startswith("key:"):
+            return self.key
+        key_id = KeyId(self.run.initiator.removeprefix("key:"))
+        return authority.keys.get(key_id) or _of_a_subject(self.run, key_id)
 
     def may_send_again(self, tool: ToolName) -> bool:
         """Whether a call that is on its way may be sent once more, as far as this process knows now."""
@@ -185,7 +192,7 @@ class RunContext:
         project = self.services.project
         if not project.budgets:
             return ()
-        tenant, key = self.run.tenant, self.key
+        tenant, key = self.run.tenant, self._whose(self.services.authority.current())
         windows = shared_windows(
             project.budgets,
             tenant=tenant,
@@ -244,3 +251,19 @@ def recorded_args(ctx: RunContext, step: Step) -> JsonObject:
     envelope = recorded.get("envelope")
     args = envelope.get("args") if isinstance(envelope, dict) else recorded.get("args")
     return args if isinstance(args, dict) else {}
+
+
+def _of_a_subject(run: Run, key_id: KeyId) -> ApiKey:
+    """What stands for whoever came with an issuer's token, as far as a run tells: switches know it by its id."""
+    return ApiKey(
+        key_id=key_id,
+        tenant=run.tenant,
+        team=NO_TEAM,
+        name=key_id,
+        secret_sha256=Sha256(""),
+        workflows=frozenset({run.workflow}),
+        environments=frozenset({run.environment}),
+        scopes=frozenset({KeyScope.CALL}),
+        owner=run.launcher,
+        created_at=run.opened_at,
+    )

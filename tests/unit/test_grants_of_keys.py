@@ -1,0 +1,72 @@
+"""A held call of an agent's key that a person grants: whichever process runs it, it is a call of that key."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from leverframe.domain.approvals import ApprovalState
+from leverframe.domain.authority import ApiKey, KillScope, KillSwitch
+from leverframe.domain.ids import KeyId, PrincipalId
+from leverframe.domain.json import JsonObject
+from leverframe.domain.proposals import Proposal, PutKey, PutKill
+from leverframe.runtime.loops.ending import Collected
+from leverframe.runtime.outcomes import Answered, HeldBack
+from leverframe.runtime.outside import OutsideRun
+from tests.contract.test_store_authority import a_key
+from tests.door_desk import PROJECT_FILE, TENANT, Desk, open_desk, rules, write_desk
+
+ARGS: JsonObject = {"order_id": "W00001", "amount_usd": 60}
+OF_THE_KEY = "budgets:\n  - {tenant: default, key: desk, window: total, max_tool_calls: 9}\n"
+
+
+def key_of(desk: Desk) -> ApiKey:
+    """A key named desk, which every process knows."""
+    key = replace(a_key(tenant=TENANT), name="desk", created_at=desk.clock.now(), expires_at=None)
+    desk.do(desk.assembly.store.writer.commit(Proposal(tenant=TENANT, changes=(PutKey(key=key),))))
+    desk.do(desk.runner.services.authority.reload())
+    return key
+
+
+def opened(desk: Desk, initiator: PrincipalId) -> OutsideRun:
+    opening = replace(desk.opening("desk", "c_1", {}), initiator=initiator)
+    return desk.do(desk.runner.open_outside(desk.contract(), opening))
+
+
+def granted(desk: Desk, run: OutsideRun) -> HeldBack:
+    held = desk.call(run, "issue_refund", ARGS)
+    assert isinstance(held, HeldBack), held
+    desk.grant(held)
+    return held
+
+
+@pytest.mark.parametrize("name", ["desk", "oidc_abc"])
+def test_a_granted_call_does_not_run_once_its_key_is_switched_off(tmp_path: Path, name: str) -> None:
+    write_desk(tmp_path)
+    with open_desk(tmp_path) as desk:
+        key = key_of(desk)
+        run = opened(desk, key.principal if name == key.name else PrincipalId(f"key:{KeyId(name)}"))
+        held = granted(desk, run)
+        kill = KillSwitch(scope=KillScope.KEY, name=name, by=PrincipalId("person:lena"), at=desk.clock.now())
+        desk.do(desk.assembly.store.writer.commit(Proposal(tenant=TENANT, changes=(PutKill(kill=kill, is_on=True),))))
+        desk.do(desk.runner.services.authority.reload())
+
+        collected = desk.do(desk.runner.resume(run.run_id))
+
+        assert isinstance(collected, Collected)
+        assert [rules(outcome) for _, outcome in collected.calls] == [("kill-switch",)]
+        assert (desk.effects(), desk.state(held) is ApprovalState.CONSUMED) == ({}, False)
+
+
+def test_a_granted_call_counts_in_the_budgets_of_its_key(tmp_path: Path) -> None:
+    write_desk(tmp_path, project=PROJECT_FILE + OF_THE_KEY)
+    with open_desk(tmp_path) as desk:
+        run = opened(desk, key_of(desk).principal)
+        granted(desk, run)
+
+        collected = desk.do(desk.runner.resume(run.run_id))
+
+        assert isinstance(collected, Collected)
+        assert [isinstance(outcome, Answered) for _, outcome in collected.calls] == [True]
+        windows = desk.do(run.ctx.windows(desk.clock.now()))
+        assert [one.settled for one in windows if one.window_id != run.ctx.window_id] == [1]
