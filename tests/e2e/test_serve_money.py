@@ -59,6 +59,19 @@ def test_the_limit_of_a_step_is_that_of_all_its_answers(tmp_path: Path) -> None:
         assert desk.vendor.served.requests == 2
 
 
+def test_a_long_question_without_a_maximum_is_not_answered_in_a_few_words_while_the_money_is_there(
+    tmp_path: Path,
+) -> None:
+    with served_desk(tmp_path, CONTRACT + "budget: {max_usd: 0.27}\n") as desk:
+        asked = [[{"role": "user", "content": "x" * length}] for length in (10, 900, 1_100, 5_000)]
+        assert [desk.chat(messages=one).status for one in asked] == [200] * 4
+
+        # gpt-4, $30 a million read and $60 written: of $0.27 a ninth is 1,000 tokens that are read, or 500 written.
+        limits = [one["max_tokens"] for one in desk.vendor.served.bodies]
+        assert 400 < limits[0] < 500
+        assert all(240 < one < 280 for one in limits[1:])
+
+
 def test_what_a_killed_worker_had_on_its_way_is_in_the_books_of_its_run_too(tmp_path: Path) -> None:
     with served_desk(tmp_path, more="budgets: [{tenant: default, window: total, max_usd: 5}]") as desk:
         desk.vendor.manner.gap_s = 0.2

@@ -2,6 +2,8 @@
 
 Knows: that a call without a maximum must not set aside all that is left, or a burst of equal calls starves behind the
 first; so none takes more than a ninth of a limit of money or a third of one of tokens, and the last one what is left.
+A question that takes most of that ninth by itself has half as much for its answer beside it, or it would be answered in
+a few words while the money is there.
 Below a useful length the call is asked at that length, and policy refuses it.  Never: decides.
 """
 
@@ -57,16 +59,16 @@ def clamp(relays: ModelRelay, call: RelayCall, model: ModelRef, contract: Contra
     bound = relays.bound(call, model, max_output_tokens=ceiling)
     if BudgetUnit.USD not in books.left:
         return Clamped(bound=bound, injected=ceiling, is_fixed=False)
-    left = books.left[BudgetUnit.USD]
-    money = min(left, books.limits[BudgetUnit.USD] // _SHARES_OF_MONEY)
-    if bound.cost <= money:
+    left, share = books.left[BudgetUnit.USD], books.limits[BudgetUnit.USD] // _SHARES_OF_MONEY
+    if bound.cost <= min(left, share):
         return Clamped(bound=bound, injected=ceiling, is_fixed=False)
     floor = relays.bound(call, model, max_output_tokens=useful)
+    money = min(left, max(share, floor.cost + share // 2))
     if floor.cost > money or bound.cost == floor.cost:
         return Clamped(bound=floor, injected=useful, is_fixed=False)
     # The price is linear in the output.  Both are rounded up, so a micro-dollar less is asked for than is there.
-    share = max(0, money - floor.cost - 1) * (ceiling - useful) // (bound.cost - floor.cost + 1)
-    most = useful + share
+    more = max(0, money - floor.cost - 1) * (ceiling - useful) // (bound.cost - floor.cost + 1)
+    most = min(ceiling, useful + more)
     bound = relays.bound(call, model, max_output_tokens=most)
     return Clamped(bound=bound, injected=most, is_fixed=False)
 
