@@ -211,6 +211,16 @@ def test_how_often_the_vendor_may_search_is_told() -> None:
     assert asked.vendor_tools == (VendorTool(name="web_search", max_uses=2),)
 
 
+@pytest.mark.parametrize("uses", [-1, 0, 1.5, True, "3", 10**30])
+def test_a_vendors_tool_is_used_a_whole_number_of_times_or_the_call_is_refused(uses: object) -> None:
+    search = {"type": "web_search_20250305", "name": "web_search", "max_uses": uses}
+
+    with pytest.raises(WireRefused) as err:
+        call(MESSAGES, tools("web_search"), tools=[search])
+
+    assert (err.value.code, err.value.param) == ("wrong_type", "max_uses")
+
+
 def test_tokens_are_counted_as_tokens() -> None:
     assert call(WireFormat.EMBEDDINGS, input=[[1, 2, 3], [4]]).input_bound < 150
     assert call(WireFormat.EMBEDDINGS, input=["é" * 100]).input_bound >= 200

@@ -251,7 +251,7 @@ def _tools(value: object, tally: Tally) -> None:
             tally.known(tool, _TOOL, path)
             tally.function(tool.get("name"), f"{path}.name")
         else:
-            tally.vendor_tool(str(kind), path, tool.get("max_uses"))
+            tally.vendor_tool(str(kind), path, count_at(tool, "max_uses"))
         tally.tokens += PER_TOOL
     tally.opaque(tools)
     tally.tokens += WITH_TOOLS

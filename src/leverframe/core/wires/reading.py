@@ -82,13 +82,12 @@ class Tally:
             lack=f"vendor_state={word}",
         )
 
-    def vendor_tool(self, kind: str, path: str, max_uses: object = None) -> None:
+    def vendor_tool(self, kind: str, path: str, max_uses: int | None = None) -> None:
         """Refuse a tool that the vendor runs, unless the contract names it; `web_search` admits its dated versions."""
         admitted = self.admitted.vendor_tools
         # Asked for by name first: what admits everything lists nothing.
         if kind in admitted or any(kind.startswith(f"{name}_") for name in admitted):
-            uses = max_uses if isinstance(max_uses, int) and not isinstance(max_uses, bool) else None
-            self.vendor_tools.append(VendorTool(name=kind, max_uses=uses))
+            self.vendor_tools.append(VendorTool(name=kind, max_uses=max_uses))
             return
         raise WireRefused(
             f"{path!r} asks for {kind[:_MAX_SHOWN]!r}, which the vendor would run: an effect outside the door.",
