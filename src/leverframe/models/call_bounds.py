@@ -58,9 +58,11 @@ def bound_of(call: RelayCall, model: str, price: CallPrice, max_output_tokens: i
     tokens = text_tokens + image_tokens + audio_tokens
     if price.is_free:
         return ModelBound(input_tokens=tokens, output_tokens=output_tokens, cost=MicroUsd(0))
-    pico = price.request_pico + text_tokens * _worst_input(call, model, price, tokens)
+    input_pico = _worst_input(call, model, price, tokens)
+    pico = price.request_pico + text_tokens * input_pico
     if image_tokens:
-        pico += image_tokens * max((price.image_input or price.input).worst(tokens), price.input.worst(tokens))
+        # Images are written to a cache, too.
+        pico += image_tokens * max(_dearest([price.image_input], tokens), input_pico)
     if audio_tokens:
         pico += audio_tokens * _listed(price.audio_input, model, "sound that is heard").worst(tokens)
     if output_tokens:
