@@ -242,6 +242,15 @@ def test_choices_images_sound_and_predictions_are_counted_apart() -> None:
     assert 20 <= found.input_bound < 1_000
 
 
+@pytest.mark.parametrize("limits", [(5, 9_000), (9_000, 5)])
+def test_of_two_limits_the_larger_one_bounds_a_call_since_each_vendor_takes_its_own(limits: tuple[int, int]) -> None:
+    found = call(max_tokens=limits[0], max_completion_tokens=limits[1])
+
+    assert found.max_output_tokens == 9_000
+    sent = json.loads(upstream_body(found, model="m", max_output_tokens=100))
+    assert (sent["max_tokens"], sent["max_completion_tokens"]) == (100, 100)
+
+
 def test_function_tools_are_named_for_the_record() -> None:
     tools = [{"type": "function", "function": {"name": "a"}}, {"type": "custom", "custom": {"name": "b"}}]
 

@@ -114,11 +114,11 @@ def read(body: bytes, top: Fields, admitted: Admitted) -> RelayCall:
 
 
 def _limit(top: Fields) -> int | None:
-    """The smaller of the two limits, since vendors take the one or the other."""
+    """The larger of the two limits, since some vendors take the one and some the other."""
     old, new = count_at(top, "max_tokens"), count_at(top, "max_completion_tokens")
     if old is None or new is None:
         return new if old is None else old
-    return min(old, new)
+    return max(old, new)
 
 
 def _wants_usage(value: object, tally: Tally) -> bool:
