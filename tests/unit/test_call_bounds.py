@@ -1,12 +1,16 @@
-"""The worst case of a call: no kind of token that it may be billed for is missing in it."""
+"""The worst case of a call, in which nothing is missing that it may be billed for, and when all of it is spent."""
 
 import json
 
+import pytest
+
 from leverframe.core.wires import read_call
-from leverframe.domain.relays import NOTHING_ADMITTED, Admitted, RelayCall, Usage, WireFormat
+from leverframe.domain.relays import NOTHING_ADMITTED, Admitted, RelayCall, RelayRefusal, Usage, WireFormat
 from leverframe.models.call_bounds import bound_of
 from leverframe.models.call_prices import CallPrice
 from leverframe.models.prices import Rate
+from leverframe.testing.loopback import Served
+from tests.unit.test_models_relay import itself, sent
 
 # Pico-dollars a token, as of models that cost $5 a million read.
 PRICE = CallPrice(
@@ -35,3 +39,16 @@ def test_an_image_that_is_written_to_a_cache_is_bounded_at_the_price_of_that() -
         # The most that the vendor makes of one image, all of it written.
         took = Usage(input_tokens=4_790, output_tokens=1, cache_write_tokens=4_784, cache_write_1h_tokens=kept)
         assert bound.cost >= PRICE.cost(took)
+
+
+@pytest.mark.parametrize(
+    ("status", "is_billed"),
+    [(502, True), (504, True), (520, True), (524, True), (521, False), (522, False), (529, False)],
+)
+def test_a_call_that_somebody_before_the_vendor_gave_up_on_may_be_billed(*, status: int, is_billed: bool) -> None:
+    page = Served(status=status, body=b"<html>A timeout occurred</html>", headers={"Content-Type": "text/html"})
+
+    found, _ = sent(page, itself)
+
+    assert isinstance(found, RelayRefusal)
+    assert (found.kind, found.is_billed) == ("5xx", is_billed)

@@ -36,8 +36,9 @@ _LONGEST: Final = timedelta(minutes=12)  # a call is on its way for no longer, a
 _OK, _MULTIPLE, _BAD, _TIMEOUT, _TOO_MANY, _SERVER = 200, 300, 400, 408, 429, 500
 _LAST, _GATEWAY = 599, 502
 _KEY_REFUSED: Final = frozenset({401, 403})
-# Something between us and the vendor gave up; the vendor may have finished, and bill.
-_MAY_BE_BILLED: Final = frozenset({502, 504})
+# Something between us and the vendor gave up; the vendor may have finished, and bill.  520 and 524 are Cloudflare's,
+# which stands before several vendors: an answer that it could not read, and one that took too long.
+_MAY_BE_BILLED: Final = frozenset({502, 504, 520, 524})
 # Of an error these are written anew.
 _OURS: Final = frozenset({"content-type", "retry-after"})
 _LONGEST_WAIT_S: Final = 3600.0
