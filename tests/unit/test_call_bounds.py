@@ -20,6 +20,7 @@ PRICE = CallPrice(
     cached=Rate(base=500_000),
     cache_write=Rate(base=6_250_000),
     cache_write_1h=Rate(base=10_000_000),
+    audio_input=Rate(base=32_000_000),
     window=1_000_000,
 )
 
@@ -39,6 +40,15 @@ def test_an_image_that_is_written_to_a_cache_is_bounded_at_the_price_of_that() -
         # The most that the vendor makes of one image, all of it written.
         took = Usage(input_tokens=4_790, output_tokens=1, cache_write_tokens=4_784, cache_write_1h_tokens=kept)
         assert bound.cost >= PRICE.cost(took)
+
+
+def test_sound_that_the_vendor_fetches_is_bounded_by_what_the_model_takes_at_the_price_of_sound() -> None:
+    sound = {"type": "input_audio", "input_audio": {"data": "https://x/long.mp3", "format": "mp3"}}
+    asked = call(WireFormat.CHAT, Admitted(remote_urls=True), messages=[{"role": "user", "content": [sound]}])
+
+    bound = bound_of(asked, "qwen-omni", PRICE, 1)
+
+    assert bound.cost >= PRICE.cost(Usage(input_tokens=1_000_000, output_tokens=0, audio_input_tokens=999_000))
 
 
 @pytest.mark.parametrize(

@@ -121,6 +121,7 @@ def test_a_wrong_type_is_refused_by_its_path(fields: dict[str, object], param: s
 
 
 REMOTE = {"type": "image_url", "image_url": {"url": "https://evil.example/?q=secret"}}
+FAR = {"type": "input_audio", "input_audio": {"data": "https://evil.example/?q=secret", "format": "mp3"}}
 FILE = {"type": "file", "file": {"file_id": "file-1"}}
 
 
@@ -130,6 +131,7 @@ FILE = {"type": "file", "file": {"file_id": "file-1"}}
         ({"tools": [{"type": "web_search"}]}, "vendor_tool", Admitted(vendor_tools=frozenset({"web_search"}))),
         ({"web_search_options": {}}, "vendor_tool", Admitted(vendor_tools=frozenset({"web_search"}))),
         ({"messages": [{"role": "user", "content": [REMOTE]}]}, "remote_url", Admitted(remote_urls=True)),
+        ({"messages": [{"role": "user", "content": [FAR]}]}, "remote_url", Admitted(remote_urls=True)),
         (
             {"messages": [{"role": "user", "content": [FILE]}]},
             "vendor_state",

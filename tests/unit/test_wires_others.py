@@ -70,6 +70,7 @@ EFFECTS: list[tuple[WireFormat, dict[str, object], str, Admitted]] = [
     (RESPONSES, part(type="input_image", file_id="file-1"), "vendor_state", state("files")),
     (RESPONSES, part(type="input_image", image_url="https://x/?q=1"), "remote_url", URL),
     (RESPONSES, part(type="input_file", file_url="https://x/?q=1"), "remote_url", URL),
+    (RESPONSES, part(type="input_audio", input_audio={"data": "https://x/?q=1", "format": "mp3"}), "remote_url", URL),
     (
         RESPONSES,
         item(type="function_call_output", call_id="c", output=[{"type": "input_image", "image_url": "http://x"}]),

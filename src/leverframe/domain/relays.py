@@ -90,6 +90,7 @@ class RelayCall(msgspec.Struct, frozen=True, kw_only=True):
     input_bound: int = 0
     images: int = 0
     audio_bytes: int = 0
+    has_far_audio: bool = False  # it hears what is in no byte of it: the vendor has it, or fetches it
     documents: int = 0
     has_audio_answer: bool = False
     has_cache_writes: bool = False

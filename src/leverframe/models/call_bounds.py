@@ -50,7 +50,8 @@ def bound_of(call: RelayCall, model: str, price: CallPrice, max_output_tokens: i
     image_tokens = call.images * image_bound(model) if call.images else 0
     audio_tokens = call.audio_bytes // _CHARS_PER_AUDIO_TOKEN + _PER_SOUND if call.audio_bytes else 0
     text_tokens = call.input_bound
-    if call.documents or call.vendor_tools or call.sealed_ids or call.keeps & _LOOKED_UP:
+    is_looked_up = call.has_far_audio or call.sealed_ids or call.keeps & _LOOKED_UP
+    if call.documents or call.vendor_tools or is_looked_up:
         text_tokens = _window_bound(call, model, price)
     output_tokens = 0
     if call.wire.has_answer:
@@ -102,6 +103,8 @@ def _worst_input(call: RelayCall, model: str, price: CallPrice, tokens: int) -> 
     rates = [price.input, price.cached]
     if call.has_cache_writes:
         rates.append(price.cache_write)
+    if call.has_far_audio:
+        rates.append(_listed(price.audio_input, model, "sound that is heard"))
     if call.has_hour_cache:
         rates.append(_listed(price.cache_write_1h, model, "a cache that is kept for an hour"))
     return _dearest(rates, tokens)

@@ -103,6 +103,7 @@ def read(body: bytes, top: Fields, admitted: Admitted) -> RelayCall:
         input_bound=tally.tokens,
         images=tally.images,
         audio_bytes=tally.audio_bytes,
+        has_far_audio=tally.has_far_audio,
         documents=tally.documents,
         has_audio_answer=_has_audio_answer(top),
         has_cache_writes=True,
@@ -191,7 +192,7 @@ def _part(part: Fields, path: str, tally: Tally) -> None:
             tally.known(part, {"type", "input_audio"}, path)
             sound = object_at(part.get("input_audio"), f"{path}.input_audio")
             tally.known(sound, {"data", "format"}, f"{path}.input_audio")
-            tally.audio_bytes += len(text_at(sound, "data", f"{path}.input_audio"))
+            tally.sound(sound, f"{path}.input_audio")
         case "file":
             tally.known(part, {"type", "file"}, path)
             file = object_at(part.get("file"), f"{path}.file")

@@ -33,6 +33,7 @@ class Tally:
         "admitted",
         "audio_bytes",
         "documents",
+        "has_far_audio",
         "images",
         "keeps",
         "sealed_ids",
@@ -47,6 +48,7 @@ class Tally:
         self.images = 0
         self.audio_bytes = 0
         self.documents = 0
+        self.has_far_audio = False
         self.tool_names: list[str] = []
         self.vendor_tools: list[VendorTool] = []
         self.keeps: set[str] = set()
@@ -110,6 +112,14 @@ class Tally:
             next_move="Send the content itself as a data: URL, or admit it: `models.remote_urls` of the contract.",
             lack="remote_urls=allowed",
         )
+
+    def sound(self, value: object, path: str) -> None:
+        """Count the sound of an `input_audio` part; some vendors take an address in the place of it, and fetch that."""
+        data = text_at(object_at(value, path), "data", path)
+        if "://" in data[:32]:
+            self.url(data, f"{path}.data")
+            self.has_far_audio = True
+        self.audio_bytes += len(data)
 
     def text(self, value: object, path: str) -> None:
         """Count a text that must be one."""
