@@ -51,6 +51,16 @@ def test_sound_that_the_vendor_fetches_is_bounded_by_what_the_model_takes_at_the
     assert bound.cost >= PRICE.cost(Usage(input_tokens=1_000_000, output_tokens=0, audio_input_tokens=999_000))
 
 
+def test_a_spoken_answer_that_is_heard_again_is_sealed_to_its_run_and_bounded_as_sound() -> None:
+    said = [{"role": "assistant", "audio": {"id": "audio_1"}}, {"role": "user", "content": "Go on."}]
+    asked = call(WireFormat.CHAT, Admitted(state=frozenset({"audio"})), messages=said)
+
+    bound = bound_of(asked, "gpt-audio", PRICE, 1)
+
+    assert asked.sealed_ids == ("audio_1",)
+    assert bound.cost >= PRICE.cost(Usage(input_tokens=16_000, output_tokens=0, audio_input_tokens=15_900))
+
+
 @pytest.mark.parametrize(
     ("status", "is_billed"),
     [(502, True), (504, True), (520, True), (524, True), (521, False), (522, False), (529, False)],

@@ -228,6 +228,18 @@ def test_an_error_without_a_type_is_one_in_a_stream_of_responses_too() -> None:
     assert (reader.error, reader.is_complete) == ("lorem", True)
 
 
+@pytest.mark.parametrize("name", ["message", "delta"])
+def test_a_spoken_answer_names_the_id_that_it_may_be_gone_on_with(name: str) -> None:
+    value = {"choices": [{"index": n, name: {"audio": {"id": f"audio_{n}", "data": "QQ=="}}} for n in (0, 1, 1)]}
+    body = json.dumps(value).encode()
+    reader = UsageReader(WireFormat.CHAT, is_stream=name == "delta")
+
+    reader.feed(b"data: " + body + b"\n\n" if name == "delta" else body)
+    reader.end()
+
+    assert reader.ids == ("audio_0", "audio_1")
+
+
 def test_what_the_end_repeats_is_said_once() -> None:
     text = {"type": "response.output_text.delta", "output_index": 0, "content_index": 0, "delta": "lorem"}
     output = [{"type": "message", "content": [{"type": "output_text", "text": "lorem"}]}]

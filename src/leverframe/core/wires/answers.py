@@ -50,14 +50,14 @@ class Reading(Protocol):
 class ChatReading:
     """Chat Completions, and Embeddings, which have the same usage without an answer."""
 
-    __slots__ = ("error", "is_ended", "said", "usage")
-    ids = _NO_IDS
+    __slots__ = ("error", "ids", "is_ended", "said", "usage")
 
     def __init__(self) -> None:
         self.usage: Usage | None = None
         self.error = ""
         self.is_ended = False
         self.said = Said()
+        self.ids = _NO_IDS
 
     def whole(self, body: dict[str, object]) -> None:
         """A plain answer."""
@@ -104,6 +104,7 @@ class ChatReading:
     def _rest(self, index: object, delta: dict[str, object]) -> None:
         self.said.text(index, delta.get("refusal"))
         self.said.aside(delta.get("reasoning_content") or delta.get("reasoning"))
+        self._spoken(delta.get("audio"))
         calls = delta.get("tool_calls")
         for position, call in enumerate(calls if isinstance(calls, list) else ()):
             if isinstance(call, dict):
@@ -119,6 +120,12 @@ class ChatReading:
         one = delta.get("function_call")
         if isinstance(one, dict):
             self.said.tool_use((index,), name=one.get("name"), arguments=one.get("arguments"))
+
+    def _spoken(self, sound: object) -> None:
+        """A spoken answer, which may be gone on with by its id."""
+        found = _id(sound) if isinstance(sound, dict) else ""
+        if found and found not in self.ids and len(self.ids) < _MAX_IDS:
+            self.ids = (*self.ids, found)
 
     def _message(self, index: int, message: object) -> None:
         if isinstance(message, dict):

@@ -89,7 +89,9 @@ def read(body: bytes, top: Fields, admitted: Admitted) -> RelayCall:
     if not top.keys() <= _PLAIN:
         for name in top.keys() - _PLAIN:
             tally.opaque(top[name])
-    limit = _limit(top)
+    limit, has_audio_answer = _limit(top), _has_audio_answer(top)
+    if has_audio_answer and "audio" in admitted.state:
+        tally.keeps.add("audio")
     is_stream = flag_at(top, "stream")
     return RelayCall(
         wire=WireFormat.CHAT,
@@ -105,11 +107,12 @@ def read(body: bytes, top: Fields, admitted: Admitted) -> RelayCall:
         audio_bytes=tally.audio_bytes,
         has_far_audio=tally.has_far_audio,
         documents=tally.documents,
-        has_audio_answer=_has_audio_answer(top),
+        has_audio_answer=has_audio_answer,
         has_cache_writes=True,
         tool_names=tuple(tally.tool_names),
         vendor_tools=tuple(tally.vendor_tools),
         keeps=frozenset(tally.keeps),
+        sealed_ids=tuple(tally.sealed_ids),
         fields=frozenset(top),
     )
 
@@ -166,9 +169,11 @@ def _message(message: Fields, path: str, tally: Tally) -> None:
         for call in list_at(calls, f"{path}.tool_calls"):
             tally.opaque(call)
             tally.tokens += PER_TOOL_USE
-    # An earlier spoken answer is known to the vendor by its id.
+    # An earlier spoken answer is known to the vendor by its id, and is heard again.
     if message.get("audio") is not None:
         tally.state("audio", f"{path}.audio")
+        tally.has_far_audio = True
+        tally.sealed_ids.append(text_at(object_at(message["audio"], f"{path}.audio"), "id", f"{path}.audio"))
     for name in message.keys() - {"role", "content", "tool_calls", "audio"}:
         if message[name] is not None:
             tally.opaque(message[name])

@@ -15,6 +15,7 @@ from leverframe.runtime.door.relay_run import RelayRun
 FIELD: Final = "vendor_ids"
 _MARK: Final = b'"vendor_ids"'
 _MAX_SHOWN: Final = 80
+_FIELDS: Final = {WireFormat.MESSAGES: "thread", WireFormat.CHAT: "messages"}
 
 
 async def check_ids(run: RelayRun, call: RelayCall) -> None:
@@ -34,7 +35,7 @@ async def check_ids(run: RelayRun, call: RelayCall) -> None:
         raise WireRefused(
             f"Nothing named {one_id[:_MAX_SHOWN]!r} was answered in {run.ctx.run.run_id}.",
             code="vendor_state",
-            param="thread" if call.wire is WireFormat.MESSAGES else "previous_response_id",
+            param=_FIELDS.get(call.wire, "previous_response_id"),
             status=404,
             next_move="Go on in the run that it was answered in (Leverframe-Run), or send the conversation itself.",
         )
