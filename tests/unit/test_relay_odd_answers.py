@@ -349,3 +349,17 @@ def test_what_is_no_json_is_none_with_half_a_character_in_it_either(raw: bytes) 
         reader.feed(b"data: " + raw + b"\n\n" if is_stream else raw)
         reader.end()
         assert (reader.is_broken, reader.is_complete) == (True, False)
+
+
+def test_the_largest_answer_of_embeddings_is_read_and_counted() -> None:
+    """As many inputs as OpenAI takes, of its longest vectors, in the form that its own libraries ask for."""
+    one = {"object": "embedding", "index": 2_047, "embedding": "A" * (3_072 * 4 * 4 // 3)}
+    body = json.dumps(
+        {"object": "list", "data": [one] * 2_048, "model": "m", "usage": {"prompt_tokens": 9, "total_tokens": 9}}
+    )
+    reader = UsageReader(WireFormat.EMBEDDINGS, is_stream=False)
+
+    reader.feed(body.encode())
+    reader.end()
+
+    assert (reader.is_complete, reader.error, reader.usage) == (True, "", Usage(input_tokens=9, output_tokens=0))

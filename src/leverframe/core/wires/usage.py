@@ -15,7 +15,8 @@ from leverframe.core.wires.halves import read_halves
 from leverframe.domain.errors import WireRefused
 from leverframe.domain.relays import NO_USAGE, RelayCall, RelayedAnswer, Usage, WireFormat
 
-MAX_PLAIN_BYTES: Final = 32 << 20
+# OpenAI's largest answer of embeddings: 2,048 of 3,072 numbers, in base64.  What is larger is paid and not passed on.
+MAX_PLAIN_BYTES: Final = 36 << 20
 _DONE: Final = b"[DONE]"
 _DECODER: Final = msgspec.json.Decoder()
 
