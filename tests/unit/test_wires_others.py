@@ -1,6 +1,7 @@
 """Responses, Messages, count_tokens and Embeddings: what is refused, admitted, counted and set."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -54,6 +55,7 @@ def block(**fields: object) -> dict[str, object]:
 
 
 URL = Admitted(remote_urls=True)
+REMOTE_IMAGE = {"type": "input_image", "image_url": "https://x/?q=1"}
 EFFECTS: list[tuple[WireFormat, dict[str, object], str, Admitted]] = [
     (RESPONSES, {"tools": [{"type": "web_search_preview"}]}, "vendor_tool", tools("web_search")),
     (RESPONSES, {"tools": [{"type": "code_interpreter", "container": "c"}]}, "vendor_tool", tools("code_interpreter")),
@@ -141,6 +143,23 @@ def test_what_is_not_known_or_wrong_is_named(
     wire: WireFormat, fields: dict[str, object], expected: tuple[str, str]
 ) -> None:
     assert refused(wire, **fields) == expected
+
+
+@pytest.mark.parametrize(
+    ("fields", "place"),
+    [
+        ({"prompt": {"id": "p", "variables": {"a": "x", "b": REMOTE_IMAGE}}}, "prompt.variables.b"),
+        (item(type="computer_call_output", call_id="c", output=REMOTE_IMAGE), "input[0].output"),
+    ],
+)
+def test_an_address_is_one_wherever_the_contract_lets_it_stand(fields: dict[str, object], place: str) -> None:
+    admitted = Admitted(state=frozenset({"prompt"}), vendor_tools=frozenset({"computer_use_preview"}))
+
+    with pytest.raises(WireRefused) as err:
+        call(RESPONSES, admitted, **fields)
+
+    assert (err.value.code, err.value.param) == ("remote_url", f"{place}.image_url")
+    assert call(RESPONSES, replace(admitted, remote_urls=True), **fields).images == 1
 
 
 def test_an_agent_may_tell_what_it_did_itself() -> None:

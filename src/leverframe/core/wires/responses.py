@@ -74,11 +74,7 @@ def read(body: bytes, top: Fields, admitted: Admitted) -> RelayCall:
     tally = Tally(admitted)
     tally.known(top, _KNOWN, "")
     model = text_at(top, "model")
-    for name, word in _STATE.items():
-        if top.get(name) is not None:
-            tally.state(word, name)
-    if top.get("previous_response_id") is not None:
-        tally.sealed_ids.append(text_at(top, "previous_response_id"))
+    _state(top, tally)
     if flag_at(top, "background"):
         tally.state("background", "background")
     if (flag_at(top, "store") or top.get("store") is None) and "store" in admitted.state:
@@ -110,6 +106,21 @@ def read(body: bytes, top: Fields, admitted: Admitted) -> RelayCall:
         keeps=frozenset(tally.keeps),
         sealed_ids=tuple(tally.sealed_ids),
     )
+
+
+def _state(top: Fields, tally: Tally) -> None:
+    for name, word in _STATE.items():
+        if top.get(name) is not None:
+            tally.state(word, name)
+    if top.get("previous_response_id") is not None:
+        tally.sealed_ids.append(text_at(top, "previous_response_id"))
+    if top.get("prompt") is not None:
+        variables = object_at(top["prompt"], "prompt").get("variables")
+        for name, value in (object_at(variables, "prompt.variables") if variables is not None else {}).items():
+            # Besides texts these may be all that a message may hold.
+            if not isinstance(value, str):
+                path = f"prompt.variables.{name[:80]}"
+                _part(object_at(value, path), path, tally)
 
 
 def _input(value: object, tally: Tally) -> None:
@@ -152,6 +163,8 @@ def _item(item: Fields, path: str, tally: Tally) -> None:
     elif kind in _VENDOR_ITEMS:
         if _VENDOR_ITEMS[kind] not in tally.admitted.vendor_tools:
             tally.vendor_tool(_VENDOR_ITEMS[kind], f"{path}.type")
+        if kind == "computer_call_output":
+            _image(object_at(item.get("output"), f"{path}.output"), f"{path}.output", tally)
         tally.opaque(item)
     else:
         wrong_type(f"{path}.type", f"a kind of item that is known here, but {kind[:40]!r}")
@@ -175,11 +188,7 @@ def _part(part: Fields, path: str, tally: Tally) -> None:
             tally.text(part.get("refusal"), f"{path}.refusal")
         case "input_image":
             tally.known(part, {"type", "image_url", "file_id", "detail"}, path)
-            if part.get("file_id") is not None:
-                tally.state("files", f"{path}.file_id")
-            else:
-                tally.url(part.get("image_url"), f"{path}.image_url")
-            tally.images += 1
+            _image(part, path, tally)
         case "input_file":
             _file(part, path, tally)
         case "input_audio":
@@ -189,6 +198,15 @@ def _part(part: Fields, path: str, tally: Tally) -> None:
             tally.sound(sound, f"{path}.input_audio")
         case other:
             wrong_type(f"{path}.type", f"a kind of content that is known here, but {str(other)[:40]!r}")
+
+
+def _image(image: Fields, path: str, tally: Tally) -> None:
+    """An image of a message, or the screenshot of a computer."""
+    if image.get("file_id") is not None:
+        tally.state("files", f"{path}.file_id")
+    else:
+        tally.url(image.get("image_url"), f"{path}.image_url")
+    tally.images += 1
 
 
 def _file(part: Fields, path: str, tally: Tally) -> None:
