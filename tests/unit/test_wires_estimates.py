@@ -53,6 +53,16 @@ def test_what_was_said_is_counted_in_bytes_and_so_is_thinking_that_is_shown(piec
     assert reader.said_bytes >= 2 * len(piece.encode())
 
 
+def test_what_was_said_aloud_is_counted_too() -> None:
+    reader = UsageReader(WireFormat.CHAT, is_stream=True)
+    second = {"choices": [{"index": 0, "delta": {"audio": {"data": "A" * 64_000, "transcript": "lorem"}}}]}
+    for _ in range(3):
+        reader.feed(b"data: " + json.dumps(second).encode() + b"\n\n")
+
+    # Of three seconds 60 tokens, each as dear as several of text.
+    assert 60 * 8 < estimated_usage(chat(), BOUND, reader.said_bytes, is_observed=True).output_tokens < 10_000
+
+
 def test_what_is_too_much_to_be_recorded_is_counted_all_the_same() -> None:
     reader = UsageReader(WireFormat.CHAT, is_stream=True)
     piece = "ü" * 1_000_000

@@ -123,7 +123,10 @@ class ChatReading:
 
     def _spoken(self, sound: object) -> None:
         """A spoken answer, which may be gone on with by its id."""
-        found = _id(sound) if isinstance(sound, dict) else ""
+        if not isinstance(sound, dict):
+            return
+        self.said.sound(sound)
+        found = _id(sound)
         if found and found not in self.ids and len(self.ids) < _MAX_IDS:
             self.ids = (*self.ids, found)
 
