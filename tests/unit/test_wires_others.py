@@ -241,6 +241,15 @@ def test_a_vendors_tool_is_used_a_whole_number_of_times_or_the_call_is_refused(u
     assert (err.value.code, err.value.param) == ("wrong_type", "max_uses")
 
 
+def test_what_is_admitted_unknown_is_counted_for_each_text_that_it_may_stand_before() -> None:
+    texts, instruction = ["a", "b", "c"], "Find what it is about: " * 100
+    admitted = Admitted(fields=frozenset({"instruction"}))
+
+    found = call(WireFormat.EMBEDDINGS, admitted, input=texts, instruction=instruction)
+
+    assert found.input_bound >= len(texts) * len(instruction)
+
+
 def test_tokens_are_counted_as_tokens() -> None:
     assert call(WireFormat.EMBEDDINGS, input=[[1, 2, 3], [4]]).input_bound < 150
     assert call(WireFormat.EMBEDDINGS, input=["é" * 100]).input_bound >= 200

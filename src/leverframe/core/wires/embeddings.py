@@ -3,7 +3,7 @@
 from typing import Final
 
 from leverframe.core.wires.reading import PER_MESSAGE, Tally, list_at, text_at, text_bytes, wrong_type
-from leverframe.core.wires.strict import Fields
+from leverframe.core.wires.strict import Fields, size_of
 from leverframe.domain.relays import Admitted, RelayCall, WireFormat
 
 _KNOWN: Final = frozenset({"model", "input", "dimensions", "encoding_format", "user"})
@@ -19,11 +19,17 @@ def read(body: bytes, top: Fields, admitted: Admitted) -> RelayCall:
     tally.known(top, _KNOWN, "")
     model = text_at(top, "model")
     value = top.get("input")
+    texts = 1
     if isinstance(value, str):
         tally.tokens += text_bytes(value)
     else:
-        for index, one in enumerate(list_at(value, "input")):
+        inputs = list_at(value, "input")
+        texts = max(1, sum(type(one) is not int for one in inputs))
+        for index, one in enumerate(inputs):
             tally.tokens += _tokens(one, f"input[{index}]")
+    # What a contract admits unknown may be read by the model, such as an instruction before each text.
+    for name in top.keys() - _KNOWN:
+        tally.tokens += size_of(top[name]) * texts
     return RelayCall(
         wire=WireFormat.EMBEDDINGS, body=body, model=model, input_bound=tally.tokens, fields=frozenset(top)
     )
