@@ -363,3 +363,19 @@ def test_the_largest_answer_of_embeddings_is_read_and_counted() -> None:
     reader.end()
 
     assert (reader.is_complete, reader.error, reader.usage) == (True, "", Usage(input_tokens=9, output_tokens=0))
+
+
+def test_what_compacting_took_is_billed_beside_the_totals_and_once() -> None:
+    turn = {"type": "message", "input_tokens": 20, "output_tokens": 30}
+    compaction = {"type": "compaction", "input_tokens": 900, "output_tokens": 60, "cache_read_input_tokens": 5}
+    compaction |= {"cache_creation_input_tokens": 7, "cache_creation": {"ephemeral_1h_input_tokens": 7}}
+    told = {"input_tokens": 20, "output_tokens": 30, "iterations": [compaction, turn]}
+    expected = Usage(
+        input_tokens=932, output_tokens=90, cached_input_tokens=5, cache_write_tokens=7, cache_write_1h_tokens=7
+    )
+
+    assert anthropic_usage(told) == expected
+    begun = start({"input_tokens": 20, "output_tokens": 1})
+    assert read(WireFormat.MESSAGES, begun, ended(told), ended(told)).usage == expected
+    assert anthropic_usage({**told, "iterations": [{**compaction, "input_tokens": "900"}]}) is None
+    assert anthropic_usage({**told, "output_tokens": None}) is None

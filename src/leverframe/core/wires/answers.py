@@ -10,7 +10,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-from leverframe.core.wires.said import NO_MESSAGE, Said, are_counts, count, counted, error_text
+from leverframe.core.wires.said import NO_MESSAGE, Said, are_counts, compacted, count, counted, error_text
 from leverframe.core.wires.strict import encoded
 from leverframe.domain.relays import Usage
 
@@ -343,6 +343,7 @@ def anthropic_usage(value: object) -> Usage | None:
     """
     if not isinstance(value, dict):
         return None
+    value = compacted(value) if "iterations" in value else value
     fresh, made = count(value.get("input_tokens")), count(value.get("output_tokens"))
     created, tools = value.get("cache_creation"), value.get("server_tool_use")
     beside = ((value, _CACHED), (created, _KEPT), (tools, _TOOLS))

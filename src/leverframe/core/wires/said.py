@@ -112,6 +112,44 @@ def are_counts(fields: object, names: Iterable[str]) -> bool:
     return all(told.get(name) is None or count(told[name]) is not None for name in names)
 
 
+def compacted(usage: Mapping[str, object]) -> Mapping[str, object]:
+    """The usage of an Anthropic answer with what compacting the conversation took, which its totals leave out."""
+    iterations = usage.get("iterations")
+    found = [
+        one
+        for one in (iterations if isinstance(iterations, list) else ())
+        if isinstance(one, dict) and one.get("type") == "compaction"
+    ]
+    told = dict(usage)
+    for one in found:
+        # Without the totals nobody has counted the answer itself.
+        told |= _summed(told, one, (*(name for name in _TOTALS if told.get(name) is not None), *_OF_CACHES))
+        outer, inner = told.get(_KEPT), one.get(_KEPT)
+        if isinstance(inner, dict):
+            known = outer if isinstance(outer, dict) else {}
+            told[_KEPT] = {**known, **_summed(known, inner, inner)}
+    return told
+
+
+_KEPT: Final = "cache_creation"
+_TOTALS: Final = ("input_tokens", "output_tokens")
+_OF_CACHES: Final = ("cache_read_input_tokens", "cache_creation_input_tokens")
+
+
+def _summed(totals: Mapping[str, object], more: Mapping[str, object], names: Iterable[str]) -> dict[str, object]:
+    """The counts of both together; what is no count in one of them is none together."""
+    summed: dict[str, object] = {}
+    for name in names:
+        if (added := more.get(name)) is not None:
+            known = totals.get(name)
+            first, second = count(known if known is not None else 0), count(added)
+            summed[name] = first + second if first is not None and second is not None else _NO_COUNT
+    return summed
+
+
+_NO_COUNT: Final = -1
+
+
 def error_text(value: object) -> str:
     """What an error in an answer says; empty where there is none."""
     if value is None or value is False or value == "":
