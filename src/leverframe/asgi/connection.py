@@ -8,6 +8,8 @@ Sources: RFC 9110 (6.5, 7.8), RFC 9112; `uvicorn.Config(http=…)` for who makes
 """
 
 import asyncio
+import fcntl
+import termios
 from collections import deque
 from typing import Final, cast
 from urllib.parse import unquote
@@ -29,6 +31,7 @@ STALLED_S: Final = 120.0  # for a client to take any byte of its answer
 # the client was told is lost to it.  A client that has read it closes, and ends this.
 LINGERS_S: Final = 2.0
 _LINGERS_BYTES: Final = 2_097_152
+PARTS_S: Final = 0.5  # for a client's goodbye when the server stops
 _LOOKS: Final = 4  # times in the shortest of these
 _MOST_KEPT_BYTES: Final = 65_536  # of a body that is read faster than it is asked for
 _VERSIONS: Final = frozenset({"1.0", "1.1"})
@@ -251,6 +254,7 @@ class Connection(asyncio.Protocol):
             self._current.keeps_alive = False
         elif self._transport is not None:
             self._transport.close()
+            self._look_in(PARTS_S)
 
     def _go_on(self, after: Exchange) -> None:
         """Close, or go on with the next request."""
@@ -280,7 +284,7 @@ class Connection(asyncio.Protocol):
         self._timer, now, transport = None, self.loop.time(), self._transport
         if transport is None:
             return
-        if self._is_stalled(transport, now):
+        if self._is_stalled(transport, now) or self._is_parting(transport):
             # Gone, as far as anybody can tell: whoever writes to it goes on without it.
             transport.abort()
             return
@@ -298,6 +302,21 @@ class Connection(asyncio.Protocol):
         if waiting_bytes < self._stalled_bytes or not (self.is_full or transport.is_closing()):
             self._stalled_since, self._stalled_bytes = now, waiting_bytes
         return now - self._stalled_since > STALLED_S
+
+    def _is_parting(self, transport: asyncio.Transport) -> bool:
+        """Whether a closed connection waits for nothing but the goodbye of TLS.
+
+        Who keeps a connection for its next call does not read from it until then, and would hold up a server that
+        stops for the half minute that the event loop gives it.
+        """
+        if self._scheme != "https" or not transport.is_closing():
+            return False
+        # What the event loop itself has yet to send is not told; it holds some only while the system's own queue does.
+        try:
+            unsent = fcntl.ioctl(transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, bytes(4))
+        except OSError:
+            return True  # the socket is closed
+        return not any(unsent)
 
     def _pause(self) -> None:
         if not self._is_paused and self._transport is not None:
