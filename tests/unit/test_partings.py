@@ -77,3 +77,28 @@ def test_a_server_that_stops_waits_for_no_goodbye_of_a_client_that_keeps_its_con
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         assert runner.run(act()) < 5
+
+
+@pytest.mark.parametrize("stops", [True, False], ids=["stops", "closes"])
+def test_a_slow_client_reads_its_answer_to_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, stops: bool
+) -> None:
+    monkeypatch.setattr(connection, "HEAD_S", 4 * LOOK_S)
+    monkeypatch.setattr(connection, "PARTS_S", LOOK_S)
+
+    async def read(client: ssl.SSLSocket) -> int:
+        got = 0
+        while piece := await asyncio.to_thread(client.recv, 65_536):
+            got += len(piece)
+            await asyncio.sleep(0.005)
+        return got
+
+    async def act() -> int:
+        async with asked(tmp_path, "/much", "" if stops else "connection: close\r\n") as (client, state):
+            await asyncio.to_thread(client.recv, 1)
+            if stops:
+                told_to_stop(state)
+            return await read(client)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        assert runner.run(act()) > len(BODY)

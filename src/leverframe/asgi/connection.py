@@ -96,7 +96,8 @@ class Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         # cast: uvicorn only tells its connections to shut down, and looks at nothing else of them.
         cast("set[Connection]", self._state.connections).add(self)
-        self._due_at = self.loop.time() + HEAD_S
+        now = self._stalled_since = self.loop.time()
+        self._due_at = now + HEAD_S
         self._look_in(min(HEAD_S, self._idle_s) / _LOOKS)
 
     def connection_lost(self, _exc: Exception | None) -> None:
