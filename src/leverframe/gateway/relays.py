@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from leverframe.core.wires import error_frame
-from leverframe.domain.errors import LeverframeError
+from leverframe.domain.authority import ApiKey
+from leverframe.domain.errors import LeverframeError, NotFound, ProviderUnavailable, WireRefused
 from leverframe.domain.relays import RelayBroken, WireFormat
 from leverframe.gateway import refusing
 from leverframe.gateway.asgi_types import Receive, Scope, Send
@@ -21,6 +22,7 @@ from leverframe.gateway.readings import enforced, watched
 from leverframe.runtime.door import Door
 from leverframe.runtime.door.relay_run import RelayAsk, RelayRun
 from leverframe.runtime.door.relay_stream import Relayed
+from leverframe.runtime.door.relay_unasked import Unasked
 from leverframe.runtime.live_runs import LiveRuns
 from leverframe.runtime.relayed_calls import RelayedCalls
 from leverframe.runtime.selections import selection
@@ -69,22 +71,14 @@ class Relays:
         body = await read_body(exchange.scope, exchange.receive, headers)
         selected = selection(headers)
         run = await self._live.run_for(caller, selected)
-        read = (watched if run.is_observed else enforced)(exchange.wire, body, headers, run.ctx.contract)
-        candidates = candidates_of(self._live.services.project, run.ctx.contract, read.call.model, exchange.wire)
-        refused_as = read.refused_as
-        if candidates[0] not in self._live.services.project.tiers.get(run.ctx.contract.tier, ()):
-            refused_as = refused_as or "unknown_model"
-        ask = RelayAsk(
-            call=read.call,
-            key=caller.key,
-            candidates=candidates,
-            began_at=exchange.began_at,
-            step=headers.get("leverframe-step", ""),
-            refused_as=refused_as,
-            lacks=read.lacks,
-            headers=read.headers,
-        )
-        run, outcome = await self._calls.ask(caller, selected, run, ask)
+        try:
+            ask = self._read(exchange, caller.key, run, body, headers)
+            run, outcome = await self._calls.ask(caller, selected, run, ask)
+        except (NotFound, WireRefused, ProviderUnavailable) as err:
+            step = headers.get("leverframe-step", "")
+            unasked = Unasked(wire=exchange.wire, body=body, key=caller.key, why=err, step=step)
+            await self._calls.refused(caller, selected, run, unasked)
+            raise
         if not isinstance(outcome, Relayed):
             await self._refuse(exchange, refusing.of_outcome(exchange.wire, outcome, self._live.services.mint.now()))
             return
@@ -105,6 +99,31 @@ class Relays:
                 output_tokens=outcome.usage.output_tokens,
                 cost_microusd=outcome.cost_microusd,
             )
+
+    def _read(
+        self, exchange: _Exchange, key: ApiKey, run: RelayRun, body: bytes, headers: Mapping[str, str]
+    ) -> RelayAsk:
+        """What the door is asked.
+
+        Raises:
+            NotFound: the contract has no such model.
+            WireRefused: the body may not be passed on.
+        """
+        read = (watched if run.is_observed else enforced)(exchange.wire, body, headers, run.ctx.contract)
+        candidates = candidates_of(self._live.services.project, run.ctx.contract, read.call.model, exchange.wire)
+        refused_as = read.refused_as
+        if candidates[0] not in self._live.services.project.tiers.get(run.ctx.contract.tier, ()):
+            refused_as = refused_as or "unknown_model"
+        return RelayAsk(
+            call=read.call,
+            key=key,
+            candidates=candidates,
+            began_at=exchange.began_at,
+            step=headers.get("leverframe-step", ""),
+            refused_as=refused_as,
+            lacks=read.lacks,
+            headers=read.headers,
+        )
 
     async def _plain(self, exchange: _Exchange, run: RelayRun, relayed: Relayed) -> None:
         """The whole answer, once it is settled."""

@@ -31,6 +31,7 @@ _OUTCOMES: Mapping[str, frozenset[StepState]] = {
 
 
 _SETTLED = frozenset({"call.settled", "model.answered"})
+_OF_MODELS = frozenset({"model.called", "model.answered"})
 # The key is in the log from the announcement on.
 _UNANNOUNCED = (StepState.HELD, StepState.DENIED)
 
@@ -200,7 +201,7 @@ class _ToldStep:
 
     @property
     def _kinds(self) -> tuple[StepKind, ...]:
-        return (StepKind.MODEL,) if "model" in self.last else (StepKind.TOOL, StepKind.FACT)
+        return (StepKind.MODEL,) if self.last.get("type") in _OF_MODELS else (StepKind.TOOL, StepKind.FACT)
 
     def _name(self, unsaid: str) -> object:
         if "model" in self.last:

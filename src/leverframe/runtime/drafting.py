@@ -76,7 +76,8 @@ async def draft_from_runs(services: Services, contract: Contract, since: datetim
             seen.keep(seen.took, window.unit, window.settled)
         for leaf in await services.evidence.leaves_of_run(run.tenant, run.run_id):
             entry = decode(leaf.leaf)
-            if isinstance(entry, dict) and entry.get("type") == EventType.MODEL_CALLED.value:
+            # What was refused as it came names no model, and a draft admits nothing that was refused.
+            if isinstance(entry, dict) and entry.get("type") == EventType.MODEL_CALLED.value and "model" in entry:
                 _note_call(seen, entry)
             if isinstance(entry, dict) and entry.get("type") == EventType.MODEL_ANSWERED.value:
                 _note_answer(seen, entry)

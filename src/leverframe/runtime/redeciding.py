@@ -134,6 +134,8 @@ def _again(
     is_model = entry.get("type") == EventType.MODEL_CALLED.value
     if not is_model and "tool" not in recorded:
         return _found(record, entry, Standing.NOT_POLICY, "a clock or a person ended the hold", call)
+    if is_model and "unasked" in recorded:
+        return _found(record, entry, Standing.NOT_POLICY, "refused as it came, before any rule was asked", call)
     if entry.get("rule") == BYTES_RULE:
         return _found(record, entry, Standing.NOT_POLICY, "other bytes were asked for than were frozen", call)
     if "by_policy_of" in recorded:

@@ -8,11 +8,12 @@ from contextlib import suppress
 from typing import Final
 
 from leverframe.domain.budgets import BudgetUnit
-from leverframe.domain.errors import CallDenied, Contended
+from leverframe.domain.errors import CallDenied, Contended, LeverframeError
 from leverframe.domain.runs import RunOutcome
 from leverframe.runtime.closing import RunEnd
 from leverframe.runtime.door import Door
 from leverframe.runtime.door.relay_run import RelayAsk, RelayRun
+from leverframe.runtime.door.relay_unasked import Unasked, record
 from leverframe.runtime.door.relaying import RelayOutcome
 from leverframe.runtime.live_runs import Caller, LiveRuns
 from leverframe.runtime.outcomes import Stopped
@@ -47,6 +48,15 @@ class RelayedCalls:
         if isinstance(outcome, Stopped):
             await self._stopped(run, outcome)
         return run, outcome
+
+    async def refused(self, caller: Caller, selected: Selection, run: RelayRun, call: Unasked) -> None:
+        """Record a call that no rule was asked about, in the run or, where that is over by now, in the key's next one.
+
+        What its client is told is decided already: a database that cannot take it is told to whoever calls next.
+        """
+        with suppress(LeverframeError):
+            if not await record(run, call) and caller.run_id is None:
+                await record(await self._live.run_for(caller, selected), call)
 
     async def settled(self, run: RelayRun) -> None:
         """An answer in it is settled: stop a run in which a vendor took more than it declared."""

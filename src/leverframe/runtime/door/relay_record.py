@@ -44,7 +44,7 @@ from leverframe.runtime.run_limits import UNLIMITED
 NOTHING: Final = ModelBound(input_tokens=0, output_tokens=0, cost=MicroUsd(0))
 _encode: Final = msgspec.json.Encoder(order="sorted").encode
 # Why a body of a watched workflow is none that a strict reader takes.
-_UNREADABLE: Final = frozenset({"duplicate_key", "malformed_json"})
+UNREADABLE: Final = frozenset({"duplicate_key", "malformed_json"})
 _COUNTED: Final = (BudgetUnit.MODEL_CALLS, BudgetUnit.STEPS)
 # An enum's word takes longer to ask for than all else that is done with it here.
 _USD, _INPUT, _OUTPUT, _IN_FLIGHT = (
@@ -292,7 +292,7 @@ def _inputs(ask: RelayAsk, made: Decision) -> bytes:
 
 def _request(ask: RelayAsk) -> bytes:
     """The body; of one that a watched workflow sent and that no strict reader takes, its length and SHA-256."""
-    return by_digest(ask.call.body) if ask.refused_as in _UNREADABLE else recordable(ask.call.body)
+    return by_digest(ask.call.body) if ask.refused_as in UNREADABLE else recordable(ask.call.body)
 
 
 # Of the same few rules again and again.
