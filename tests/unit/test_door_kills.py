@@ -1,6 +1,7 @@
 """A kill switch at the door: the next call is refused by its own rule, what is on its way ends, and it is recorded."""
 
 import asyncio
+import json
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -302,3 +303,22 @@ def test_nobody_stops_the_calls_of_a_tenant_that_they_do_not_work_for(tmp_path: 
         }
 
     assert told == {"acme": 2, "globex": 1}
+
+
+def test_a_tenant_that_shares_a_switch_is_told_after_it_is_thrown_and_before_it_is_cleared(tmp_path: Path) -> None:
+    write_desk(tmp_path, project="people: {omar: {roles: [approver]}}\ntenants: {acme: {}, globex: {}}\n")
+    with open_desk(tmp_path) as desk:
+        services = desk.runner.services
+        kill(desk, KillScope.TOOL, "peek", who="omar")
+        unkill(desk, KillScope.TOOL, "peek", who="omar")
+        told = {
+            tenant: [
+                (entry["detail"]["is_on"], entry["detail"].get("elsewhere", False), entry["detail"]["generation"])
+                for one in desk.do(services.evidence.leaves(TenantId(tenant), 0, 50))
+                if (entry := json.loads(one.leaf))["type"] == "killswitch.set"
+            ]
+            for tenant in ("acme", "globex")
+        }
+
+    assert told["acme"] == [(True, False, 1), (False, False, 2)]
+    assert told["globex"] == [(True, True, 1), (False, True, 1)]

@@ -4,18 +4,22 @@ Knows: what a name must be, and whose calls a switch stops.  Never: ends a call 
 """
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 from leverframe.core.nearest import nearest
 from leverframe.domain.authority import Authority, KillScope, KillSwitch
 from leverframe.domain.contracts import Person
-from leverframe.domain.errors import ApprovalRefused, NotFound
+from leverframe.domain.errors import ApprovalRefused, Contended, NotFound
 from leverframe.domain.evidence import DetailValue, EventType
 from leverframe.domain.ids import TenantId
 from leverframe.domain.proposals import Proposal, PutKill
 from leverframe.runtime.amending import Amendment, amend, check_may_amend, entry_of, sealed_reason
 from leverframe.runtime.services import Services
 from leverframe.runtime.token_callers import PREFIX
+
+_TRIES = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,15 +66,39 @@ async def clear(services: Services, person: Person, ask: KillAsk, *, proof: str)
     return await _set(services, person, ask, tenants, is_on=False, proof=proof)
 
 
+class _MovedError(Exception):
+    """The authority is another than the one under which tenants were told that a switch is cleared."""
+
+
 async def _set(
     services: Services, person: Person, ask: KillAsk, tenants: tuple[TenantId, ...], *, is_on: bool, proof: str
 ) -> KillSwitch:
+    """Move the switch, and tell it in the log of each tenant.  It is one row, committed with the entry of the first.
+
+    The others are told that it is thrown after it was, and that it is cleared before it is: so no log says that it is
+    on while it is not, whatever happens in between and whoever else moves it.
+    """
     first, others = tenants[0], tenants[1:]
     made: list[KillSwitch] = []
 
-    def make(authority: Authority) -> Amendment:
+    async def tell() -> int:
+        generation = services.authority.current().generation
+        for tenant in others:
+            told = Amendment(
+                changes=(),
+                event=EventType.KILLSWITCH_SET,
+                detail={**_detail(ask, is_on=is_on), "elsewhere": True},
+                disclosures=sealed_reason(services, tenant, ask.because),
+            )
+            entry = entry_of(services, tenant, person, proof, told, generation=generation)
+            await services.writer.commit(Proposal(tenant=tenant, entries=(entry,)))
+        return generation
+
+    def make(authority: Authority, told_under: int | None) -> Amendment:
         if not is_on:
             _find(authority, ask)
+        if told_under not in {None, authority.generation}:
+            raise _MovedError
         sealed = sealed_reason(services, first, ask.because)
         switch = KillSwitch(
             scope=ask.scope,
@@ -86,19 +114,21 @@ async def _set(
             changes=(change,), event=EventType.KILLSWITCH_SET, detail=_detail(ask, is_on=is_on), disclosures=sealed
         )
 
-    done = await amend(services, first, person, proof, make)
-    # The switch is one row for all; each tenant's own log tells of it as well.
-    generation = services.authority.current().generation
-    for tenant in others:
-        told = Amendment(
-            changes=(),
-            event=done.event,
-            detail=done.detail,
-            disclosures=sealed_reason(services, tenant, ask.because),
-        )
-        entry = entry_of(services, tenant, person, proof, told, generation=generation)
-        await services.writer.commit(Proposal(tenant=tenant, entries=(entry,)))
-    return made[0]
+    if is_on or not others:
+        await amend(services, first, person, proof, lambda authority: make(authority, None))
+        await tell()
+        return made[0]
+    for _ in range(_TRIES):
+        await services.authority.reload()
+        _find(services.authority.current(), ask)
+        told_under = await tell()
+        with suppress(_MovedError):
+            await amend(services, first, person, proof, partial(make, told_under=told_under))
+            return made[0]
+    raise Contended(
+        f"The authority was changed by others {_TRIES} times in a row; the switch is on as it was.",
+        next_move="Ask again.",
+    )
 
 
 def _stopped(services: Services, ask: KillAsk) -> tuple[TenantId, ...]:

@@ -7,7 +7,7 @@ used.  Never: changes a line of code, so what is tested here is what an auditor 
 import ast
 from importlib import resources
 
-PARTS = ("report", "heads", "seen", "told", "keys", "story", "verify")
+PARTS = ("report", "heads", "seen", "told", "keys", "switches", "story", "verify")
 _PACKAGE = "leverframe.sdk"
 _NOTE = "# Joined from the modules {} of leverframe.sdk, unchanged but for their imports of each other."
 

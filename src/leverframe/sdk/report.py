@@ -32,7 +32,7 @@ CHECKS = {
     "S7": "no budget was exceeded",
     "S8": "untrusted arguments ran only with an endorsement or an approval",
     "S9": "rules and roles were changed by two people",
-    "S10": "nothing was allowed to a key that was revoked or had ended",
+    "S10": "nothing was allowed to a key that was revoked or had ended, nor under a kill switch",
     "S11": "no silence longer than the heartbeat allows",
     "S12": "no announced effect is left without an outcome",
 }

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from leverframe.sdk.keys import Keys
 from leverframe.sdk.report import Check, Leaf
+from leverframe.sdk.switches import Switches
 from leverframe.sdk.told import CLOCK_SLACK, TOTALS, Action, Approval, Run, windows_of
 
 MISSED_HEARTBEATS = 3
@@ -36,7 +37,7 @@ class Story:
         self.ids: set[str] = set()
         self.tenant = self.latest = ""
         self.heartbeat_s = self.index = self.unproven_groups = self.observed = 0
-        self.keys = Keys()
+        self.keys, self.switches = Keys(), Switches()
         self.kind = ""
 
     def fail(self, check: str, what: str) -> None:
@@ -96,7 +97,9 @@ class Story:
             checks["S7"].not_here = "no reservation is in these entries"
         if not checks["S10"].checked:
             checks["S10"].not_here = (
-                "no call with a key is in these entries" if self.is_whole else "needs the whole log"
+                "no call with a key, nor one under a kill switch, is in these entries"
+                if self.is_whole
+                else "needs the whole log"
             )
         if not self.is_whole:
             checks["S11"].not_here = "needs the whole log"
@@ -215,6 +218,11 @@ def _run_gap(_story: Story, _leaf: Leaf, _detail: Leaf, run: Run) -> None:
 
 def _key(story: Story, leaf: Leaf, detail: Leaf, _run: Run) -> None:
     story.keys.tell(leaf, detail)
+    story.switches.tell_key(detail)
+
+
+def _switch(story: Story, _leaf: Leaf, detail: Leaf, _run: Run) -> None:
+    story.switches.tell(detail)
 
 
 def _allowed(story: Story, leaf: Leaf, run: Run) -> None:
@@ -225,6 +233,11 @@ def _allowed(story: Story, leaf: Leaf, run: Run) -> None:
     if story.is_whole and story.keys.knows(leaf.get("actor", "")) and "approval_id" not in leaf:
         story.checks["S10"].checked += 1
         problem = story.keys.problem(leaf)
+        if problem:
+            story.fail("S10", problem)
+    if story.is_whole and story.switches.is_any_on:
+        story.checks["S10"].checked += 1
+        problem = story.switches.problem(leaf, run.workflow)
         if problem:
             story.fail("S10", problem)
     story.policies_used.add(leaf["policy_digest"])
@@ -362,6 +375,7 @@ _HANDLERS: dict[str, Callable[[Story, Leaf, Leaf, Run], None]] = {
     "key.created": _key,
     "key.rotated": _key,
     "key.revoked": _key,
+    "killswitch.set": _switch,
     "run.started": _run_started,
     "run.ended": _run_ended,
     "run.gap": _run_gap,
