@@ -228,9 +228,11 @@ def _switch(story: Story, _leaf: Leaf, detail: Leaf, _run: Run) -> None:
 def _allowed(story: Story, leaf: Leaf, run: Run) -> None:
     if run.has_ended:
         story.fail("S6", "a call was allowed after the end of its run")
-    story.observed += "would" in leaf.get("detail", {})
-    # What a person granted later is theirs to answer for.
-    if story.is_whole and story.keys.knows(leaf.get("actor", "")) and "approval_id" not in leaf:
+    detail = leaf.get("detail", {})
+    story.observed += "would" in detail
+    # What a person let go on later is theirs to answer for, and so is what the door reads for it.
+    is_of_key = "approval_id" not in leaf and detail.get("asker") not in ("door", "reentry")
+    if story.is_whole and is_of_key and story.keys.knows(leaf.get("actor", "")):
         story.checks["S10"].checked += 1
         problem = story.keys.problem(leaf)
         if problem:
