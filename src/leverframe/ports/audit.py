@@ -92,6 +92,29 @@ class StoredStep:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StoredWindow:
+    """What the journal says of one budget window; `run_id` None: it spans runs."""
+
+    window_id: str
+    unit: str
+    run_id: str | None
+    limit: int
+    settled: int
+    reserved: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredReservation:
+    """What the journal says of one reservation; `amounts` are window id, unit and amount of each part."""
+
+    reservation_id: str
+    run_id: str
+    path: str
+    amounts: Sequence[tuple[str, str, int]]
+    state: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StoredHead:
     """The newest head that was kept in a file beside the database; `root` is base64."""
 
@@ -149,4 +172,8 @@ class EvidenceAudit(Protocol):
 
     def steps(self, tenant: TenantId) -> Sequence[StoredStep]:
         """All steps as the journal has them."""
+        ...
+
+    def books(self, tenant: TenantId) -> tuple[Sequence[StoredWindow], Sequence[StoredReservation | Unreadable]]:
+        """All budget windows and all reservations as the journal has them."""
         ...

@@ -12,6 +12,7 @@ from leverframe.domain.ids import TenantId
 from leverframe.domain.runs import RunState, StepKind, StepState
 from leverframe.domain.time import rfc3339
 from leverframe.ports.audit import EvidenceAudit, StoredApproval, StoredRun, StoredStep, Unreadable
+from leverframe.runtime.agreeing_books import check_books
 from leverframe.sdk.report import Check, Leaf
 
 _MOVES: Mapping[str, ApprovalState] = {
@@ -57,6 +58,10 @@ def check_journal(audit: EvidenceAudit, tenant: TenantId, entries: Sequence[Leaf
     _check_approvals([one for one in approvals if not isinstance(one, Unreadable)], told, checks["S3"])
     _check_runs([one for one in runs if not isinstance(one, Unreadable)], entries, checks["S6"])
     _check_steps(audit.steps(tenant), entries, checks["S1"])
+    windows, reservations = audit.books(tenant)
+    for row in (one for one in reservations if isinstance(one, Unreadable)):
+        checks["S7"].fail(f"the row of {row.key} in the journal cannot be read: {row.why}")
+    check_books(windows, [one for one in reservations if not isinstance(one, Unreadable)], entries, checks["S7"])
 
 
 def _approvals(entries: Iterable[Leaf]) -> dict[str, _Told]:

@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from leverframe.domain.errors import StoreUnavailable
 from leverframe.domain.evidence import TreeState
 from leverframe.domain.ids import Sha256, TenantId
@@ -17,12 +19,23 @@ from leverframe.ports.audit import (
     StoredDisclosure,
     StoredHead,
     StoredLeaf,
+    StoredReservation,
     StoredRun,
     StoredStep,
+    StoredWindow,
     Unreadable,
 )
 from leverframe.ports.vault import Vault
-from leverframe.store.sqlite import approvals, authority, disclosures, evidence, known_heads, runs, tree_tags
+from leverframe.store.sqlite import (
+    approvals,
+    authority,
+    disclosures,
+    evidence,
+    known_heads,
+    reservations,
+    runs,
+    tree_tags,
+)
 from leverframe.store.sqlite.connection import cannot_write, check_file, open_reader, said_plainly
 from leverframe.store.sqlite.heads import KeptHead, read_kept
 from leverframe.store.sqlite.migrate import refuse_newer
@@ -53,6 +66,19 @@ SELECT s.run_id, s.path, s.kind, s.name, s.state, s.action_digest, s.decision, s
   JOIN runs AS r ON r.run_id = s.run_id
  WHERE r.tenant = :tenant
  ORDER BY s.step_id
+"""
+
+_WINDOWS = """
+SELECT window_id, unit, run_id, limit_value, settled, reserved FROM windows WHERE tenant = :tenant
+ ORDER BY window_id, unit
+"""
+
+_RESERVATIONS = """
+SELECT b.reservation_id, b.run_id, b.path, b.amounts, b.state
+  FROM reservations AS b
+  JOIN runs AS r ON r.run_id = b.run_id
+ WHERE r.tenant = :tenant
+ ORDER BY b.reservation_id
 """
 
 
@@ -170,6 +196,14 @@ class SqliteAudit:
             for row in self._rows(_STEPS, tenant=tenant)
         ]
 
+    def books(self, tenant: TenantId) -> tuple[Sequence[StoredWindow], Sequence[StoredReservation | Unreadable]]:
+        """All budget windows, and all reservations."""
+        windows = [
+            StoredWindow(window_id=row[0], unit=row[1], run_id=row[2], limit=row[3], settled=row[4], reserved=row[5])
+            for row in self._rows(_WINDOWS, tenant=tenant)
+        ]
+        return windows, [_reservation(row) for row in self._rows(_RESERVATIONS, tenant=tenant)]
+
     def close(self) -> None:
         """Let go of the file."""
         self._tx.close()
@@ -178,6 +212,15 @@ class SqliteAudit:
     def _rows(self, query: str, **params: object) -> list[tuple[Any, ...]]:
         with said_plainly(self._path):
             return self._tx.execute(query, params).fetchall()
+
+
+# Any: a row of SQLite has no static type; STRICT tables keep what each column may hold.
+def _reservation(row: tuple[Any, ...]) -> StoredReservation | Unreadable:
+    try:
+        amounts = reservations.amounts_of(row[3])
+    except msgspec.MsgspecError as err:
+        return Unreadable(key=row[0], why=str(err))
+    return StoredReservation(reservation_id=row[0], run_id=row[1], path=row[2], amounts=amounts, state=row[4])
 
 
 def open_audit(path: Path, vault: Vault) -> SqliteAudit:

@@ -1,6 +1,7 @@
 """SQL of `reservations`: what was set aside for each call, until it is settled or voided.
 
-Owner: budgets.  Writer: the store's writer.  Trust: trusted; whoever can edit this can spend more than a limit allows.
+Owner: budgets.  Writer: the store's writer.  Trust: trusted; whoever can edit this can spend more than a limit allows,
+and `evidence verify` holds it against the log.
 """
 
 import sqlite3
@@ -74,6 +75,11 @@ def read(tx: sqlite3.Connection, reservation_ids: Collection[str]) -> dict[str, 
     """Those that are there."""
     rows = tx.execute(_SOME, (_encode(list(reservation_ids)).decode(),))
     return {one: Reservation(amounts=_decode_amounts(amounts), state=state) for one, amounts, state in rows}
+
+
+def amounts_of(text: str) -> Amounts:
+    """The column `amounts`, read.  Raises msgspec.MsgspecError where it is none."""
+    return _decode_amounts(text)
 
 
 def open_of_run(tx: sqlite3.Connection, run_id: RunId) -> Sequence[ReservationId]:

@@ -1,6 +1,7 @@
 """SQL of `windows`: what is settled and reserved in each, and the bounds that survive a power cut.
 
-Owner: budgets.  Writer: the store's writer.  Trust: trusted; whoever can edit this can spend more than a limit allows.
+Owner: budgets.  Writer: the store's writer.  Trust: trusted; whoever can edit this can spend more than a limit allows,
+and `evidence verify` holds it against the log.
 Invariants: `settled + reserved <= limit_value` unless the truth that was settled is above its reservation;
 `reserved` is the sum of the window's open reservations (tests/property/test_store_races.py); `settled + reserved` is
 at most `ceiling`, which is flushed before a caller is answered from it (tests/contract/test_store_ceilings.py).
