@@ -89,6 +89,10 @@ class StoredStep:
     cost_microusd: int
     input_tokens: int
     output_tokens: int
+    started_us: int
+    finished_us: int | None
+    error: str
+    is_counted: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,14 +6,17 @@ write as done) without the log is named here.  Never: says which of the two is r
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from leverframe.domain.approvals import AnswerWord, ApprovalState
 from leverframe.domain.ids import TenantId
 from leverframe.domain.runs import RunState, StepKind, StepState
-from leverframe.domain.time import rfc3339
+from leverframe.domain.time import from_us, rfc3339
 from leverframe.ports.audit import EvidenceAudit, StoredApproval, StoredRun, StoredStep, Unreadable
 from leverframe.runtime.agreeing_books import check_books
+from leverframe.runtime.door.modelling import ABANDONED
 from leverframe.sdk.report import Check, Leaf
+from leverframe.sdk.told import CLOCK_SLACK
 
 _MOVES: Mapping[str, ApprovalState] = {
     "approval.consumed": ApprovalState.CONSUMED,
@@ -32,7 +35,9 @@ _OUTCOMES: Mapping[str, frozenset[StepState]] = {
 
 
 _SETTLED = frozenset({"call.settled", "model.answered"})
-_OF_MODELS = frozenset({"model.called", "model.answered"})
+_DECIDING = frozenset({"call.decided", "model.called"})
+# Whose calls no rule counts.
+_UNCOUNTED = frozenset({"door", "run"})
 # The key is in the log from the announcement on.
 _UNANNOUNCED = (StepState.HELD, StepState.DENIED)
 
@@ -167,6 +172,8 @@ class _ToldStep:
     said: dict[str, set[object]] = field(default_factory=dict)
     last: dict[str, object] = field(default_factory=dict)
     settled: Leaf = field(default_factory=dict)
+    decided_at: list[str] = field(default_factory=list)
+    asker: object = ""
 
     def tell(self, entry: Leaf) -> None:
         """Take in its next entry."""
@@ -181,9 +188,13 @@ class _ToldStep:
             self.settled = entry
         elif entry.get("type") == "model.called":
             self.settled = {}  # another candidate is asked
-        facts = entry | {"rule_source": _detail(entry).get("rule_source")}
+        detail = _detail(entry)
+        facts = entry | {"rule_source": detail.get("rule_source")}
         for key in ("decision", "rule", "rule_source"):
             self.said.setdefault(key, set()).add(facts.get(key))
+        if entry.get("type") in _DECIDING:
+            self.decided_at.append(str(entry.get("at")))
+            self.asker = detail.get("asker", self.asker)
         self.said.setdefault("_sd", set()).update(entry.get("_sd", ()))
 
     def differences(self, row: StoredStep) -> list[str]:
@@ -201,12 +212,41 @@ class _ToldStep:
             "decision": row.decision in said["decision"],
             "rule": row.rule in said["rule"],
             "place of the rule": row.rule_source in said["rule_source"],
+            "beginning": self._began(row),
+            "end": self._ended(row),
+            "error": self._erred(row.error),
+            "count": row.is_counted == (self.asker not in _UNCOUNTED),
         }
         return [name for name, is_same in same.items() if not is_same]
 
     @property
     def _kinds(self) -> tuple[StepKind, ...]:
-        return (StepKind.MODEL,) if self.last.get("type") in _OF_MODELS else (StepKind.TOOL, StepKind.FACT)
+        is_model = "model" in self.last or self.last.get("type") == "model.called"
+        return (StepKind.MODEL,) if is_model else (StepKind.TOOL, StepKind.FACT)
+
+    def _began(self, row: StoredStep) -> bool:
+        """Whether it began when it was decided; a call that is sent again after a crash does so later, unsaid."""
+        began, last = _at(row.started_us), max(self.decided_at, default="")
+        if began in self.decided_at or row.kind == StepKind.MODEL or not (began and last):
+            return began in self.decided_at
+        # The clock of the process that sends it again may be a little behind.
+        try:
+            return datetime.fromisoformat(last) - datetime.fromisoformat(began) < CLOCK_SLACK
+        except (ValueError, TypeError):
+            return False  # no entry of ours has such a time
+
+    def _ended(self, row: StoredStep) -> bool:
+        ended = None if row.finished_us is None else _at(row.finished_us)
+        if self.settled:
+            return ended == self.settled.get("at")
+        # Of a model that our own loop was denied nothing was begun.
+        return ended is None or (row.state == StepState.DENIED and ended in self.decided_at)
+
+    def _erred(self, error: str) -> bool:
+        said = _detail(self.settled).get("error", "")
+        # Whoever finds a call of a model that nobody heard to its end calls it so, and the entry says `unknown`.
+        is_lost = self.settled.get("outcome") == "unknown" and "model" in self.last
+        return error == said or (is_lost and error == ABANDONED)
 
     def _name(self, unsaid: str) -> object:
         if "model" in self.last:
@@ -262,6 +302,14 @@ def _states(entry: Leaf) -> frozenset[StepState]:
             return _OUTCOMES.get(str(entry.get("outcome")), frozenset())
         case _:
             return frozenset()
+
+
+def _at(time_us: int) -> str:
+    """A stored time as entries write it; empty for one that no clock ever showed."""
+    try:
+        return rfc3339(from_us(time_us))
+    except OverflowError:
+        return ""
 
 
 def _detail(entry: Leaf) -> Leaf:

@@ -50,7 +50,7 @@ from leverframe.runtime.outcomes import Failed, ModelOutcome, ModelSaid
 from leverframe.runtime.refusals import recorded_refusal, refused, refused_again
 
 _TRIES = 3
-_ABANDONED = "model-abandoned"
+ABANDONED = "model-abandoned"
 
 
 async def model_call(
@@ -93,7 +93,7 @@ async def model_call(
 
 def _after(candidates: tuple[ModelRef, ...], recorded: Step) -> tuple[ModelRef, ...]:
     """The candidates that were not asked yet: none after an answer, all after a call that nobody saw the end of."""
-    if recorded.error == _ABANDONED:
+    if recorded.error == ABANDONED:
         return candidates
     names = [str(model) for model in candidates]
     if recorded.state is not StepState.ERROR or recorded.name not in names:
@@ -242,7 +242,7 @@ async def settle_abandoned(ctx: RunContext, step: Step) -> Step:
         state=StepState.ERROR,
         finished_at=ctx.services.mint.now(),
         attempts=step.attempts + 1,
-        error=_ABANDONED,
+        error=ABANDONED,
     )
     sealed = ctx.seal("answer", {"message": "the process stopped in mid-call", "kind": "abandoned"})
     lost = replace(lost, result_ref=sealed[0].digest)

@@ -61,7 +61,8 @@ SELECT DISTINCT f.sha256, a.content
 
 _STEPS = """
 SELECT s.run_id, s.path, s.kind, s.name, s.state, s.action_digest, s.decision, s.rule, s.rule_source, s.approval_id,
-       s.idempotency_key, s.args_ref, s.result_ref, s.detail_ref, s.cost_microusd, s.input_tokens, s.output_tokens
+       s.idempotency_key, s.args_ref, s.result_ref, s.detail_ref, s.cost_microusd, s.input_tokens, s.output_tokens,
+       s.started_us, s.finished_us, s.error, s.is_counted
   FROM steps AS s
   JOIN runs AS r ON r.run_id = s.run_id
  WHERE r.tenant = :tenant
@@ -192,6 +193,10 @@ class SqliteAudit:
                 cost_microusd=row[14],
                 input_tokens=row[15],
                 output_tokens=row[16],
+                started_us=row[17],
+                finished_us=row[18],
+                error=row[19],
+                is_counted=row[20] == 1,
             )
             for row in self._rows(_STEPS, tenant=tenant)
         ]
