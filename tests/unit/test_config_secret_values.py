@@ -11,7 +11,7 @@ from leverframe.domain.errors import SecretUnavailable
 from leverframe.identity.secrets import ProjectSecrets
 from tests.config_samples import write_files
 
-PASTED = "sk-live-0123456789"
+PASTED = "sk-pasted-by-mistake-0123"
 
 
 @pytest.mark.parametrize(
