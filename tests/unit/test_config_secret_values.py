@@ -11,7 +11,8 @@ from leverframe.domain.errors import SecretUnavailable
 from leverframe.identity.secrets import ProjectSecrets
 from tests.config_samples import write_files
 
-PASTED = "sk-pasted-by-mistake-0123"
+# No `sk-`: those are looked for in all files, and this one stands in a file on purpose.
+PASTED = "xoxb-0123456789abcdef"
 
 
 @pytest.mark.parametrize(
