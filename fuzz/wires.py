@@ -108,9 +108,11 @@ def stream(data: bytes) -> object:
     for wire in (WireFormat.CHAT, WireFormat.RESPONSES, WireFormat.MESSAGES):
         told = []
         for step in (max(1, len(data)), 1):
-            reader = UsageReader(wire, is_stream=True, strips_usage=True)
+            reader = UsageReader(wire, is_stream=True, strips_usage=True, keeps_back=True)
             passed = b"".join(reader.feed(data[start : start + step]) for start in range(0, len(data), step))
-            told.append((passed + reader.end(), reader.usage, reader.is_complete, reader.answer))
+            passed += reader.end()
+            ended = (reader.is_complete, reader.is_answer, reader.is_told, reader.error)
+            told.append((passed, reader.usage, reader.answer, ended))
         if told[0] != told[1]:
             raise AssertionError(f"{wire.value}: in pieces it is {told[1]!r}, whole {told[0]!r}")
     cutter = Frames()

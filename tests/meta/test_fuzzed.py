@@ -42,6 +42,7 @@ NEEDS_NONE = {
     "identity/issuers.py": "the project's own credential; declares all that its decoders raise",
     "identity/secret_sources.py": "what the project's own vault keeps; declares all that the decoder raises",
     "testing/troubled_vendor.py": "a vendor for tests, called by our own gateway alone",
+    "testing/vendor_answers.py": "the answers of a vendor for tests, which it writes itself",
     "testing/conversing_vendor.py": "a vendor for tests, called by our own gateway alone",
     "testing/vendor.py": "a vendor for tests, called by our own gateway alone",
     "testing/mcp_host.py": "an MCP server for tests, called by our own gateway alone",

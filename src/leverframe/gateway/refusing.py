@@ -132,8 +132,15 @@ def of_broken(wire: WireFormat, err: RelayBroken) -> Refusal:
 
 
 def unstreamed(wire: WireFormat, model: str) -> Refusal:
-    """A plain answer to a call for a stream; asked again it would be paid for again."""
-    message = f"{model} answered a call for a stream with a plain answer. Ask it without `stream`."
+    """A plain answer to a call for a stream."""
+    return of_failed(wire, f"{model} answered a call for a stream with a plain answer. Ask it without `stream`.")
+
+
+def of_failed(wire: WireFormat, message: str) -> Refusal:
+    """An answer that came whole and is of no use; asked again it would be paid for again.
+
+    Of the vendor itself, which gave it the status of an answer, no client would ask it again either.
+    """
     return _refusal(wire, _Words(status=502, slug="provider-unavailable", message=message, headers=(_NO_RETRY,)))
 
 

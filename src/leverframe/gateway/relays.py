@@ -135,9 +135,8 @@ class Relays:
             await self._refuse(exchange, refusing.of_broken(exchange.wire, err))
             return
         if relayed.error and not run.is_observed:
-            # An error with the status of an answer: a client would take it for one without words.
-            said = RelayBroken(f"{relayed.model} answered with an error: {relayed.error}", kind="garbage")
-            await self._refuse(exchange, refusing.of_broken(exchange.wire, said))
+            # What is none and has the status of an answer: a client would take it for one without words.
+            await self._refuse(exchange, refusing.of_failed(exchange.wire, relayed.error))
             return
         if relayed.is_unstreamed:
             await self._refuse(exchange, refusing.unstreamed(exchange.wire, relayed.model))

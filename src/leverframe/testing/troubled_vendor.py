@@ -9,11 +9,15 @@ a model carries the knobs, so that they pass through whatever stands between:
     -s40, -w20, -r30              input tokens from the cache, and written to it; output that is reasoning
     -unone -uzero -uchoices -urepeat -uevery
                                   usage: never; explicit zeros; in a chunk with choices; several times; in every chunk
-    -xhtml -xgarbage -xerror -xgzip -xendless -xsilent -xcut -xbare -xunclosed -xfails -xplain
+    -xhtml -xgarbage -xerror -xgzip -xendless -xsilent -xcut -xbare -xunclosed -xfails -xplain -xempty -xdetail
+    -xhollow -xnamed -xfailed
                                   a page; no JSON; an error with status 200; compressed; without end; no word more;
                                   a stream that ends in good order in the middle of its answer; the same without
                                   the last line's end; a whole one whose connection is cut after its last word; one
-                                  that says an error, and its last word after that; a plain answer, whatever was asked
+                                  that says an error, and its last word after that; a plain answer, whatever was asked;
+                                  an empty object, or a last word alone; the words of a server that has no such route;
+                                  all of an answer but the answer; an error that is one by the name of its event alone;
+                                  a plain response whose status says that it failed
 
 It keeps the limit that a call sets, as a vendor does that bills no more than its maximum.
 """
@@ -35,7 +39,9 @@ _MAX_BODY_BYTES: Final = 64 << 20
 _MAX_KEPT: Final = 1000
 _LIMITS: Final = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 # Answers that are odd while they are streamed; the others are so from their first byte.
-_STREAMED: Final = frozenset({"endless", "silent", "cut", "bare", "unclosed", "fails", "plain"})
+_STREAMED: Final = frozenset(
+    {"endless", "silent", "cut", "bare", "unclosed", "fails", "plain", "empty", "hollow", "named", "failed"}
+)
 _HEAD: Final = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
 
 
@@ -175,7 +181,7 @@ class TroubledVendor:
             _odd(writer, path, knobs.answer)
         elif path.endswith("/count_tokens"):
             _plain(writer, 200, answers.json_bytes({"input_tokens": knobs.input_tokens}))
-        elif asked.get("stream") and knobs.answer != "plain":
+        elif asked.get("stream") and knobs.answer not in {"plain", "failed"}:
             self.served.streams += 1
             self.served.input_tokens += knobs.input_tokens
             frames = _frames(path, model, asked, knobs, self.served)
@@ -185,7 +191,7 @@ class TroubledVendor:
             self.served.input_tokens += knobs.input_tokens
             if not path.endswith("/embeddings"):
                 self.served.output_tokens += knobs.output_tokens
-            _plain(writer, 200, _body(path, model, asked, knobs))
+            _plain(writer, 200, answers.bent_body(_body(path, model, asked, knobs), knobs.answer))
         await writer.drain()
 
     async def _stream(self, frames: Iterator[Frame], knobs: Knobs, writer: asyncio.StreamWriter) -> None:
@@ -259,6 +265,9 @@ def _bare(_path: str, frames: Iterator[Frame]) -> Iterator[Frame]:
 _BENT: Final[Mapping[str, Callable[[str, Iterator[Frame]], Iterator[Frame]]]] = {
     "bare": _bare,
     "fails": answers.failing_frames,
+    "empty": answers.last_frame,
+    "hollow": answers.hollow_frames,
+    "named": answers.named_frames,
 }
 
 
@@ -293,6 +302,8 @@ def _odd(writer: asyncio.StreamWriter, path: str, kind: str) -> None:
             _plain(writer, 200, b"<html>A page of a proxy.</html>", "text/html")
         case "gzip":
             _plain(writer, 200, gzip.compress(b"0" * (1 << 24)), more=b"content-encoding: gzip\r\n")
+        case "detail":
+            _plain(writer, 200, b'{"detail": "Not Found"}')
         case "error":
             _plain(writer, 200, answers.error_body(path, 200))
         case _:

@@ -17,6 +17,9 @@ _WORD: Final = "lorem "
 _CREATED: Final = 1_700_000_000
 _IS_COMPLETED: Final = b'"status":"completed","model"'
 _HAS_FAILED: Final = b'"status":"failed","error":{"code":"server_error","message":"scripted"},"model"'
+_DONE: Final = b"data: [DONE]\n\n"
+_ANSWERED: Final = ("choices", "output", "content", "data")
+_OF_ANSWERS: Final = (b'"choices":[{', b'"message_start"', b'"content_block_', b'"response.output_', b'"response.co')
 
 Frame = tuple[bytes, int]
 """The bytes of one frame, and the output tokens that it bills."""
@@ -35,7 +38,7 @@ class Knobs:
     break_after: int = -1  # chunks, then the connection is cut
     half_after: int = -1  # chunks, then half of one and the connection is cut
     usage: str = ""  # none zero choices repeat every late
-    answer: str = ""  # html garbage error gzip endless silent fails plain text
+    answer: str = ""  # html garbage error gzip endless silent fails plain empty detail hollow named failed text
     cached: int = 0
     reasoning: int = 0
     written: int = 0
@@ -178,7 +181,7 @@ def chat_frames(model: str, knobs: Knobs, *, wants_usage: bool) -> Iterator[Fram
         if wants_usage and knobs.usage != "none":
             for _ in range(3 if knobs.usage == "repeat" else 1):
                 yield _data({**head, "choices": [], "usage": usage}), 0
-    yield b"data: [DONE]\n\n", 0
+    yield _DONE, 0
 
 
 def responses_frames(model: str, knobs: Knobs) -> Iterator[Frame]:
@@ -229,6 +232,40 @@ def failing_frames(path: str, frames: Iterator[Frame]) -> Iterator[Frame]:
             has_failed = True
             event = b"event: error\n" if path.endswith("/messages") else b""
             yield event + b"data: " + error_body(path, 500) + b"\n\n", 0
+
+
+def bent_body(body: bytes, answer: str) -> bytes:
+    """A plain answer that failed, or without what was answered, or nothing at all, where the knobs say so."""
+    match answer:
+        case "failed":
+            return body.replace(_IS_COMPLETED, _HAS_FAILED)
+        case "empty":
+            return b"{}"
+        case "hollow":
+            value = msgspec.json.decode(body)
+            return json_bytes({name: None if name in _ANSWERED else told for name, told in value.items()})
+        case _:
+            return body
+
+
+def hollow_frames(path: str, frames: Iterator[Frame]) -> Iterator[Frame]:
+    """The same stream without what was answered, and with what was counted where it is told apart."""
+    for frame, _ in frames:
+        if not any(word in frame for word in _OF_ANSWERS):
+            yield frame, 0
+    if path.endswith("/responses"):
+        yield _DONE, 0
+
+
+def last_frame(path: str, _frames: Iterator[Frame]) -> Iterator[Frame]:
+    """The last word of a stream alone."""
+    yield _event({"type": "message_stop"}) if path.endswith("/messages") else _DONE, 0
+
+
+def named_frames(_path: str, _frames: Iterator[Frame]) -> Iterator[Frame]:
+    """An error that is told by the name of its event alone, and a last word."""
+    yield b'event: error\ndata: {"message": "scripted"}\n\n', 0
+    yield _DONE, 0
 
 
 def error_body(path: str, status: int) -> bytes:

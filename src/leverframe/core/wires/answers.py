@@ -84,10 +84,9 @@ class ChatReading:
         elif self.usage is not None and choices and isinstance(choices, list) and any(map(_goes_on, choices)):
             # It was the count of what was said until then.
             self.usage = None
-        failed = value.get("error")
-        if failed is not None:
-            self.error = error_text(failed)
-        return found is None or bool(choices) or failed is not None or not isinstance(choices, list)
+        failed = error_text(value.get("error"))
+        self.error = failed or self.error
+        return found is None or bool(choices) or bool(failed) or not isinstance(choices, list)
 
     def _choice(self, choice: dict[str, object]) -> None:
         delta = choice.get("delta")

@@ -152,7 +152,7 @@ _NO_COUNT: Final = -1
 
 def error_text(value: object) -> str:
     """What an error in an answer says; empty where there is none."""
-    if value is None or value is False or value == "":
+    if not value:
         return ""
     if isinstance(value, dict):
         message = value.get("message")

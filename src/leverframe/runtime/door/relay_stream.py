@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from leverframe.core.wires import UsageReader, estimated_usage
+from leverframe.core.wires.answered import NO_ANSWER
 from leverframe.domain.calls import ModelBound, ModelLost
 from leverframe.domain.errors import ProviderUnavailable
 from leverframe.domain.evidence import DetailValue
@@ -91,8 +92,9 @@ class Relayed:
 
     @property
     def error(self) -> str:
-        """Why an answer that was read to its end is none, in the vendor's words; empty where it is one."""
-        return "" if self._reader.is_complete and not self.is_unstreamed else self._reader.error
+        """Why an answer that was read to its end is none, for its client; empty where it is one."""
+        is_one = self._reader.is_complete and self._reader.is_answer and not self.is_unstreamed
+        return "" if is_one else self._said_wrong()
 
     @property
     def is_unstreamed(self) -> bool:
@@ -110,8 +112,7 @@ class Relayed:
     @property
     def _is_silent_end(self) -> bool:
         """Whether a stream was cut short and nobody has told the client; one that is only observed is left as it is."""
-        is_told = self._reader.is_complete or bool(self._reader.error)
-        return self.is_stream and not is_told and not self._run.is_observed
+        return self.is_stream and not self._reader.is_told and not self._run.is_observed
 
     async def read(self) -> bytes | None:
         """The next bytes for the client; None at the end.
@@ -140,7 +141,8 @@ class Relayed:
                 return piece
         await self._settle(self._ended())
         if self._is_silent_end:
-            raise RelayBroken(f"{self.model} ended its stream before the answer was whole.", kind="garbage")
+            why = self._said_wrong() or f"{self.model} ended its stream before the answer was whole."
+            raise RelayBroken(why, kind="garbage")
         return None
 
     async def give_up(self, why: str) -> None:
@@ -155,6 +157,13 @@ class Relayed:
             self._outcomes.abandon(self._run, self._ask, self._attempt)
             raise
         await self._settle(settlement)
+
+    def _said_wrong(self) -> str:
+        error = self._reader.error
+        if not error:
+            return ""
+        said = f"{error}." if error == NO_ANSWER else f"an error: {error}"
+        return f"{self.model} answered with {said}"
 
     def _ended(self) -> Settlement:
         usage, attempt, error = self._reader.usage, self._attempt, self._reader.error
