@@ -3,6 +3,9 @@
 import signal
 from pathlib import Path
 
+import pytest
+
+from leverframe.testing.loopback import LoopbackServer, Served
 from tests.served import ServedDesk, served_folder
 
 PROJECT = """\
@@ -46,3 +49,25 @@ def test_a_key_of_our_own_in_the_place_of_the_vendors_is_named_and_not_sent(tmp_
     assert "opens this gateway and no vendor" in said
     assert status == 502, body
     assert own not in said + body
+
+
+SAID = """\
+providers:
+  openai: {{wire: openai, url: "{url}/v1", private: allowed, key: "secret://env/A_KEY_OF_A_VENDOR"}}
+models: {{fast: [openai/gpt-5-mini]}}
+"""
+REPEATS = [b'{"error": {"message": "bad %s"}}', b'{"detail": "bad %s"}']
+
+
+@pytest.mark.parametrize("said", REPEATS)
+def test_a_key_that_a_vendor_repeats_with_status_200_is_told_to_nobody(tmp_path: Path, said: bytes) -> None:
+    key = "sk-" + "k" * 40
+    (tmp_path / "workflows").mkdir()
+    (tmp_path / "workflows" / "desk.yaml").write_text("workflow: desk\nmodels: {default: fast}\n", encoding="utf-8")
+    with LoopbackServer(lambda _: Served(body=said % key.encode())) as vendor:
+        (tmp_path / "leverframe.yaml").write_text(SAID.format(url=vendor.url), encoding="utf-8")
+        with served_folder(tmp_path, environment={"A_KEY_OF_A_VENDOR": key}) as desk:
+            answer = desk.chat()
+
+    assert answer.status == 502
+    assert "bad [secret]" in answer.json["error"]["message"]

@@ -50,11 +50,12 @@ _EVENTS: Final = "text/event-stream"
 class _Relayed(RelayStream):
     """An answer that has begun."""
 
-    def __init__(self, stream: HttpStream, *, is_stream: bool) -> None:
+    def __init__(self, stream: HttpStream, secrets: Secrets, *, is_stream: bool) -> None:
         self.status = stream.status
         self.headers: Mapping[str, str] = returned_headers(stream.headers)
         self.is_stream = is_stream
         self._stream = stream
+        self._secrets = secrets
 
     async def read(self) -> bytes:
         """The next piece.  Raises RelayBroken where there is no proper end."""
@@ -62,6 +63,10 @@ class _Relayed(RelayStream):
             return await self._stream.read()
         except StreamBroken as err:
             raise RelayBroken(err.message, kind=err.kind) from err
+
+    def shown(self, words: str) -> str:
+        """Without a key that the vendor repeats."""
+        return scrubbed_text(words, self._secrets.known_values())
 
     def close(self) -> None:
         """Let go of the connection."""
@@ -142,7 +147,7 @@ class VendorRelay(ModelRelay):
         if isinstance(stream, HttpLost):
             return ModelLost(message=f"{model}: {stream.message}", kind=stream.kind, is_billed=stream.has_left)
         if stream.status == _OK:
-            return _begun(call, model, stream)
+            return _begun(call, model, stream, self._secrets)
         return await self._refused(call, model, stream)
 
     def cost(self, model: ModelRef, usage: Usage) -> tuple[MicroUsd, str]:
@@ -202,13 +207,13 @@ class VendorRelay(ModelRelay):
         )
 
 
-def _begun(call: RelayCall, model: ModelRef, stream: HttpStream) -> RelayStream | ModelLost:
+def _begun(call: RelayCall, model: ModelRef, stream: HttpStream, secrets: Secrets) -> RelayStream | ModelLost:
     """An answer with status 200, where it is of a kind that the client can read."""
     kind = stream.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == _EVENTS and call.is_stream:
-        return _Relayed(stream, is_stream=True)
+        return _Relayed(stream, secrets, is_stream=True)
     if kind == _JSON or not kind:
-        return _Relayed(stream, is_stream=False)
+        return _Relayed(stream, secrets, is_stream=False)
     stream.close()
     message = f"{model} answered with {kind[:60]!r}, which is no answer of a model"
     return ModelLost(message=message, kind="garbage", is_billed=True)

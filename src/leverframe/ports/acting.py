@@ -80,6 +80,10 @@ class RelayStream(Protocol):
         """
         ...
 
+    def shown(self, words: str) -> str:
+        """Words of the vendor as they may be told in words of ours: without any secret that is known."""
+        ...
+
     def close(self) -> None:
         """Let go of the connection, in mid-answer too.  Safe to call twice."""
         ...

@@ -136,7 +136,7 @@ class Relayed:
             piece = self._reader.feed(raw) if raw else self._reader.end()
             if self._reader.is_broken:
                 await self.give_up("garbage")
-                raise RelayBroken(self._reader.error, kind="garbage")
+                raise RelayBroken(self._error, kind="garbage")
             if piece:
                 return piece
         await self._settle(self._ended())
@@ -158,15 +158,20 @@ class Relayed:
             raise
         await self._settle(settlement)
 
+    @property
+    def _error(self) -> str:
+        """What went wrong, as it may be told and recorded."""
+        return self._stream.shown(self._reader.error) if self._reader.error else ""
+
     def _said_wrong(self) -> str:
-        error = self._reader.error
+        error = self._error
         if not error:
             return ""
         said = f"{error}." if error == NO_ANSWER else f"an error: {error}"
         return f"{self.model} answered with {said}"
 
     def _ended(self) -> Settlement:
-        usage, attempt, error = self._reader.usage, self._attempt, self._reader.error
+        usage, attempt, error = self._reader.usage, self._attempt, self._error
         if not self._reader.is_complete or (error and usage is None and not self._run.is_observed):
             return self._broken(_FAILED if error else "cut-short")
         if self.is_unstreamed:
@@ -215,7 +220,7 @@ class Relayed:
             outcome="unknown",
             used=None,
             error=f"model-{why}",
-            answer=answer_bytes(self._reader.answer, why, self._reader.error),
+            answer=answer_bytes(self._reader.answer, why, self._error),
             detail=detail,
         )
 
