@@ -6,7 +6,7 @@ import pytest
 
 from leverframe.core.wires import UsageReader
 from leverframe.core.wires.answered import NO_ANSWER
-from leverframe.domain.relays import RelayCall, WireFormat
+from leverframe.domain.relays import RelayCall, Usage, WireFormat
 
 CHAT, RESPONSES, MESSAGES = WireFormat.CHAT, WireFormat.RESPONSES, WireFormat.MESSAGES
 EMBEDDINGS, COUNT = WireFormat.EMBEDDINGS, WireFormat.COUNT
@@ -130,6 +130,21 @@ def test_a_stream_with_anything_of_an_answer_passes_with_its_last_word(wire: Wir
     assert (reader.is_complete, reader.is_answer, reader.is_told) == (True, True, True)
     assert frames[-1] in passed
     assert reader.error in {"", "lorem"}
+
+
+@pytest.mark.parametrize("last", [b"", DONE])
+def test_a_response_may_end_in_a_word_of_compatible_servers_with_what_it_took(last: bytes) -> None:
+    text = {"type": "response.output_text.delta", "output_index": 0, "content_index": 0, "delta": "a"}
+    done = {
+        "type": "response.done",
+        "response": {"status": "completed", "usage": {"input_tokens": 7, "output_tokens": 3}},
+    }
+
+    reader, passed = streamed(RESPONSES, frame(text), frame(done), last)
+
+    assert (reader.is_complete, reader.is_told, reader.error) == (True, True, "")
+    assert reader.usage == Usage(input_tokens=7, output_tokens=3)
+    assert (reader.answer.text, passed) == ("a", frame(text) + frame(done) + last)
 
 
 STOP = frame({"type": "message_stop"}, "message_stop")

@@ -16,7 +16,7 @@ NO_ANSWER: Final = "neither an answer nor an error"
 # Its answer may be read later, or is not to come.
 _WITHOUT_OUTPUT: Final = ("in_progress", "queued", "incomplete", "failed", "cancelled")
 _BEFORE_OUTPUT: Final = ("response.created", "response.queued", "response.in_progress")
-_ENDS: Final = ("response.completed", "response.incomplete", "response.failed")
+_ENDS: Final = ("response.completed", "response.incomplete", "response.failed", "response.done")
 _OF_A_MESSAGE: Final = ("message_start", "content_block_start", "content_block_delta")
 _WORDS: Final = ("error", "message", "detail", "msg")
 

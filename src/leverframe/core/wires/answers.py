@@ -143,7 +143,8 @@ class ResponsesReading:
 
     __slots__ = ("error", "ids", "is_ended", "said", "usage")
     # Tuples: what is looked up in them is a vendor's and may be a list, which no set can be asked for.
-    _ENDS = ("response.completed", "response.incomplete", "response.failed")
+    # The last of them is no word of OpenAI's, and the last word of some that say they speak its format.
+    _ENDS = ("response.completed", "response.incomplete", "response.failed", "response.done")
     _STATES = ("completed", "incomplete", "failed", "cancelled")
 
     def __init__(self) -> None:
