@@ -28,9 +28,14 @@ def key_of(desk: Desk) -> ApiKey:
     return key
 
 
-def opened(desk: Desk, initiator: PrincipalId) -> OutsideRun:
-    opening = replace(desk.opening("desk", "c_1", {}), initiator=initiator)
+def opened(desk: Desk, initiator: PrincipalId, opened_with: KeyId | None = None) -> OutsideRun:
+    opening = replace(desk.opening("desk", "c_1", {}), initiator=initiator, opened_with=opened_with)
     return desk.do(desk.runner.open_outside(desk.contract(), opening))
+
+
+def opened_by(desk: Desk, key: ApiKey, person: str) -> OutsideRun:
+    """A run of the key's own, or one that it opened on behalf of a person."""
+    return opened(desk, PrincipalId(person), key.key_id) if person else opened(desk, key.principal)
 
 
 def granted(desk: Desk, run: OutsideRun) -> HeldBack:
@@ -40,12 +45,12 @@ def granted(desk: Desk, run: OutsideRun) -> HeldBack:
     return held
 
 
-@pytest.mark.parametrize("name", ["desk", "oidc_abc"])
-def test_a_granted_call_does_not_run_once_its_key_is_switched_off(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(("name", "person"), [("desk", ""), ("oidc_abc", ""), ("desk", "person:ada")])
+def test_a_granted_call_does_not_run_once_its_key_is_switched_off(tmp_path: Path, name: str, person: str) -> None:
     write_desk(tmp_path)
     with open_desk(tmp_path) as desk:
         key = key_of(desk)
-        run = opened(desk, key.principal if name == key.name else PrincipalId(f"key:{KeyId(name)}"))
+        run = opened_by(desk, key, person) if name == key.name else opened(desk, PrincipalId(f"key:{name}"))
         held = granted(desk, run)
         kill = KillSwitch(scope=KillScope.KEY, name=name, by=PrincipalId("person:lena"), at=desk.clock.now())
         desk.do(desk.assembly.store.writer.commit(Proposal(tenant=TENANT, changes=(PutKill(kill=kill, is_on=True),))))
@@ -58,10 +63,11 @@ def test_a_granted_call_does_not_run_once_its_key_is_switched_off(tmp_path: Path
         assert (desk.effects(), desk.state(held) is ApprovalState.CONSUMED) == ({}, False)
 
 
-def test_a_granted_call_counts_in_the_budgets_of_its_key(tmp_path: Path) -> None:
+@pytest.mark.parametrize("person", ["", "person:ada"])
+def test_a_granted_call_counts_in_the_budgets_of_its_key(tmp_path: Path, person: str) -> None:
     write_desk(tmp_path, project=PROJECT_FILE + OF_THE_KEY)
     with open_desk(tmp_path) as desk:
-        run = opened(desk, key_of(desk).principal)
+        run = opened_by(desk, key_of(desk), person)
         granted(desk, run)
 
         collected = desk.do(desk.runner.resume(run.run_id))

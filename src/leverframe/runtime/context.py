@@ -58,6 +58,7 @@ class RunContext:
     waiting_since: float | None = None
     key: ApiKey | None = None  # with which an outside agent calls; None: a loop of ours, or a person
     opener: Integrity = Integrity.USER  # who opened the run, and so who gave its input
+    opened_with: KeyId | None = None  # the key that opened it, where its initiator is somebody else
     input_integrity: Integrity = Integrity.SYSTEM  # the lowest of its fields
     is_outside: bool = False  # an outside agent's run: no loop of ours numbers its steps
     marker: str = ""  # stands between the words of quoted text; nobody outside can know it
@@ -90,10 +91,7 @@ class RunContext:
 
     def _whose(self, authority: Authority) -> ApiKey | None:
         """The key whose calls these are: the caller's, or without a caller, as on a grant, that of the run's opener."""
-        if self.key is not None or not self.run.initiator.startswith("key:"):
-            return self.key
-        key_id = KeyId(self.run.initiator.removeprefix("key:"))
-        return authority.keys.get(key_id) or _of_a_subject(self.run, key_id)
+        return self.key or opener_key(self, authority)
 
     def may_send_again(self, tool: ToolName) -> bool:
         """Whether a call that is on its way may be sent once more, as far as this process knows now."""
@@ -224,6 +222,14 @@ def _with_running(window: Window, running_us: int) -> Window:
         source=window.source,
         key=window.key,
     )
+
+
+def opener_key(ctx: RunContext, authority: Authority) -> ApiKey | None:
+    """The key that opened a run, as it stands now; None where none did, or an earlier version did not say which."""
+    key_id, initiator = ctx.opened_with, ctx.run.initiator
+    if key_id is None and initiator.startswith("key:"):
+        key_id = KeyId(initiator.removeprefix("key:"))
+    return None if key_id is None else authority.keys.get(key_id) or _of_a_subject(ctx.run, key_id)
 
 
 def input_value(values: JsonObject, expression: str) -> Json:

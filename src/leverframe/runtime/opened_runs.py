@@ -109,6 +109,7 @@ async def open_for_agent(live: LiveRuns, caller: Caller, wanted: Wanted) -> Open
             environment=environment,
             initiator=PrincipalId(wanted.on_behalf_of) if wanted.on_behalf_of else key.principal,
             launcher=key.owner,
+            opened_with=key.key_id if wanted.on_behalf_of else None,
             input=wanted.input,
             subject=wanted.subject,
             is_outside=True,

@@ -19,6 +19,7 @@ from leverframe.domain.errors import AuthorityForged, Contended, InputInvalid, N
 from leverframe.domain.evidence import Disclosure, EventType
 from leverframe.domain.ids import (
     EnvironmentName,
+    KeyId,
     PrincipalId,
     RunId,
     Sha256,
@@ -65,6 +66,7 @@ class Opening:
     subject: str | None = None  # given by whoever opens an outside agent's run; else read from the input
     opener_integrity: Integrity = Integrity.USER
     item: str = ""
+    opened_with: KeyId | None = None  # the opener's key, where the initiator does not name it
     is_outside: bool = False
     inherits: Confidentiality = Confidentiality.PUBLIC  # what the opener has seen elsewhere, and could bring along
     is_bare: bool = False  # opened by an agent's own key: nobody gave an input or a subject, and none is asked for
@@ -96,25 +98,21 @@ async def open_run(services: Services, contract: Contract, opening: Opening) -> 
     )
     ctx = _context(services, contract, run, given=opening.input, subject=subject, opener=opening.opener_integrity)
     ctx.values = bringing(ctx.values, opening.opener_integrity, opening.inherits)
-    ctx.is_outside = opening.is_outside
-    # The opener's integrity is kept with the input: a resumed run labels its values alike.
-    sealed = ctx.seal(
-        "input",
-        {
-            "input": opening.input,
-            "subject": subject,
-            "opener": opening.opener_integrity.word,
-            "outside": opening.is_outside,
-            **({} if opening.inherits is Confidentiality.PUBLIC else {"inherits": opening.inherits.word}),
-        },
-    )
+    ctx.is_outside, ctx.opened_with = opening.is_outside, opening.opened_with
+    sealed = _seal_input(ctx, opening, subject)
     ctx.run = run = replace(run, input_ref=sealed[0].digest)
     entry = run_entry(
         run,
         entry_id=services.mint.entry_id(),
         at=now,
         event=EventType.RUN_STARTED,
-        detail={"workflow": run.workflow, "kind": run.kind, "launcher": run.launcher, **taken_out(ctx.input_removed)},
+        detail={
+            "workflow": run.workflow,
+            "kind": run.kind,
+            "launcher": run.launcher,
+            **_opened_with(opening),
+            **taken_out(ctx.input_removed),
+        },
         disclosures=sealed,
     )
     changes: tuple[Change, ...] = (
@@ -126,6 +124,25 @@ async def open_run(services: Services, contract: Contract, opening: Opening) -> 
         raise Contended(f"No run was opened: {result.detail}.", next_move="Use that one, or end it first.")
     crash_point("after_run_opened")
     return ctx
+
+
+def _seal_input(ctx: RunContext, opening: Opening, subject: str | None) -> tuple[Disclosure, ...]:
+    """The opener's integrity and key are kept with the input: a resumed run labels its values, and counts, alike."""
+    return ctx.seal(
+        "input",
+        {
+            "input": opening.input,
+            "subject": subject,
+            "opener": opening.opener_integrity.word,
+            "outside": opening.is_outside,
+            **_opened_with(opening),
+            **({} if opening.inherits is Confidentiality.PUBLIC else {"inherits": opening.inherits.word}),
+        },
+    )
+
+
+def _opened_with(opening: Opening) -> dict[str, str]:
+    return {} if opening.opened_with is None else {"opened_with": opening.opened_with}
 
 
 def _check_opening(contract: Contract, opening: Opening) -> None:
@@ -206,6 +223,7 @@ def _rebuilt(
     ctx.redaction = redaction_from(ctx.redaction, payloads.values())
     ctx.today = today
     ctx.is_outside = recorded.get("outside") is True
+    ctx.opened_with = KeyId(str(recorded["opened_with"])) if recorded.get("opened_with") else None
     return ctx
 
 

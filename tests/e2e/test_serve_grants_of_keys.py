@@ -1,0 +1,65 @@
+"""A held call of a run that a backend opened for a person: what stops the backend's key stops a grant of it as well."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.test_serve_mcp import client, written
+from tests.served import ServedDesk, served_folder
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedDesk]:
+    with served_folder(written(tmp_path_factory.mktemp("granted"))) as found:
+        yield found
+
+
+def effects(desk: ServedDesk) -> str:
+    file: Path = desk.folder / "effects.txt"
+    return file.read_text() if file.exists() else ""
+
+
+def held(desk: ServedDesk, token: str, to: str) -> str:
+    """Ask for a write that is held; the approval."""
+
+    async def pay() -> dict[str, object]:
+        async with client(desk, "2026-07-28", token) as agent:
+            return dict((await agent.call_tool("shop.pay", {"to": to})).structured_content or {})
+
+    found = asyncio.run(pay())
+    assert found["status"] == "held", found
+    return str(found["approval"])
+
+
+def opened(desk: ServedDesk, key: str) -> tuple[str, str]:
+    answer = desk.ask("/api/v1/runs", {"input": {}, "on_behalf_of": "person:ada"}, key=key)
+    assert answer.status == 201, answer.body
+    return answer.json["run_id"], answer.json["run_token"]
+
+
+def test_a_granted_call_of_a_run_for_a_person_does_not_run_once_the_key_is_switched_off(desk: ServedDesk) -> None:
+    run_id, token = opened(desk, desk.create_key("off", "--open-runs"))
+    approval = held(desk, token, "switched-off")
+    assert desk.cli("kill", "key", "off", "--because", "a test").returncode == 0
+
+    granted = desk.cli("approvals", "grant", approval)
+
+    assert "kill-switch" in granted.stdout, granted.stdout + granted.stderr
+    assert "switched-off" not in effects(desk)
+    ended = desk.cli("runs", "end", run_id, "--because", "its key is off")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    desk.verified()
+
+
+def test_the_log_says_which_key_opened_a_run_for_a_person(desk: ServedDesk) -> None:
+    run_id, _ = opened(desk, desk.create_key("backend", "--open-runs"))
+
+    ((leaf,),) = desk.rows("SELECT CAST(leaf AS TEXT) FROM leaves WHERE type = 'run.started' AND run_id = ?", run_id)
+    keys = json.loads(desk.cli("keys", "list", "--json").stdout)["keys"]
+
+    said = json.loads(leaf)
+    (key,) = [one for one in keys if one["name"] == "backend"]
+    assert (said["actor"], said["detail"]["opened_with"]) == ("person:ada", key["key_id"])
