@@ -54,6 +54,28 @@ def test_a_granted_call_of_a_run_for_a_person_does_not_run_once_the_key_is_switc
     desk.verified()
 
 
+@pytest.mark.parametrize("is_for_a_person", [True, False], ids=["for-a-person", "its-own"])
+def test_a_granted_call_does_not_run_once_its_key_was_revoked(desk: ServedDesk, *, is_for_a_person: bool) -> None:
+    name = f"gone-{is_for_a_person}"
+    key = desk.create_key(name, "--open-runs")
+    run_id, token = opened(desk, key) if is_for_a_person else ("", key)
+    approval = held(desk, token, name)
+    assert desk.cli("keys", "revoke", name).returncode == 0
+
+    granted = desk.cli("approvals", "grant", approval)
+
+    assert "denied  shop.pay: key-revoked" in granted.stdout, granted.stdout + granted.stderr
+    assert "was revoked; ask again in a run of a live key" in granted.stdout
+    assert name not in effects(desk)
+    shown = json.loads(desk.cli("approvals", "show", approval, "--json").stdout)
+    assert shown["state"] == "revoked"
+    late = desk.ask(f"/api/v1/runs/{run_id or shown['run_id']}", None, key=token, method="GET")
+    assert late.status == 401
+    ended = desk.cli("runs", "end", shown["run_id"], "--because", "its key is gone")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    desk.verified()
+
+
 def test_the_log_says_which_key_opened_a_run_for_a_person(desk: ServedDesk) -> None:
     run_id, _ = opened(desk, desk.create_key("backend", "--open-runs"))
 

@@ -1,6 +1,7 @@
 """A held call of an agent's key that a person grants: whichever process runs it, it is a call of that key."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from leverframe.domain.authority import ApiKey, KillScope, KillSwitch
 from leverframe.domain.ids import KeyId, PrincipalId
 from leverframe.domain.json import JsonObject
 from leverframe.domain.proposals import Proposal, PutKey, PutKill
+from leverframe.domain.runs import RunOutcome, RunState, StepState
 from leverframe.runtime.loops.ending import Collected
 from leverframe.runtime.outcomes import Answered, HeldBack
 from leverframe.runtime.outside import OutsideRun
@@ -61,6 +63,49 @@ def test_a_granted_call_does_not_run_once_its_key_is_switched_off(tmp_path: Path
         assert isinstance(collected, Collected)
         assert [rules(outcome) for _, outcome in collected.calls] == [("kill-switch",)]
         assert (desk.effects(), desk.state(held) is ApprovalState.CONSUMED) == ({}, False)
+
+
+@pytest.mark.parametrize("person", ["", "person:ada"])
+@pytest.mark.parametrize("learn", [True, False], ids=["known", "by-another-process"])
+@pytest.mark.parametrize("rule", ["key-revoked", "key-expired"])
+def test_a_granted_call_does_not_run_once_its_key_is_none_any_more(
+    tmp_path: Path, rule: str, *, learn: bool, person: str
+) -> None:
+    write_desk(tmp_path)
+    with open_desk(tmp_path) as desk:
+        key = key_of(desk)
+        run = opened_by(desk, key, person)
+        held = granted(desk, run)
+        now = desk.clock.now()
+        over = replace(key, revoked_at=now) if rule == "key-revoked" else replace(key, expires_at=now)
+        desk.do(desk.assembly.store.writer.commit(Proposal(tenant=TENANT, changes=(PutKey(key=over),))))
+        if learn:
+            desk.do(desk.runner.services.authority.reload())
+
+        collected = desk.do(desk.runner.resume(run.run_id))
+
+        assert isinstance(collected, Collected)
+        assert [(step.state, rules(outcome)) for step, outcome in collected.calls] == [(StepState.DENIED, (rule,))]
+        assert (desk.effects(), desk.state(held)) == ({}, ApprovalState.REVOKED)
+        again = desk.do(desk.runner.resume(run.run_id))
+        assert isinstance(again, Collected)
+        assert not again.calls
+        assert desk.do(run.end(RunOutcome.FAILED, None)).state is RunState.ENDED
+
+
+def test_a_granted_call_of_a_key_that_was_rotated_runs_while_the_key_works(tmp_path: Path) -> None:
+    write_desk(tmp_path)
+    with open_desk(tmp_path) as desk:
+        key = key_of(desk)
+        run = opened_by(desk, key, "person:ada")
+        granted(desk, run)
+        overlapping = replace(key, expires_at=datetime(2100, 1, 1, tzinfo=UTC))
+        desk.do(desk.assembly.store.writer.commit(Proposal(tenant=TENANT, changes=(PutKey(key=overlapping),))))
+
+        collected = desk.do(desk.runner.resume(run.run_id))
+
+        assert isinstance(collected, Collected)
+        assert [isinstance(outcome, Answered) for _, outcome in collected.calls] == [True]
 
 
 @pytest.mark.parametrize("person", ["", "person:ada"])

@@ -24,7 +24,7 @@ from leverframe.runtime.run_limits import UNLIMITED
 # Refusals count a step: in a burst of them the books move every few milliseconds.
 _TRIES = 8
 # What becomes of an approval whose run ends without it.
-_LET_GO = {
+LET_GO = {
     ApprovalState.PENDING: (ApprovalState.CANCELLED, EventType.APPROVAL_CANCELLED),
     ApprovalState.GRANTED: (ApprovalState.REVOKED, EventType.APPROVAL_REVOKED),
 }
@@ -167,9 +167,9 @@ async def _let_go(ctx: RunContext) -> tuple[tuple[MoveApproval, ...], tuple[Entr
         if step.state is not StepState.HELD:
             continue
         approval = await ctx.services.approvals.approval(step.approval_id)
-        if approval is None or approval.state not in _LET_GO:
+        if approval is None or approval.state not in LET_GO:
             continue
-        to, event = _LET_GO[approval.state]
+        to, event = LET_GO[approval.state]
         moves.append(MoveApproval(approval_id=approval.approval_id, expect=approval.state, to=to))
         entries.append(approval_entry(approval, ctx.run, entry_id=ctx.services.mint.entry_id(), at=now, event=event))
     return tuple(moves), tuple(entries)

@@ -19,6 +19,7 @@ from leverframe.core.policy import (
     once_per_values,
 )
 from leverframe.domain.approvals import AnswerWord, Approval, ApprovalState
+from leverframe.domain.authority import Authority
 from leverframe.domain.budgets import BudgetUnit, Window
 from leverframe.domain.contracts import PythonFact, ToolFact
 from leverframe.domain.errors import LeverframeError
@@ -29,7 +30,7 @@ from leverframe.domain.pins import Closed
 from leverframe.domain.policy import Fact, Known, Unreadable
 from leverframe.domain.proposals import HistoryLookup, OnceFree
 from leverframe.domain.tools import BuiltInOrigin, ToolSpec
-from leverframe.runtime.context import RunContext
+from leverframe.runtime.context import RunContext, opener_key
 from leverframe.runtime.door.envelopes import Envelope, freeze, once_digest, sticky_digest, value_digest
 from leverframe.runtime.eased import learn_endorsements
 from leverframe.runtime.paths import MISSING, resolve
@@ -84,9 +85,7 @@ async def load(ctx: RunContext, ask: Ask, read: ReadFact) -> Loaded:
     """Read facts, history, budgets, labels, earlier denials and the approval's standing."""
     now = ctx.services.mint.now()
     authority = ctx.services.authority.current()
-    if ctx.key is not None:
-        # Under the generation that the commit is guarded by: it may have been taken back since it was recognised.
-        ctx.services.authority.check_live(ctx.key)
+    _check_keys(ctx, ask, authority)
     await learn_endorsements(ctx, authority)
     killed = ctx.killed(authority, tool=ask.tool)
     facts: dict[str, Fact] = {}
@@ -138,6 +137,18 @@ async def load(ctx: RunContext, ask: Ask, read: ReadFact) -> Loaded:
         own_read=own_read,
         generation=authority.generation,
     )
+
+
+def _check_keys(ctx: RunContext, ask: Ask, authority: Authority) -> None:
+    """Raises AuthRefused where the caller's key was taken back since it was recognised, or the opener's since a hold.
+
+    Under the generation that the commit is guarded by.
+    """
+    # A held call that a person let go on may be asked for without a caller.
+    opener = None if ask.approval is None else opener_key(ctx, authority)
+    for key in (ctx.key, opener):
+        if key is not None:
+            ctx.services.authority.check_live(key)
 
 
 async def _fact(ctx: RunContext, ask: Ask, name: str, known: Mapping[str, Fact], read: ReadFact) -> tuple[Fact, bool]:

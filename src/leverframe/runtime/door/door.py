@@ -12,7 +12,7 @@ from leverframe.domain.approvals import Approval
 from leverframe.domain.audiences import GIVE_OUTPUT
 from leverframe.domain.calls import Message, OfferedTool, ToolOk
 from leverframe.domain.contracts import ToolFact
-from leverframe.domain.errors import CallDenied, Contended, NondeterministicRun, ProviderUnavailable
+from leverframe.domain.errors import AuthRefused, CallDenied, Contended, NondeterministicRun, ProviderUnavailable
 from leverframe.domain.ids import StepPath, ToolName, child_path
 from leverframe.domain.json import Json, JsonObject
 from leverframe.domain.labels import Integrity
@@ -342,7 +342,12 @@ class Door:
                     if await holding.refuse(ctx, step, ended):
                         return ended
                 case Approval() as approval:
-                    return await self._pass(ctx, self._reentry(ctx, step, args, approval), frozenset({StepState.HELD}))
+                    again = self._reentry(ctx, step, args, approval)
+                    try:
+                        return await self._pass(ctx, again, frozenset({StepState.HELD}))
+                    except AuthRefused:
+                        if holding.ended_key(ctx) is None:
+                            raise
         raise Contended(
             f"The approval {step.approval_id} of step {step.path} of {step.run_id} moved {_TRIES} times in a row.",
             next_move="Ask again.",

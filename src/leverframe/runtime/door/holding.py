@@ -7,7 +7,8 @@ approval; that is a person's, through `runtime.answers`.
 from leverframe.core.approvals import may_consume
 from leverframe.core.policy import Question
 from leverframe.domain.approvals import Answer, AnswerWord, Approval, ApprovalState
-from leverframe.domain.errors import EvidenceBroken
+from leverframe.domain.authority import KeyState
+from leverframe.domain.errors import AuthRefused, EvidenceBroken
 from leverframe.domain.evidence import EventType
 from leverframe.domain.ids import RuleId, StepPath, ToolName
 from leverframe.domain.json import Json
@@ -15,7 +16,8 @@ from leverframe.domain.policy import Deny, Reason, SourceRef, Then
 from leverframe.domain.proposals import Change, Committed, GuardFailed, MoveApproval, Proposal, PutStep
 from leverframe.domain.records import replace
 from leverframe.domain.runs import Step, StepState
-from leverframe.runtime.context import RunContext
+from leverframe.runtime.closing import LET_GO
+from leverframe.runtime.context import RunContext, opener_key
 from leverframe.runtime.door.asking import Ask, Loaded
 from leverframe.runtime.door.envelopes import freeze
 from leverframe.runtime.door.recording import decided
@@ -24,8 +26,10 @@ from leverframe.runtime.outcomes import HeldBack, Refused
 
 BYTES_RULE = RuleId("approval-binds-bytes")
 _BUILT_IN = SourceRef(file="(built-in)")
-# A held step whose approval is still in one of these was ended by a clock, not by a person.
-_ENDS_BY_CLOCK = frozenset({ApprovalState.PENDING, ApprovalState.GRANTED})
+_HAPPENED = {KeyState.REVOKED.value: "was revoked", KeyState.EXPIRED.value: "has expired"}
+_KEY_RULES = frozenset(f"key-{state}" for state in _HAPPENED)
+# How an approval ends that nobody denied, where a clock ended it; without its key it ends as with its run.
+_BY_CLOCK = (ApprovalState.EXPIRED, EventType.APPROVAL_EXPIRED)
 
 
 async def standing(ctx: RunContext, step: Step) -> Approval | HeldBack | Refused:
@@ -41,10 +45,10 @@ async def standing(ctx: RunContext, step: Step) -> Approval | HeldBack | Refused
         case ApprovalState.GRANTED if approval.execute_by is not None and now < approval.execute_by:
             # Whoever granted must still be someone who may: a grant of one who has left counts no more.
             lost = may_consume(approval, ctx.services.people, action_digest=approval.action_digest, now=now)
-            return approval if lost is None else _refused(step, lost.code, lost.text)
+            return _of_a_live_key(ctx, step, approval) if lost is None else _refused(step, lost.code, lost.text)
         case ApprovalState.PENDING if now < approval.decide_by:
             if await _is_eased_since(ctx, approval):
-                return approval
+                return _of_a_live_key(ctx, step, approval)
             message = f"Still waiting for {approval.approval_id}."
             return HeldBack(path=step.path, approval_id=approval.approval_id, reasons=(), message=message)
         case ApprovalState.PENDING | ApprovalState.GRANTED:
@@ -59,6 +63,25 @@ async def standing(ctx: RunContext, step: Step) -> Approval | HeldBack | Refused
             return _refused(step, "approval-denied", _denied_text(answer))
         case state:
             return _refused(step, f"approval-{state.value}", f"the approval is {state.value}")
+
+
+def ended_key(ctx: RunContext) -> AuthRefused | None:
+    """Why the key that opened the run may not be used any more, if so: a person's grant does not stand in for it."""
+    key = opener_key(ctx, ctx.services.authority.current())
+    try:
+        if key is not None:
+            ctx.services.authority.check_live(key)
+    except AuthRefused as ended:
+        return ended
+    return None
+
+
+def _of_a_live_key(ctx: RunContext, step: Step, approval: Approval) -> Approval | Refused:
+    ended = ended_key(ctx)
+    if ended is None:
+        return approval
+    text = f"the key {ended.key_id}, which opened this run, {_HAPPENED[ended.why]}; ask again in a run of a live key"
+    return _refused(step, f"key-{ended.why}", text)
 
 
 async def _is_eased_since(ctx: RunContext, approval: Approval) -> bool:
@@ -79,7 +102,7 @@ def _refused(step: Step, rule: str, text: str) -> Refused:
 
 
 async def refuse(ctx: RunContext, step: Step, refused: Refused) -> bool:
-    """Record that a held call never runs, and its approval's end where a clock ended it.
+    """Record that a held call never runs, and its approval's end where no answer ended it.
 
     False where step or approval moved in this moment, so that nothing was recorded and the question is open again.
     """
@@ -105,15 +128,16 @@ async def refuse(ctx: RunContext, step: Step, refused: Refused) -> bool:
         )
     ]
     approval = await ctx.services.approvals.approval(step.approval_id)
-    if approval is not None and approval.state in _ENDS_BY_CLOCK:
-        changes.append(MoveApproval(approval_id=approval.approval_id, expect=approval.state, to=ApprovalState.EXPIRED))
+    if approval is not None and approval.state in LET_GO:
+        to, event = LET_GO[approval.state] if refused.reasons[0].rule in _KEY_RULES else _BY_CLOCK
+        changes.append(MoveApproval(approval_id=approval.approval_id, expect=approval.state, to=to))
         entries.append(
             approval_entry(
                 approval,
                 ctx.run,
                 entry_id=ctx.services.mint.entry_id(),
                 at=now,
-                event=EventType.APPROVAL_EXPIRED,
+                event=event,
             )
         )
     proposal = Proposal(tenant=ctx.run.tenant, changes=tuple(changes), entries=tuple(entries))
