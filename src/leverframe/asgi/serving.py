@@ -6,6 +6,7 @@ and that workers outlive no parent, or they would keep the port from the next on
 """
 
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -40,6 +41,7 @@ def serve(options: Options, *, tell: Callable[[], None] = lambda: None) -> int:
         UsageError: the address cannot be used, or the files of its TLS.
         LeverframeError: the project cannot be served.
     """
+    _raise_limit_of_files()
     # Or each worker would end at it, and be started again without end.
     tls_context(options)
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as `nohup` leaves it
@@ -54,6 +56,17 @@ def serve(options: Options, *, tell: Callable[[], None] = lambda: None) -> int:
             tempfile.TemporaryDirectory(prefix="leverframe-") as folder,
         ):
             return _Parent(replace(options, files=files, metrics=folder, parent=os.getpid()), sock).run()
+
+
+def _raise_limit_of_files() -> None:
+    """Let this process, and so its workers, open as many files as it may; a stream takes two.
+
+    The lower limit is for programs that wait with select(2), which none of ours does; a tool's server has its own.
+    """
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # Refused where the kernel itself allows fewer.
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _stop_in_order(number: int, frame: FrameType | None) -> None:

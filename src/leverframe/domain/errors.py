@@ -267,7 +267,10 @@ class UnavailableError(LeverframeError):
 
 
 class StoreUnavailable(UnavailableError):
-    """The database is missing, locked, read-only, full or damaged.  Nothing was recorded, so nothing was done."""
+    """The database is missing, locked, read-only, full or damaged, or no descriptor is left to open it or a key file.
+
+    Nothing was recorded, so nothing was done.
+    """
 
     slug = "store-unavailable"
 

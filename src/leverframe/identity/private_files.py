@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from leverframe.domain.errors import KeyUnsafe
+from leverframe.domain.descriptors import is_out_of_descriptors, out_of_descriptors
+from leverframe.domain.errors import KeyUnsafe, LeverframeError
 
 _MODE: Final = 0o600
 _FOLDER_MODE: Final = 0o700
@@ -26,6 +27,7 @@ def create_private(path: Path, data: bytes) -> bool:
 
     Raises:
         KeyUnsafe: it cannot be written.
+        StoreUnavailable: no descriptor is left for it just now.
     """
     try:
         with _written_beside(path, data) as part:
@@ -44,6 +46,7 @@ def replace_private(path: Path, data: bytes) -> None:
 
     Raises:
         KeyUnsafe: it cannot be written.
+        StoreUnavailable: no descriptor is left for it just now.
     """
     try:
         with _written_beside(path, data) as part:
@@ -77,7 +80,9 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _unwritable(path: Path, err: OSError) -> KeyUnsafe:
+def _unwritable(path: Path, err: OSError) -> LeverframeError:
+    if is_out_of_descriptors(err):
+        return out_of_descriptors(f"The key file {str(path)!r}", err)
     return KeyUnsafe(
         f"The key file {str(path)!r} cannot be written: {err.strerror}.", next_move="Make its folder writable for you."
     )
@@ -88,6 +93,7 @@ def read_private(path: Path, what: str) -> bytes:
 
     Raises:
         KeyUnsafe: it is missing, not a plain file, larger than 1 MiB, another user's, or readable by others.
+        StoreUnavailable: no descriptor is left for it just now.
     """
     # Asked before it is opened, since opening a pipe waits for a writer.
     if path.exists() and not path.is_file():
@@ -99,6 +105,8 @@ def read_private(path: Path, what: str) -> bytes:
             _judge(path, what, status)
             data = file.read(_MAX_BYTES + 1)
     except OSError as err:
+        if is_out_of_descriptors(err):
+            raise out_of_descriptors(f"{what} {str(path)!r}", err) from err
         raise KeyUnsafe(
             f"{what} {str(path)!r} cannot be read: {err.strerror}.", next_move="Run `leverframe init`, or restore it."
         ) from err

@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
+from leverframe.domain.descriptors import is_out_of_descriptors, out_of_descriptors
 from leverframe.domain.errors import AlreadyExists, KeyUnsafe
 
 _MAX_BYTES = 65_536
@@ -94,6 +95,8 @@ def _read(path: Path, forbidden: int, remedy: str) -> bytes:
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
     except OSError as err:
+        if is_out_of_descriptors(err):
+            raise out_of_descriptors(repr(str(path)), err) from err
         raise KeyUnsafe(
             f"{str(path)!r} cannot be opened as a file of its own ({err.strerror}).",
             next_move="Restore it from a backup, or point the configuration at where it is.",

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import msgspec
 
-from leverframe.domain.errors import KeyUnsafe, SignerUnavailable, UsageError
+from leverframe.domain.errors import KeyUnsafe, SignerUnavailable, StoreUnavailable, UsageError
 from leverframe.signing.signer_state import SignerState
 from leverframe.signing.signer_wire import LENGTH_BYTES, Answer, body_bytes, decode_request, frame
 
@@ -102,6 +102,8 @@ class SignerProcess:
             return self._state.answer(request)  # type: ignore[arg-type]
         except KeyUnsafe as err:
             return Answer(problem=err.slug, message=err.message)
+        except StoreUnavailable as err:
+            return Answer(problem="unavailable", message=err.message)
         except OSError as err:
             return Answer(problem="unavailable", message=f"The signer cannot keep what it signs: {err.strerror}.")
 

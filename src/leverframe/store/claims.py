@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from leverframe.domain.descriptors import is_out_of_descriptors, out_of_descriptors
 from leverframe.domain.errors import StoreUnavailable
 from leverframe.domain.ids import RunId
 
@@ -35,6 +36,8 @@ class FileClaims:
         try:
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as err:
+            if is_out_of_descriptors(err):
+                raise out_of_descriptors(f"The file of claims {str(self._path)!r}", err) from err
             raise StoreUnavailable(
                 f"The file of claims {str(self._path)!r} cannot be opened ({err.strerror}).",
                 next_move="Make the folder writable for this user.",

@@ -240,7 +240,7 @@ def open_audit(path: Path, vault: Vault) -> SqliteAudit:
         # Before the snapshot: a head that is signed after it is of entries that it does not hold.
         kept = {TenantId(tenant): head for tenant, head in read_kept(path).items()}
     except OSError as err:
-        raise cannot_write(path) from err
+        raise cannot_write(path, err) from err
     connection = open_reader(path)
     try:
         with said_plainly(path):

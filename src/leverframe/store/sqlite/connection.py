@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
+from leverframe.domain.descriptors import is_out_of_descriptors, out_of_descriptors
 from leverframe.domain.errors import StoreUnavailable
 
 OLDEST_SQLITE = (3, 37, 0)  # STRICT tables
@@ -48,7 +49,7 @@ def create_file(path: Path) -> None:
     except FileExistsError:
         return
     except OSError as err:
-        raise cannot_write(path) from err
+        raise cannot_write(path, err) from err
 
 
 def check_file(path: Path) -> None:
@@ -56,7 +57,7 @@ def check_file(path: Path) -> None:
     try:
         is_there = path.is_file()
     except OSError as err:
-        raise cannot_write(path) from err
+        raise cannot_write(path, err) from err
     if not is_there:
         raise StoreUnavailable(
             f"There is no database at {str(path)!r}.",
@@ -120,7 +121,7 @@ def unavailable(path: Path, err: BaseException) -> StoreUnavailable:
     if code.startswith("SQLITE_FULL"):
         why, move = "the disk is full", "Make room on its disk and run the same command again."
     elif code.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
-        return cannot_write(path)
+        return cannot_write(path, _lack_of_descriptors())
     elif code.startswith("SQLITE_NOTADB"):
         why = "the file is not a database"
         move = "Check `storage.url` of leverframe.yaml; if it is the right file, restore it from a backup."
@@ -136,12 +137,23 @@ def unavailable(path: Path, err: BaseException) -> StoreUnavailable:
     return StoreUnavailable(f"The database {str(path)!r} cannot be used: {why}.", next_move=move)
 
 
-def cannot_write(path: Path) -> StoreUnavailable:
-    """The file or its folder is read-only to us."""
+def cannot_write(path: Path, err: OSError | None = None) -> StoreUnavailable:
+    """The file or its folder is read-only to us, or by `err` there is no descriptor left for it."""
+    if err is not None and is_out_of_descriptors(err):
+        return out_of_descriptors(f"The database {str(path)!r}", err)
     return StoreUnavailable(
         f"The database {str(path)!r} or its folder cannot be written by this user.",
         next_move="Give this user write permission on the folder (WAL keeps two files beside the database).",
     )
+
+
+def _lack_of_descriptors() -> OSError | None:
+    """Why nothing at all can be opened just now, if so: SQLite says of no file that it cannot open why it cannot."""
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
+    except OSError as err:
+        return err
+    return None
 
 
 def _code(err: BaseException) -> str:

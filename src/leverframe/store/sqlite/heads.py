@@ -80,7 +80,7 @@ class HeadKeeper:
         try:
             kept = self._kept()
         except OSError as err:
-            raise cannot_write(self._file) from err
+            raise cannot_write(self._file, err) from err
         for tenant, signer in self._signers.items():
             self._signers[tenant] = signer.in_epoch(known_heads.epoch_of(self._connection, tenant))
             tree = evidence.tree_of(self._connection, tenant)

@@ -147,7 +147,7 @@ def _locked(path: Path, *, create: bool) -> FileLock:
     try:
         return FileLock(lock_file(path))
     except OSError as err:
-        raise cannot_write(path) from err
+        raise cannot_write(path, err) from err
 
 
 def _opened(
@@ -201,4 +201,4 @@ def _flush(wal: WalFile, path: Path) -> None:
     try:
         wal.flush()
     except OSError as err:
-        raise cannot_write(path) from err
+        raise cannot_write(path, err) from err
