@@ -85,3 +85,22 @@ def test_the_log_says_which_key_opened_a_run_for_a_person(desk: ServedDesk) -> N
     said = json.loads(leaf)
     (key,) = [one for one in keys if one["name"] == "backend"]
     assert (said["actor"], said["detail"]["opened_with"]) == ("person:ada", key["key_id"])
+
+
+def test_a_call_is_of_the_key_that_opened_its_run_also_after_another_backend_asked_in_it(tmp_path: Path) -> None:
+    with served_folder(written(tmp_path, plan={"declare": True})) as desk:
+        ours, other = desk.create_key("ours", "--open-runs"), desk.create_key("other", "--open-runs")
+        run_id, token = opened(desk, ours)
+        planned = desk.ask(f"/api/v1/runs/{run_id}/plan", {"tools": {"shop.pay": 1, "shop.lookup": 9}}, key=other)
+        assert planned.status == 200, planned.body
+        assert desk.cli("kill", "key", "ours", "--because", "a test").returncode == 0
+
+        async def look() -> dict[str, object]:
+            async with client(desk, "2026-07-28", token) as agent:
+                found = await agent.call_tool("shop.lookup", {"order_id": "W1"})
+                return dict(found.structured_content or {"status": "answered"})
+
+        said = asyncio.run(look())
+
+        assert (said["status"], said.get("rules")) == ("denied", ["kill-switch"])
+        desk.verified()

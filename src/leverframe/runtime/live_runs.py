@@ -74,7 +74,8 @@ class LiveRuns:
         self._by_id: dict[RunId, RelayRun] = {}
         self._opening = asyncio.Lock()
         self._looking: dict[_Place, Together[RelayRun]] = {}
-        self._outside: dict[RunId, OutsideRun] = {}
+        # By the caller's key as well: another backend may ask in a run, and what it asks is its own.
+        self._outside: dict[RunId, dict[KeyId, OutsideRun]] = {}
         self._refusals = RefusalLog(services)
         self._numbers = count(1)  # of all its calls: what it let go of is taken up again under the same tag
 
@@ -156,14 +157,15 @@ class LiveRuns:
 
     async def outside(self, run: RelayRun) -> OutsideRun:
         """The same run for tool calls, with its steps."""
-        run_id = run.ctx.run.run_id
-        found = self._outside.get(run_id)
+        run_id, key = run.ctx.run.run_id, run.ctx.key
+        key_id = KeyId("") if key is None else key.key_id
+        found = self._outside.get(run_id, {}).get(key_id)
         if found is None:
             fresh = await self._runner.reopen_outside(run_id)
             fresh.owner, fresh.numbers = self.owner, self._numbers
-            fresh.ctx.key = run.ctx.key
+            fresh.ctx.key = key
             # Of two that asked at once one is kept: its steps are numbered once.
-            found = self._outside.setdefault(run_id, fresh)
+            found = self._outside.setdefault(run_id, {}).setdefault(key_id, fresh)
         await bring_along(self.services, self.book, found.ctx)
         return found
 
