@@ -1,8 +1,10 @@
 """A connection over TLS that the server closes, and a client that says no goodbye because it does not read."""
 
 import asyncio
+import fcntl
 import socket
 import ssl
+import termios
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,6 +19,7 @@ from leverframe.asgi import connection
 from leverframe.asgi.connection import Connection
 from leverframe.gateway.asgi_types import Receive, Scope, Send
 from tests.certificates import certificate
+from tests.waiting import until
 
 BODY = b"x" * 4_000_000  # more than the system takes at once
 LOOK_S = 0.05
@@ -102,3 +105,32 @@ def test_a_slow_client_reads_its_answer_to_the_end(
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         assert runner.run(act()) > len(BODY)
+
+
+def test_an_answer_is_sent_to_its_end_where_the_server_was_busy_while_its_client_read_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(globals(), "BODY", BODY * 6)
+
+    async def act() -> int:
+        async with asked(tmp_path, "/much", "connection: close\r\n") as (client, state):
+            await asyncio.to_thread(client.recv, 1)
+            (found,) = state.connections
+            assert isinstance(found, Connection)
+            assert found._transport is not None
+
+            def read() -> int:
+                got = 0
+                while piece := client.recv(262_144):
+                    got += len(piece)
+                return got
+
+            reading = asyncio.get_running_loop().run_in_executor(None, read)
+            # One turn of the event loop in which the client takes all that the system holds, and a look right after it.
+            sock = found._transport.get_extra_info("socket").fileno()
+            assert until(lambda: not any(fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4))), what="the client")
+            found._look()  # what its timer calls
+            return await reading
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        assert runner.run(act()) > 6 * 4_000_000

@@ -9,8 +9,10 @@ Sources: RFC 9110 (6.5, 7.8), RFC 9112; `uvicorn.Config(http=…)` for who makes
 
 import asyncio
 import fcntl
+import sys
 import termios
 from collections import deque
+from contextlib import suppress
 from typing import Final, cast
 from urllib.parse import unquote
 
@@ -86,7 +88,7 @@ class Connection(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self.is_full = False
         self._writable: asyncio.Future[None] | None = None
-        self._stalled_since, self._stalled_bytes = 0.0, 0
+        self._stalled_since, self._stalled_bytes, self._is_parted = 0.0, 0, False
 
     # Of asyncio.
 
@@ -281,13 +283,18 @@ class Connection(asyncio.Protocol):
         self._timer = self.loop.call_later(seconds, self._look)
 
     def _look(self) -> None:
-        """See whether anything has taken too long; one look now and then costs less than a timer for each of them."""
+        """See whether anything takes too long; one look now and then costs less than a timer for each of them."""
         self._timer, now, transport = None, self.loop.time(), self._transport
         if transport is None:
             return
-        if self._is_stalled(transport, now) or self._is_parting(transport):
+        unsent_bytes, was_parted = self._unsent_bytes(transport), self._is_parted
+        self._is_parted = unsent_bytes == 0
+        if self._is_stalled(transport, now) or (was_parted and self._is_parted):
             # Gone, as far as anybody can tell: whoever writes to it goes on without it.
             transport.abort()
+            return
+        if self._is_parted:  # unless the event loop has some more, which it was too busy to send
+            self._look_in(PARTS_S / _LOOKS)
             return
         left_s = self._due_at - now if self._current is None and not transport.is_closing() else _NEVER
         if left_s <= 0:
@@ -304,20 +311,17 @@ class Connection(asyncio.Protocol):
             self._stalled_since, self._stalled_bytes = now, waiting_bytes
         return now - self._stalled_since > STALLED_S
 
-    def _is_parting(self, transport: asyncio.Transport) -> bool:
-        """Whether a closed connection waits for nothing but the goodbye of TLS.
+    def _unsent_bytes(self, transport: asyncio.Transport) -> int | None:
+        """What the system has yet to send on a closed connection of TLS; None of any other.
 
-        Who keeps a connection for its next call does not read from it until then, and would hold up a server that
-        stops for the half minute that the event loop gives it.
+        At none it waits for the goodbye alone: half a minute, of a client that does not read until its next call.
         """
         if self._scheme != "https" or not transport.is_closing():
-            return False
-        # What the event loop itself has yet to send is not told; it holds some only while the system's own queue does.
-        try:
+            return None
+        with suppress(OSError):
             unsent = fcntl.ioctl(transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, bytes(4))
-        except OSError:
-            return True  # the socket is closed
-        return not any(unsent)
+            return int.from_bytes(unsent, sys.byteorder)
+        return 0  # the socket is closed
 
     def _pause(self) -> None:
         if not self._is_paused and self._transport is not None:
