@@ -107,6 +107,27 @@ def test_a_slow_client_reads_its_answer_to_the_end(
         assert runner.run(act()) > len(BODY)
 
 
+def test_a_client_that_reads_all_the_time_is_not_stalled_however_long_it_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "STALLED_S", 8 * LOOK_S)
+    monkeypatch.setattr(connection, "PARTS_S", LOOK_S)
+    monkeypatch.setitem(globals(), "BODY", BODY * 4)
+
+    async def act() -> tuple[int, float]:
+        async with asked(tmp_path, "/much", "connection: close\r\n") as (client, _):
+            got, began = 0, time.monotonic()
+            while piece := await asyncio.to_thread(client.recv, 16_384):
+                got += len(piece)
+                await asyncio.sleep(0.002)
+            return got, time.monotonic() - began
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        got, took_s = runner.run(act())
+    assert got > 4 * 4_000_000
+    assert took_s > 8 * LOOK_S
+
+
 def test_an_answer_is_sent_to_its_end_where_the_server_was_busy_while_its_client_read_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

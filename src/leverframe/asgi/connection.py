@@ -289,7 +289,7 @@ class Connection(asyncio.Protocol):
             return
         unsent_bytes, was_parted = self._unsent_bytes(transport), self._is_parted
         self._is_parted = unsent_bytes == 0
-        if self._is_stalled(transport, now) or (was_parted and self._is_parted):
+        if self._is_stalled(transport, now, unsent_bytes or 0) or (was_parted and self._is_parted):
             # Gone, as far as anybody can tell: whoever writes to it goes on without it.
             transport.abort()
             return
@@ -304,10 +304,10 @@ class Connection(asyncio.Protocol):
         # A closed one is looked at as well: it ends no sooner than the last of its answer is taken.
         self._look_in(max(0.001, min(HEAD_S / _LOOKS, self._idle_s / _LOOKS, STALLED_S / _LOOKS, max(left_s, 0.0))))
 
-    def _is_stalled(self, transport: asyncio.Transport, now: float) -> bool:
+    def _is_stalled(self, transport: asyncio.Transport, now: float, unsent_bytes: int) -> bool:
         """Whether a client that has to take some of its answer now has taken none for too long."""
-        waiting_bytes = transport.get_write_buffer_size()
-        if waiting_bytes < self._stalled_bytes or not (self.is_full or transport.is_closing()):
+        waiting_bytes = transport.get_write_buffer_size() + unsent_bytes
+        if waiting_bytes != self._stalled_bytes or not (self.is_full or transport.is_closing()):
             self._stalled_since, self._stalled_bytes = now, waiting_bytes
         return now - self._stalled_since > STALLED_S
 
