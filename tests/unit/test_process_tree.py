@@ -1,5 +1,6 @@
 """What a look at a process and all that it started finds, and how a tree that moves is held."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -15,6 +16,9 @@ from tests.waiting import until
 
 MIB: Final = 1 << 20
 FORKING: Final = "import os\nwhile True:\n    if os.fork() == 0: os._exit(0)\n    os.wait()\n"
+
+# Its child has its memory until it becomes another program, which this one never does.
+LENDING: Final = "import ctypes, time\nctypes.CDLL(None).vfork()\ntime.sleep(60)\n"
 
 
 def test_a_fork_bomb_is_looked_at_again_only_when_all_that_was_found_stands_still(
@@ -35,12 +39,31 @@ def test_a_fork_bomb_is_looked_at_again_only_when_all_that_was_found_stands_stil
             confined = Confined(bomb.pid, ServerLimits(), is_sandbox=False)
             found.clear()
             try:
-                confined.end()
+                asyncio.run(confined.end())
             finally:
                 bomb.kill()
                 confined.close()
 
     assert moving == []
+
+
+def test_nobody_else_is_held_up_while_a_process_that_cannot_be_stopped_is_waited_for() -> None:
+    async def turns_until_ended(confined: Confined) -> int:
+        ending, turns = asyncio.ensure_future(confined.end()), 0
+        while not ending.done():
+            await asyncio.sleep(0)
+            turns += 1
+        await ending
+        return turns
+
+    with subprocess.Popen([sys.executable, "-c", LENDING], start_new_session=True) as lending:
+        assert until(lambda: len(process_tree.usage_of(lending.pid, enough=9).pids) > 1, what="its child")
+        confined = Confined(lending.pid, ServerLimits(), is_sandbox=False)
+        try:
+            assert asyncio.run(turns_until_ended(confined)) > 9
+        finally:
+            lending.kill()
+            confined.close()
 
 
 def test_a_process_is_still_when_it_was_stopped_and_when_it_has_ended() -> None:

@@ -191,7 +191,7 @@ class ServerProcess:
             if not is_kept:
                 # Nobody looks any more, whatever the reason.
                 self.over = "its limits could not be kept"
-                confined.end()
+                await confined.end()
 
     async def _read_stderr(self) -> None:
         assert self._process.stderr is not None  # noqa: S101 the pipe was asked for in start()

@@ -147,7 +147,7 @@ class Confined:
                 used = await asyncio.to_thread(process_tree.memory_bytes, usage.pids)
                 reason = too_much(used, self._limits)
             if reason:
-                self.end()
+                await self.end()
                 return reason
 
     def why_it_ended(self, return_code: int | None) -> str:
@@ -162,20 +162,23 @@ class Confined:
                 _kill(handle)
             os.close(handle)
 
-    def end(self) -> None:
+    async def end(self) -> None:
         """Kill all of it."""
         if self._handle is None:
             return
-        if not self.is_sandbox:
+        held: set[int] = set()
+        try:
             # Who is orphaned is not found any more: all are held before the first is ended.
-            held: set[int] = set()
-            while new := set(process_tree.usage_of(self._pid, enough=_ALL).pids) - held:
-                _send(new, signal.SIGSTOP)
-                _wait_until_still(new)
+            while not self.is_sandbox and (new := set(process_tree.usage_of(self._pid, enough=_ALL).pids) - held):
                 held |= new
+                _send(new, signal.SIGSTOP)
+                await _until_still(new)
+        finally:
+            # Also where we are cancelled in the middle: nobody is left standing.
             _send(held, signal.SIGKILL)
-        # No process of a sandbox outlives its first one.
-        _kill(self._handle)
+            if self._handle is not None:
+                # No process of a sandbox outlives its first one.
+                _kill(self._handle)
 
 
 def _first_of(said: bytes) -> int:
@@ -247,14 +250,15 @@ def _send(pids: set[int], number: signal.Signals) -> None:
             os.kill(pid, number)
 
 
-def _wait_until_still(pids: set[int]) -> None:
+async def _until_still(pids: set[int]) -> None:
     """A process that is told to stop may be in the middle of starting another, which no look has found yet.
 
-    One that waits for a disk cannot stop, nor start any: no longer than `_STILL_S`.
+    One that waits for a disk, or for a child that it has lent its memory to, cannot stop, nor start any: no longer than
+    `_STILL_S`.
     """
     until = time.monotonic() + _STILL_S
-    while not all(map(process_tree.is_still, pids)) and time.monotonic() < until:
-        time.sleep(_STILL_POLL_S)
+    while not all(map(process_tree.is_still, pids)) and time.monotonic() < until:  # noqa: ASYNC110  no process tells us
+        await asyncio.sleep(_STILL_POLL_S)
 
 
 def _kill(handle: int) -> None:
