@@ -1,4 +1,4 @@
-"""A held call of a key that is revoked before people answer: what they grant runs, and the log of it verifies."""
+"""A held call of a key that is revoked before people answer: a grant does not run it, and the log verifies."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from leverframe.domain.authority import NO_TEAM
 from leverframe.domain.ids import EnvironmentName, WorkflowName
 from leverframe.domain.records import replace
 from leverframe.runtime.keys import Wanted, create_key, revoke_keys
-from leverframe.runtime.outcomes import Answered, HeldBack
+from leverframe.runtime.outcomes import HeldBack, Refused
 from tests.door_desk import TENANT, open_desk, write_desk
 from tests.evidence_project import verified
 
@@ -21,7 +21,7 @@ WANTED = Wanted(
 )
 
 
-def test_what_people_grant_after_a_key_was_revoked_is_no_call_of_that_key(tmp_path: Path) -> None:
+def test_what_people_grant_after_a_key_was_revoked_is_denied_and_the_log_verifies(tmp_path: Path) -> None:
     write_desk(tmp_path)
     with open_desk(tmp_path) as desk:
         services, lena = desk.runner.services, desk.person("omar")
@@ -37,7 +37,8 @@ def test_what_people_grant_after_a_key_was_revoked_is_no_call_of_that_key(tmp_pa
         again = desk.do(desk.runner.reopen_outside(run.run_id))
         outcome = desk.call(again, "issue_refund", {"order_id": "W00001", "amount_usd": 80}, step="refund")
 
-    assert isinstance(outcome, Answered)
+    assert isinstance(outcome, Refused)
+    assert [reason.rule for reason in outcome.reasons] == ["key-revoked"]
     report = verified(tmp_path)
     # The log was opened by the clock of this machine, and the desk has one of its own.
     assert [name for name, check in report.checks.items() if check.failed] == ["clock"], report.text()
