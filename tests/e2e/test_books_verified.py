@@ -10,6 +10,7 @@ from typing import Final
 
 import pytest
 
+from tests.sampling import sample
 from tests.served import CONTRACT, ServedDesk, served_desk
 
 _LIMITED: Final = "budget: {max_usd: 500, max_model_calls: 100000, max_output_tokens: 10000000}\n"
@@ -29,7 +30,7 @@ def _asked(desk: ServedDesk, over: Event, *, is_stream: bool) -> int:
     return answered
 
 
-@pytest.mark.parametrize(("contract", "more"), [("", ""), (_LIMITED, _BUDGETS), (_OBSERVED, _BUDGETS)])
+@pytest.mark.parametrize(("contract", "more"), sample([("", ""), (_LIMITED, _BUDGETS), (_OBSERVED, _BUDGETS)], 1))
 def test_the_books_verify_while_workers_are_at_work_and_after_one_is_killed(
     tmp_path: Path, contract: str, more: str
 ) -> None:

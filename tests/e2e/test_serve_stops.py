@@ -163,5 +163,8 @@ def open_files(pid: int) -> list[int]:
 
 
 def closes_at_exec(pid: int, fd: int) -> bool:
-    told = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/fdinfo/{fd}").read_text("ascii").splitlines())
+    try:
+        told = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/fdinfo/{fd}").read_text("ascii").splitlines())
+    except FileNotFoundError:
+        return True  # closed since it was listed: a moment's file, which nothing that is started later can have
     return bool(int(told["flags"], 8) & os.O_CLOEXEC)
