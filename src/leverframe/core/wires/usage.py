@@ -2,7 +2,7 @@
 
 Knows: which frames the client did not ask for.  Never: changes a byte of a frame, raises for what a vendor sends, or
 passes on half a frame, so that whatever comes after it, an error of ours too, begins where a frame may begin.
-Property, kept by tests/property/test_wire_answers.py.
+Property, kept by tests/property/test_wire_frames.py.
 """
 
 from typing import Final
