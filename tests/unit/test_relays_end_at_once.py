@@ -16,7 +16,7 @@ from leverframe.core.canonical import decode
 from leverframe.core.wires import read_call
 from leverframe.domain.authority import ApiKey
 from leverframe.domain.errors import Contended
-from leverframe.domain.ids import EnvironmentName, PrincipalId, RunId, TeamName, TenantId, WorkflowName
+from leverframe.domain.ids import RunId, TenantId
 from leverframe.domain.records import replace
 from leverframe.domain.relays import WireFormat
 from leverframe.domain.runs import Run, RunOutcome
@@ -24,12 +24,12 @@ from leverframe.runtime import live_runs, sweeping
 from leverframe.runtime.closing import RunEnd
 from leverframe.runtime.door.relay_run import RelayAsk
 from leverframe.runtime.door.relay_stream import Relayed
-from leverframe.runtime.keys import Wanted, create_key
 from leverframe.runtime.live_runs import Caller, LiveRuns
 from leverframe.runtime.selections import Selection
 from leverframe.runtime.sweeping import end_idle, settle_dead
 from leverframe.testing import FakeVendor
 from leverframe.wiring.assembly import Assembly, open_assembly
+from tests.desk_keys import desk_key
 from tests.overtaken import Meanwhile, Overtaken
 from tests.served import CONTRACT, PROJECT
 
@@ -92,16 +92,7 @@ async def read(relayed: Relayed) -> None:
 async def two_workers(folder: Path) -> AsyncIterator[tuple[Worker, Worker]]:
     async with open_assembly(load_project(folder), create=True, serves=True) as assembly:
         services = assembly.services
-        wanted = Wanted(
-            tenant=TENANT,
-            name="desk",
-            team=TeamName(""),
-            workflows=frozenset({WorkflowName("desk")}),
-            environments=frozenset({EnvironmentName("default")}),
-            may_open_runs=False,
-            lives_for=None,
-        )
-        key = (await create_key(services, services.people[PrincipalId("person:lena")], wanted, proof="test")).key
+        key = await desk_key(services, may_open_runs=False)
         workers = [
             Worker(assembly=assembly, key=key, live=LiveRuns(services, assembly.runner, assembly.store.live))
             for _ in range(2)

@@ -11,15 +11,15 @@ import pytest
 from leverframe.config.project import load_project
 from leverframe.domain.authority import ApiKey
 from leverframe.domain.errors import AuthRefused
-from leverframe.domain.ids import EnvironmentName, PrincipalId, RunId, TeamName, TenantId, WorkflowName
+from leverframe.domain.ids import RunId
 from leverframe.domain.records import replace
 from leverframe.runtime import authority
-from leverframe.runtime.keys import Wanted, create_key
 from leverframe.runtime.live_runs import LiveRuns
 from leverframe.runtime.mint import Mint
 from leverframe.runtime.run_tokens import RunToken, spell
 from leverframe.testing import FakeClock, FakeEntropy
 from leverframe.wiring.assembly import Assembly, open_assembly
+from tests.desk_keys import desk_key
 from tests.door_desk import TENANT, write_desk
 
 RUN = RunId("run_" + "0" * 26)
@@ -28,16 +28,7 @@ RUN = RunId("run_" + "0" * 26)
 async def made(assembly: Assembly, *, lives_for: timedelta | None = None) -> ApiKey:
     """A key that a process makes."""
     services = assembly.services
-    wanted = Wanted(
-        tenant=TenantId("default"),
-        name="desk",
-        team=TeamName(""),
-        workflows=frozenset({WorkflowName("desk")}),
-        environments=frozenset({EnvironmentName("default")}),
-        may_open_runs=True,
-        lives_for=lives_for,
-    )
-    return (await create_key(services, services.people[PrincipalId("person:lena")], wanted, proof="test")).key
+    return await desk_key(services, lives_for=lives_for)
 
 
 def bearer(assembly: Assembly, key: ApiKey) -> dict[str, str]:

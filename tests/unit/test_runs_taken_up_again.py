@@ -10,7 +10,6 @@ import pytest
 
 from leverframe.config.project import load_project
 from leverframe.core.wires import read_call
-from leverframe.domain.ids import EnvironmentName, PrincipalId, TeamName, TenantId, WorkflowName
 from leverframe.domain.json import JsonObject
 from leverframe.domain.relays import WireFormat
 from leverframe.domain.runs import RunOutcome
@@ -18,7 +17,6 @@ from leverframe.runtime import live_runs
 from leverframe.runtime.closing import RunEnd
 from leverframe.runtime.door.relay_run import RelayAsk
 from leverframe.runtime.door.relay_stream import Relayed
-from leverframe.runtime.keys import Wanted, create_key
 from leverframe.runtime.live_runs import Caller, LiveRuns
 from leverframe.runtime.opened_runs import Wanted as WantedRun
 from leverframe.runtime.opened_runs import open_for_agent
@@ -26,6 +24,7 @@ from leverframe.runtime.outcomes import Answered
 from leverframe.runtime.selections import Selection
 from leverframe.testing import FakeVendor
 from leverframe.wiring.assembly import Assembly, open_assembly
+from tests.desk_keys import desk_key
 from tests.door_desk import Shop, write_desk
 from tests.served import PROJECT
 
@@ -41,16 +40,7 @@ async def worker(folder: Path) -> AsyncIterator[tuple[Assembly, LiveRuns, Caller
     """A worker, and whoever has the token of a run that a team's backend opened."""
     async with open_assembly(load_project(folder), create=True, serves=True) as assembly:
         services = assembly.services
-        wanted = Wanted(
-            tenant=TenantId("default"),
-            name="desk",
-            team=TeamName(""),
-            workflows=frozenset({WorkflowName("desk")}),
-            environments=frozenset({EnvironmentName("default")}),
-            may_open_runs=True,
-            lives_for=None,
-        )
-        key = (await create_key(services, services.people[PrincipalId("person:lena")], wanted, proof="test")).key
+        key = await desk_key(services)
         live = LiveRuns(services, assembly.runner, assembly.store.live)
         with live.alive():
             asked = WantedRun(workflow="", environment="", input={}, subject=None, on_behalf_of=None, ttl_s=3600)
