@@ -67,6 +67,18 @@ def test_exempt_is_the_api_key_that_a_person_saved_and_nothing_beside_it(tmp_pat
         path.unlink()
 
 
+def test_in_the_middle_of_other_text_a_key_is_one_whose_id_is_named_there(tmp_path: Path) -> None:
+    digests = f"\x06a\x85n1Lc6u0{API_KEY}0309281kU\x01".encode()
+    (tmp_path / "of-digests.db").write_bytes(digests)
+    (tmp_path / "of-keys.db").write_bytes(digests + b"default" + b"key_" + b"a" * 22)
+
+    found = list(leaks_in(tmp_path, frozenset()))
+
+    assert found == [f"{tmp_path}/of-keys.db: an API key, lf_aaaa…"]
+    for path in tmp_path.iterdir():
+        path.unlink()
+
+
 def _with_a_name_that_is_no_utf8(archive: bytes) -> bytes:
     utf8_names = 0x800
     entry = archive.rindex(b"PK\x01\x02")
