@@ -43,7 +43,7 @@ from leverframe.ports.crash_points import crash_point
 from leverframe.runtime.bookings import booked, ensured, run_out, set_aside, spent, taken
 from leverframe.runtime.context import RunContext
 from leverframe.runtime.door.clamping import Asked, Wanted, clamped
-from leverframe.runtime.door.relay_record import owed_uncounted
+from leverframe.runtime.door.relay_settling import owed_uncounted
 from leverframe.runtime.door.rows import one_step, reservation_id
 from leverframe.runtime.entries import clear_place, model_entry, overrun_entry
 from leverframe.runtime.outcomes import Failed, ModelOutcome, ModelSaid

@@ -20,8 +20,9 @@ from leverframe.domain.errors import Contended, UnavailableError
 from leverframe.domain.proposals import Committed, GuardFailed
 from leverframe.domain.records import replace
 from leverframe.domain.runs import StepState
-from leverframe.runtime.door.relay_record import Attempt, Settlement, is_over, settled
+from leverframe.runtime.door.relay_record import Attempt
 from leverframe.runtime.door.relay_run import RelayAsk, RelayRun
+from leverframe.runtime.door.relay_settling import Settlement, is_over, settled
 
 _AGAIN_S: Final = 1.0
 T = TypeVar("T")

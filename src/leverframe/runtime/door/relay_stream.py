@@ -19,8 +19,9 @@ from leverframe.ports.acting import ModelRelay, RelayStream
 from leverframe.ports.crash_points import crash_point
 from leverframe.runtime.door import relay_ids
 from leverframe.runtime.door.relay_outcomes import Outcomes
-from leverframe.runtime.door.relay_record import NOTHING, Attempt, Settlement, answer_bytes, lost_bytes
+from leverframe.runtime.door.relay_record import NOTHING, Attempt
 from leverframe.runtime.door.relay_run import RelayAsk, RelayRun
+from leverframe.runtime.door.relay_settling import Settlement, answer_bytes, lost_bytes
 
 _MICRO: Final = 1_000_000
 _UNSTREAMED: Final = "a plain answer to a call for a stream"

@@ -14,12 +14,12 @@ from leverframe.core.disclosures import Placeholders, redact_json
 from leverframe.core.wires import watch_call
 from leverframe.domain.authority import ApiKey
 from leverframe.domain.errors import LeverframeError, NotFound, ProviderUnavailable, WireRefused
-from leverframe.domain.evidence import DetailValue, EntryDraft, EventType
+from leverframe.domain.evidence import DetailValue
 from leverframe.domain.ids import RuleId
 from leverframe.domain.proposals import GuardFailed, Proposal, PutStep, RunIs
 from leverframe.domain.relays import WireFormat
 from leverframe.domain.runs import RunState, Step, StepKind, StepState
-from leverframe.runtime.door.relay_record import UNREADABLE
+from leverframe.runtime.door.relay_record import UNREADABLE, called
 from leverframe.runtime.door.relay_run import RelayRun, by_digest, recordable
 from leverframe.runtime.entries import clear_place
 
@@ -74,23 +74,7 @@ def _proposal(run: RelayRun, call: Unasked, at: datetime) -> Proposal:
     detail: dict[str, DetailValue] = {"rule_source": clear_place(step.rule_source), "wire": call.wire.value}
     if isinstance(call.why, WireRefused):
         detail["wire_refused"] = call.why.code
-    entry = EntryDraft(
-        entry_id=ctx.services.mint.entry_id(),
-        at=at,
-        type=EventType.MODEL_CALLED,
-        tenant=ctx.run.tenant,
-        environment=ctx.run.environment,
-        run_id=step.run_id,
-        step=step.path,
-        actor=call.key.principal,
-        policy_digest=ctx.run.policy_digest,
-        rule=step.rule,
-        decision=step.decision,
-        labels=ctx.values.union,
-        release_digest=ctx.run.release_digest,
-        detail=detail,
-        disclosures=sealed,
-    )
+    entry = called(run, step, call.key, sealed, detail=detail, model=None)
     return Proposal(
         tenant=ctx.run.tenant,
         guards=(RunIs(run_id=step.run_id, state=RunState.OPEN),),
