@@ -1,6 +1,6 @@
 """A held call of an agent's key that a person grants: whichever process runs it, it is a call of that key."""
 
-from dataclasses import replace
+import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,13 +10,14 @@ from leverframe.domain.approvals import ApprovalState
 from leverframe.domain.authority import ApiKey, KillScope, KillSwitch
 from leverframe.domain.ids import KeyId, PrincipalId
 from leverframe.domain.json import JsonObject
-from leverframe.domain.proposals import Proposal, PutKey, PutKill
+from leverframe.domain.proposals import Proposal, PutKey, PutKill, PutStep
+from leverframe.domain.records import replace
 from leverframe.domain.runs import RunOutcome, RunState, StepState
 from leverframe.runtime.loops.ending import Collected
-from leverframe.runtime.outcomes import Answered, HeldBack
+from leverframe.runtime.outcomes import Answered, HeldBack, Lost
 from leverframe.runtime.outside import OutsideRun
 from tests.contract.test_store_authority import a_key
-from tests.door_desk import PROJECT_FILE, TENANT, Desk, open_desk, rules, write_desk
+from tests.door_desk import PROJECT_FILE, TENANT, Desk, open_desk, rules, said, sent, write_desk
 
 ARGS: JsonObject = {"order_id": "W00001", "amount_usd": 60}
 OF_THE_KEY = "budgets:\n  - {tenant: default, key: desk, window: total, max_tool_calls: 9}\n"
@@ -121,3 +122,53 @@ def test_a_granted_call_counts_in_the_budgets_of_its_key(tmp_path: Path, person:
         assert [isinstance(outcome, Answered) for _, outcome in collected.calls] == [True]
         windows = desk.do(run.ctx.windows(desk.clock.now()))
         assert [one.settled for one in windows if one.window_id != run.ctx.window_id] == [1]
+
+
+@pytest.mark.parametrize("person", ["", "person:ada"])
+@pytest.mark.parametrize("over", ["revoked_at", "expires_at"])
+@pytest.mark.parametrize("tool", ["send_voucher", "set_status", "book_courier"])
+def test_a_write_that_a_dead_process_announced_is_not_sent_again_for_a_key_that_is_none_any_more(
+    tmp_path: Path, tool: str, over: str, person: str
+) -> None:
+    write_desk(tmp_path)
+    with open_desk(tmp_path) as desk:
+        key = key_of(desk)
+        run = opened_by(desk, key, person)
+        done = desk.call(run, tool, {"order_id": "W00001", **({"status": "paid"} if tool == "set_status" else {})})
+        desk.shop("DELETE FROM effects")
+        left = replace(desk.steps(run.run_id)[done.path], state=StepState.INTENDED, finished_at=None, attempts=0)
+        desk.clock.advance(60)
+        changes = (
+            PutStep(step=left, expect=frozenset(StepState)),
+            PutKey(key=replace(key, **{over: desk.clock.now()})),
+        )
+        desk.do(desk.assembly.store.writer.commit(Proposal(tenant=TENANT, changes=changes)))
+
+        collected = desk.do(desk.runner.resume(run.run_id))
+
+        assert isinstance(collected, Collected)
+        ((step, outcome),) = collected.calls
+        assert (step.state, isinstance(outcome, Lost), desk.effects()) == (StepState.UNKNOWN, True, {})
+        assert "key" in said(outcome)
+
+
+def test_a_write_that_would_be_sent_again_is_not_once_its_key_was_revoked(tmp_path: Path) -> None:
+    write_desk(tmp_path)
+    with open_desk(tmp_path) as desk:
+        desk.mood("send_voucher", "after:hang", times=2)
+        key = key_of(desk)
+        run = opened_by(desk, key, "")
+        run.ctx.key = key
+
+        async def revoked_while_sending() -> object:
+            sending = asyncio.create_task(run.call_tool("send_voucher", {"order_id": "W00001"}))
+            await sent(run)
+            over = replace(key, revoked_at=desk.clock.now())
+            await desk.assembly.store.writer.commit(Proposal(tenant=TENANT, changes=(PutKey(key=over),)))
+            await desk.runner.services.authority.reload()
+            return await sending
+
+        outcome = desk.do(revoked_while_sending())
+
+        assert isinstance(outcome, Lost)
+        assert desk.steps(run.run_id)[outcome.path].attempts == 1

@@ -19,7 +19,7 @@ from leverframe.core.shared_budgets import shared_windows, with_books, with_rais
 from leverframe.domain.authority import NO_TEAM, ApiKey, Authority, KeyScope, KillSwitch
 from leverframe.domain.budgets import BudgetUnit, Window
 from leverframe.domain.contracts import Contract
-from leverframe.domain.errors import EvidenceBroken, IntegrityError
+from leverframe.domain.errors import AuthRefused, EvidenceBroken, IntegrityError
 from leverframe.domain.evidence import Disclosure
 from leverframe.domain.ids import KeyId, ReservationId, Sha256, StepPath, ToolName, WindowId
 from leverframe.domain.json import Json, JsonObject
@@ -93,12 +93,20 @@ class RunContext:
         """The key whose calls these are: the caller's, or without a caller, as on a grant, that of the run's opener."""
         return self.key or opener_key(self, authority)
 
-    def may_send_again(self, tool: ToolName) -> bool:
-        """Whether a call that is on its way may be sent once more, as far as this process knows now."""
+    def stopped_by(self, tool: ToolName) -> str:
+        """Why a call that is on its way is not sent once more, as far as this process knows now; empty: it may be."""
         try:
-            return self.killed(self.services.authority.current(), tool=tool) is None
+            authority = self.services.authority.current()
+            if self.killed(authority, tool=tool) is not None:
+                return "a kill switch"
+            key = self._whose(authority)
+            if key is not None:
+                self.services.authority.check_live(key)
         except IntegrityError:
-            return False
+            return "what cannot be read of keys and kill switches"
+        except AuthRefused as ended:
+            return f"the end of the key {ended.key_id}"
+        return ""
 
     @property
     def window_id(self) -> WindowId:

@@ -315,12 +315,12 @@ class Door:
         return await self._act(ctx, step, spec, args, wall_s=math.inf)
 
     async def _stopped(self, ctx: RunContext, spec: ToolSpec) -> Outcome | None:
-        """What a call is that an earlier process left behind, where a kill switch stops sending it again."""
+        """What a call is that an earlier process left behind, where a switch, or its key's end, stops it."""
         await ctx.services.authority.refresh()
-        if ctx.may_send_again(spec.name):
+        if not (why := ctx.stopped_by(spec.name)):
             return None
         if spec.effect.is_write:
-            return recovering.unknown("it may have been sent before, and a kill switch stops sending it again")
+            return recovering.unknown(f"it may have been sent before, and {why} stops sending it again")
         return recovering.abandoned()
 
     async def _is_denied_today(self, ctx: RunContext, step: Step, args: JsonObject) -> bool:

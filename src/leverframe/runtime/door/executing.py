@@ -81,8 +81,8 @@ async def attempt(
             return Attempted(answer=answer or lost_of(err), attempts=attempts)
         crash_point("after_answer")
         is_spent = attempts > spec.retries.max or clock.monotonic() >= until
-        # A switch that was thrown meanwhile stops the next request, never the one that has left.
-        if is_spent or not may_send_again(spec, answer) or not ctx.may_send_again(spec.name):
+        # A switch that was thrown meanwhile, or a key taken back, stops the next request, never the one that has left.
+        if is_spent or not may_send_again(spec, answer) or ctx.stopped_by(spec.name):
             return Attempted(answer=answer, attempts=attempts)
         if not room.gates.takes_retry(ctx.run.tenant, spec):
             return Attempted(answer=answer, attempts=attempts)
