@@ -48,6 +48,7 @@ def test_a_granted_call_of_a_run_for_a_person_does_not_run_once_the_key_is_switc
     granted = desk.cli("approvals", "grant", approval)
 
     assert "kill-switch" in granted.stdout, granted.stdout + granted.stderr
+    assert (granted.returncode, "the granted call was denied; it was not done" in granted.stdout) == (1, True)
     assert "switched-off" not in effects(desk)
     ended = desk.cli("runs", "end", run_id, "--because", "its key is off")
     assert ended.returncode == 0, ended.stdout + ended.stderr
@@ -66,6 +67,7 @@ def test_a_granted_call_does_not_run_once_its_key_was_revoked(desk: ServedDesk, 
 
     assert "denied  shop.pay: key-revoked" in granted.stdout, granted.stdout + granted.stderr
     assert "was revoked; ask again in a run of a live key" in granted.stdout
+    assert granted.returncode == 1
     assert name not in effects(desk)
     shown = json.loads(desk.cli("approvals", "show", approval, "--json").stdout)
     assert shown["state"] == "revoked"

@@ -16,15 +16,21 @@ from leverframe.domain.contracts import Project
 from leverframe.domain.errors import ApprovalAlreadyDecided, ApprovalRefused, KeyUnsafe
 from leverframe.domain.ids import ApprovalId
 from leverframe.domain.json import Json
+from leverframe.domain.runs import StepState
 from leverframe.domain.time import duration_text, rfc3339
 from leverframe.runtime.answers import Shown, answer, record_viewed, show
 from leverframe.runtime.loops.ending import Busy
 from leverframe.runtime.showing import word
-from leverframe.runtime.standing import standing
+from leverframe.runtime.standing import Standing, standing
 from leverframe.wiring.assembly import Assembly, open_assembly
 from leverframe.wiring.people import PROOF, identify
 
 _LIMIT, _MOST = 50, 1_000_000
+_UNDONE = {
+    StepState.DENIED: "the granted call was denied; it was not done",
+    StepState.ERROR: "the granted call failed; it was not done",
+    StepState.UNKNOWN: "nobody can tell whether the granted call was done",
+}
 
 
 def add(parser: CommandParser) -> None:
@@ -145,8 +151,16 @@ async def _answer(args: Namespace, assembly: Assembly, said: AnswerWord) -> int:
         return 0
     advanced = await assembly.runner.resume(approval.run_id)
     told = await standing(services, approval.run_id)
-    note = "another process advances the run, and finds the answer there" if isinstance(advanced, Busy) else ""
-    return tell_run(screen, args, told, now=services.mint.now(), note=note)
+    undone = _undone(told, approval) if said is AnswerWord.GRANT else ""
+    note = "another process advances the run, and finds the answer there" if isinstance(advanced, Busy) else undone
+    code = tell_run(screen, args, told, now=services.mint.now(), note=note)
+    return code or int(bool(undone))
+
+
+def _undone(told: Standing, approval: Approval) -> str:
+    """What became of a granted call that was not done, whatever became of its run; empty where it was, or still may."""
+    step = next((one for one in told.steps if one.path == approval.path), None)
+    return "" if step is None else _UNDONE.get(step.state, "")
 
 
 def _refuse_answered(shown: Shown) -> None:
