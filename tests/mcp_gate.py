@@ -21,6 +21,7 @@ from leverframe.domain.ids import EnvironmentName, PrincipalId, TenantId, Workfl
 from leverframe.domain.labels import Integrity
 from leverframe.mcp.app import McpApp
 from leverframe.mcp.guests import Guest
+from leverframe.runtime.outcomes import Stopped
 from leverframe.runtime.outside import OutsideRun
 from leverframe.runtime.sessions import Opening
 from leverframe.wiring.assembly import Assembly, open_assembly
@@ -41,7 +42,10 @@ class OneKey:
     async def admit(self, headers: Mapping[str, str]) -> Guest:
         if headers.get("authorization") != f"Bearer {KEY}":
             raise AuthRefused(why="unknown")
-        return Guest(name="key_test", run=lambda: self.run(headers.get("mcp-session-id", "")))
+        return Guest(name="key_test", run=lambda: self.run(headers.get("mcp-session-id", "")), stopped=self.stopped)
+
+    async def stopped(self, run: OutsideRun, stopped: Stopped) -> None:
+        """Its runs are the test's to end."""
 
     async def run(self, session: str) -> OutsideRun:
         """The session's run, opened by whoever asks first."""

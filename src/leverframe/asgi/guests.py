@@ -7,6 +7,9 @@ from leverframe.domain.errors import AuthRefused
 from leverframe.mcp.guests import Guest
 from leverframe.ports.tokens import Tokens
 from leverframe.runtime.live_runs import Caller, LiveRuns
+from leverframe.runtime.outcomes import Stopped
+from leverframe.runtime.outside import OutsideRun
+from leverframe.runtime.run_stops import end_stopped_by_tools
 from leverframe.runtime.selections import credential
 from leverframe.runtime.token_callers import caller_of
 
@@ -36,7 +39,10 @@ class RunGuests:
             raise
         # A run's token is no key: a session that one of them began is not continued with the other.
         name = caller.key.key_id if caller.run_id is None else f"{caller.key.key_id}/{caller.run_id}"
-        return Guest(name=name, run=lambda: self._live.outside_for(caller, headers))
+        return Guest(name=name, run=lambda: self._live.outside_for(caller, headers), stopped=self._stopped)
+
+    async def _stopped(self, run: OutsideRun, stopped: Stopped) -> None:
+        await end_stopped_by_tools(self._live, run.ctx.run, stopped.limit)
 
     async def _caller(self, headers: Mapping[str, str]) -> Caller:
         if self._tokens is not None:

@@ -20,10 +20,11 @@ from leverframe.domain.tools import McpOrigin, ToolSpec
 from leverframe.mcp.guests import ApprovalUrl
 from leverframe.mcp.questions import ForeignState, opened, sealed
 from leverframe.mcp.rendering import ShownAs, refusal, result_of
+from leverframe.mcp.requests import guest_of
 from leverframe.mcp.talk import Context, Talk
 from leverframe.mcp.values import PlainJson, exact_object, plain
 from leverframe.ports.conversation import Exchange, InputNeeded, exchange
-from leverframe.runtime.outcomes import Failed, HeldBack, ToolOutcome
+from leverframe.runtime.outcomes import Failed, HeldBack, Stopped, ToolOutcome
 from leverframe.runtime.outside import OutsideRun
 
 _HELD: Final = "leverframe-held:"
@@ -74,6 +75,13 @@ async def called(asking: Asking, tool: str, arguments: JsonObject) -> dict[str, 
 
 async def done(asking: Asking, tool: str, arguments: JsonObject) -> tuple[ToolOutcome, InputNeeded | None]:
     """Ask the door, as often as the server asks for more; wait where the call is held."""
+    outcome, needed = await _asked(asking, tool, arguments)
+    if isinstance(outcome, Stopped):
+        await guest_of(asking.context).stopped(asking.run, outcome)
+    return outcome, needed
+
+
+async def _asked(asking: Asking, tool: str, arguments: JsonObject) -> tuple[ToolOutcome, InputNeeded | None]:
     answers, state = await _brought(asking, tool, arguments)
     came_unasked = not asking.state
     for _ in range(_MAX_ROUNDS):

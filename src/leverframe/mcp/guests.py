@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from leverframe.runtime.outcomes import Stopped
 from leverframe.runtime.outside import OutsideRun
 
 
@@ -13,6 +14,7 @@ class Guest:
 
     name: str
     run: Callable[[], Awaitable[OutsideRun]]  # the run of its calls, opened where there is none
+    stopped: Callable[[OutsideRun, Stopped], Awaitable[None]]  # hears of a call that met a limit of its run
 
 
 class Guests(Protocol):

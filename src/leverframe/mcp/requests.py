@@ -17,14 +17,19 @@ GUEST: Final = "leverframe.guest"
 _NOT_FOUND: Final = -32002  # of the protocols through 2025-11-25
 
 
-async def run_of(context: Context) -> OutsideRun:
-    """The run of whoever asks."""
+def guest_of(context: Context) -> Guest:
+    """Whoever asks."""
     request = context.request
     guest = request.scope.get(GUEST) if request is not None else None
     if not isinstance(guest, Guest):
         raise MCPError(types.INVALID_REQUEST, "The request belongs to nobody")
+    return guest
+
+
+async def run_of(context: Context) -> OutsideRun:
+    """The run of whoever asks."""
     try:
-        return await guest.run()
+        return await guest_of(context).run()
     except LeverframeError as err:
         raise MCPError(types.INVALID_REQUEST, f"{err.message}  {err.next_move}".strip()) from err
 

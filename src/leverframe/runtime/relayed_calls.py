@@ -5,21 +5,16 @@ of a run never resets, so a run that met one is over, by the same words as one o
 """
 
 from contextlib import suppress
-from typing import Final
 
-from leverframe.domain.budgets import BudgetUnit
-from leverframe.domain.errors import CallDenied, Contended, LeverframeError
-from leverframe.domain.runs import RunOutcome
-from leverframe.runtime.closing import RunEnd
+from leverframe.domain.errors import CallDenied, LeverframeError
 from leverframe.runtime.door import Door
 from leverframe.runtime.door.relay_run import RelayAsk, RelayRun
 from leverframe.runtime.door.relay_unasked import Unasked, record
 from leverframe.runtime.door.relaying import RelayOutcome
 from leverframe.runtime.live_runs import Caller, LiveRuns
 from leverframe.runtime.outcomes import Stopped
+from leverframe.runtime.run_stops import end_now, end_stopped
 from leverframe.runtime.selections import Selection
-
-_WORK: Final = frozenset({BudgetUnit.MODEL_CALLS, BudgetUnit.TOOL_CALLS})
 
 
 class RelayedCalls:
@@ -46,7 +41,7 @@ class RelayedCalls:
             run = await self._live.run_for(caller, selected)
             outcome = await self._door.relay(run, ask)
         if isinstance(outcome, Stopped):
-            await self._stopped(run, outcome)
+            await end_stopped(self._live, run.ctx.run, outcome.limit)
         return run, outcome
 
     async def refused(self, caller: Caller, selected: Selection, run: RelayRun, call: Unasked) -> None:
@@ -63,15 +58,4 @@ class RelayedCalls:
         if run.is_overrun:
             # Calls of it that are on their way end first.
             run.is_overrun, run.is_over = False, True
-            await self._end(run, "budget-overrun")
-
-    async def _stopped(self, run: RelayRun, stopped: Stopped) -> None:
-        """End a run that met a limit of its own, unless nothing was done in it: then the next would meet it, too."""
-        windows = await run.ctx.services.journal.windows(run.ctx.run.run_id)
-        if any(one.settled for one in windows if one.unit in _WORK):
-            await self._end(run, stopped.limit)
-
-    async def _end(self, run: RelayRun, why: str) -> None:
-        # Where a call of it is still on its way, the run ends when the next one meets the limit.
-        with suppress(Contended):
-            await self._live.end(run.ctx.run, RunEnd(outcome=RunOutcome.STOPPED, output=None, stop_reason=why))
+            await end_now(self._live, run.ctx.run, "budget-overrun")
