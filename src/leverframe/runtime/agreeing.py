@@ -182,6 +182,9 @@ class _ToldStep:
             if self.last.get("approval_id") == entry.get("approval_id"):
                 del self.last["approval_id"]
             return
+        if entry.get("type") == "approval.revoked" and entry.get("action_digest") != self.last.get("action_digest"):
+            # The same of a grant: the call was decided anew on other facts, and what it is now stands before this.
+            return
         self.states = _states(entry) or self.states
         self.last |= entry
         if entry.get("type") in _SETTLED:
