@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from leverframe.domain.approvals import ApprovalState
 from leverframe.domain.budgets import BudgetUnit
 from leverframe.domain.errors import Contended
 from leverframe.domain.json import JsonObject
@@ -14,6 +15,7 @@ from leverframe.domain.records import replace
 from leverframe.domain.runs import RunOutcome, RunState, StepKind, StepState
 from leverframe.runtime.outcomes import HeldBack, ToolOutcome
 from leverframe.runtime.outside import OutsideRun
+from leverframe.runtime.resolving import PersonsWord, end_by_hand
 from tests.door_desk import CONTRACT, Desk, open_desk, write_desk
 from tests.overtaken import Meanwhile, Overtaken
 from tests.waiting import until
@@ -72,6 +74,26 @@ def test_an_end_that_is_overtaken_again_and_again_is_asked_for_anew(desk: Desk) 
     assert desk.run_row(run.run_id).state is RunState.OPEN
     desk.do(end(run))
     assert last_leaf(desk, run)["type"] == "run.ended"
+
+
+@pytest.mark.parametrize("is_by_hand", [False, True], ids=["its-agent", "a-person"])
+def test_an_end_lets_a_call_go_that_was_held_in_that_moment(tmp_path: Path, *, is_by_hand: bool) -> None:
+    write_desk(tmp_path, HELD)
+    with open_desk(tmp_path) as desk:
+        run = desk.open()
+        other = reopened(desk, run)
+
+        if is_by_hand:
+            overtaken = Overtaken(desk.runner.services.writer, lambda: other.call_tool("send_letter", ORDER))
+            runner = replace(desk.runner, services=replace(desk.runner.services, writer=overtaken))
+            word = PersonsWord(person=desk.person("lena"), because="it is over", proof="test")
+            desk.do(end_by_hand(runner, run.run_id, word))
+        else:
+            desk.do(end(run, lambda: other.call_tool("send_letter", ORDER)))
+
+        (step,) = desk.steps(run.run_id).values()
+        assert (step.state, desk.approval(step.approval_id).state) == (StepState.HELD, ApprovalState.CANCELLED)
+        assert [leaf["type"] for leaf in desk.leaves(run.run_id)][-2:] == ["approval.cancelled", "run.ended"]
 
 
 def order_of_ends(desk: Desk, run: OutsideRun) -> list[str]:

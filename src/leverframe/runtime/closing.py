@@ -3,7 +3,7 @@
 Knows: the row, the totals and the entries of an end, and what becomes of approvals that nobody needs any more.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -64,11 +64,11 @@ async def put_run(ctx: RunContext, run: Run, *, expect: RunState) -> None:
             )
 
 
-async def end_run(ctx: RunContext, end: RunEnd) -> Run | None:
+async def end_run(ctx: RunContext, end: RunEnd, learn: Callable[[], Awaitable[None]]) -> Run | None:
     """End a run with its totals, and let every approval that still waits for it go; None: a call is on its way.
 
     Nothing is written of a run after its end but what a person says of it, so the transaction that ends it asks
-    whether its totals are whole.
+    whether its totals are whole.  `learn` brings `ctx.steps` up to now.
 
     Raises:
         Contended: someone else ended or parked it, or its books are moved again and again.
@@ -76,8 +76,10 @@ async def end_run(ctx: RunContext, end: RunEnd) -> Run | None:
     crash_point("before_run_ended")
     sealed = ctx.seal("output", end.output)
     for _ in range(_TRIES):
-        moves, let_go = await _let_go(ctx)
         windows = await ctx.services.journal.windows(ctx.run.run_id)
+        # After the books: a call that is held from now on counts in them, and this end is then asked for anew.
+        await learn()
+        moves, let_go = await _let_go(ctx)
         ended = _ended(ctx, end, windows, sealed)
         proposal = Proposal(
             tenant=ended.tenant,

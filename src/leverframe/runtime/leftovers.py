@@ -5,6 +5,7 @@ model may bill its whole bound.  Never: sends anything.
 """
 
 import re
+from functools import partial
 
 from leverframe.domain.errors import Contended
 from leverframe.domain.ids import RunId, StepPath, ToolName
@@ -35,10 +36,11 @@ async def finish_run(ctx: RunContext, end: RunEnd) -> Run:
     Raises:
         Contended: the run has ended before, or a call of it is being done just now.
     """
+    learn = partial(catch_up, ctx)
     for _ in range(_TRIES):
-        await catch_up(ctx)
+        await learn()
         await _settle_own(ctx)
-        ended = await end_run(ctx, end)
+        ended = await end_run(ctx, end, learn)
         if ended is not None:
             return ended
     raise _called_just_now(ctx)
@@ -50,11 +52,12 @@ async def finish_outside(ctx: RunContext, end: RunEnd, *, book: LiveBook, owner:
     Raises:
         Contended: the run has ended before, or a call of it is being done just now.
     """
+    learn = partial(_learn_tools, ctx, book)
     for _ in range(_TRIES):
-        ctx.steps.update((one.path, one) for one in await book.tool_steps(ctx.run.run_id))
+        await learn()
         await _settle_relayed(ctx, book, owner)
         await _settle_own(ctx)
-        ended = await end_run(ctx, end)
+        ended = await end_run(ctx, end, learn)
         if ended is not None:
             return ended
     raise _called_just_now(ctx)
@@ -69,6 +72,10 @@ async def is_at_work(claims: Claims, book: LiveBook, run_id: RunId, owner: str) 
         if of == owner or (is_alive(claims, of) if of else not is_nobodys(claims, run_id, call.path)):
             return True
     return False
+
+
+async def _learn_tools(ctx: RunContext, book: LiveBook) -> None:
+    ctx.steps.update((one.path, one) for one in await book.tool_steps(ctx.run.run_id))
 
 
 async def _settle_relayed(ctx: RunContext, book: LiveBook, owner: str) -> None:
