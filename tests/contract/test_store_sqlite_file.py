@@ -299,6 +299,27 @@ def test_a_stopped_process_that_holds_the_lock_makes_callers_give_up_and_not_hap
     asyncio.run(wait_in_vain())
 
 
+def test_a_stopped_process_that_holds_the_lock_does_not_keep_an_idle_one_from_ending(path: Path) -> None:
+    async def end_all_the_same() -> None:
+        store = await opened(path, patience_s=0.05)
+        other = FileLock(path.with_name("leverframe.db.lock"))
+        other.acquire_within(1)
+        try:
+            await asyncio.wait_for(store.close(), 5)
+        finally:
+            other.close()
+
+    asyncio.run(end_all_the_same())
+    asyncio.run(asyncio.wait_for(reopened_and_written(path), 5))
+
+
+async def reopened_and_written(path: Path) -> None:
+    """What was kept from ending in good order is as it was after a process that died."""
+    store = await opened(path)
+    assert await commit(store, "1") == [Committed(first_index=0)]
+    await store.close()
+
+
 def test_a_caller_that_is_cancelled_before_its_batch_has_done_nothing(path: Path) -> None:
     async def cancel() -> None:
         store = await opened(path)

@@ -66,6 +66,7 @@ class SqliteWriter:
         self._flusher = flusher
         self._checkpoints = checkpoints
         self._is_strict = is_strict
+        self._patience_s = patience_s
         self._transactions = Transactions(connection, ring, path=path, boot=boot, waits=self._waits)
         # Who has it uses the connection, and may take the lock between processes, which is of the whole process.
         self._turn = threading.Lock()
@@ -245,9 +246,15 @@ class SqliteWriter:
             )
 
     def _leave_clean(self) -> None:
-        if self._flusher.broken is None:
-            with suppress(OSError), self._lock:
+        if self._flusher.broken is not None:
+            return
+        # Who is stopped with the lock in hand keeps nobody from ending: the mark stays, as after a process that died.
+        with suppress(OSError, StoreUnavailable):
+            self._lock.acquire_within(self._patience_s)
+            try:
                 self._transactions.leave_clean()
+            finally:
+                self._lock.release()
 
 
 def _broken(path: Path, err: Exception) -> LeverframeError:
