@@ -16,7 +16,7 @@ from leverframe.domain.contracts import Project
 from leverframe.domain.errors import ApprovalAlreadyDecided, ApprovalRefused, KeyUnsafe
 from leverframe.domain.ids import ApprovalId
 from leverframe.domain.json import Json
-from leverframe.domain.runs import StepState
+from leverframe.domain.runs import RunState, StepState
 from leverframe.domain.time import duration_text, rfc3339
 from leverframe.runtime.answers import Shown, answer, record_viewed, show
 from leverframe.runtime.loops.ending import Busy
@@ -160,6 +160,8 @@ async def _answer(args: Namespace, assembly: Assembly, said: AnswerWord) -> int:
 def _undone(told: Standing, approval: Approval) -> str:
     """What became of a granted call that was not done, whatever became of its run; empty where it was, or still may."""
     step = next((one for one in told.steps if one.path == approval.path), None)
+    if step is not None and step.state is StepState.HELD and told.run.state is RunState.ENDED:
+        return "the run ended before the granted call was done"
     return "" if step is None else _UNDONE.get(step.state, "")
 
 
