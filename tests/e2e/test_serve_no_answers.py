@@ -25,6 +25,8 @@ COUNTED = "fake-0ms-i70-o33-c1-s10"
 COSTS = {CHAT: 60 * 2.5 + 10 * 1.25 + 33 * 10, MESSAGES: 60 * 3 + 10 * 0.3 + 33 * 15, EMBEDDINGS: 60 * 2.5 + 10 * 1.25}
 COSTS[RESPONSES] = COSTS[CHAT]
 MODELS = [f"{name}/{COUNTED}-x{knob}" for name in ("vendor", "claude") for knob in KNOBS]
+BROKEN = f"{COUNTED}-xchoice"
+MODELS.append(f"vendor/{BROKEN}")
 FAILED = f"{COUNTED}-xfailed"
 STREAMED = [CHAT, RESPONSES, MESSAGES]
 
@@ -135,6 +137,24 @@ def test_what_failed_and_is_no_stream_though_it_was_asked_for_is_not_asked_again
     assert (answer.status, answer.headers["x-should-retry"]) == (502, "false")
     assert "scripted" in answer.json["error"]["message"]
     assert desk.recorded().cost_microusd == ceil(COSTS[RESPONSES])
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_choice_that_says_that_it_failed_is_an_error_and_costs_what_was_counted(
+    desk: TroubledDesk, *, stream: bool
+) -> None:
+    """As OpenRouter tells that a provider behind it broke off: the official SDKs read such a choice as any other."""
+    answer = desk.call(CHAT, BROKEN, stream=stream)
+
+    if stream:
+        assert b"[DONE]" not in answer.body
+        assert "scripted" in raised_by(answer)
+    else:
+        assert (answer.status, answer.headers["x-should-retry"]) == (502, "false")
+        assert "scripted" in answer.json["error"]["message"]
+    recorded = desk.recorded()
+    assert (recorded.state, recorded.error, recorded.entry["outcome"]) == ("error", "model-failed", "error")
+    assert recorded.cost_microusd == ceil(COSTS[CHAT])
 
 
 @pytest.fixture

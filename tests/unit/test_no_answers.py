@@ -103,6 +103,17 @@ def test_an_error_is_one_in_every_form(wire: WireFormat, error: object) -> None:
     assert not reader.is_answer
 
 
+def test_a_choice_may_fail_beside_one_that_is_an_answer() -> None:
+    failed = {"index": 0, "message": {"content": "lor"}, "finish_reason": "error", "error": {"message": "lorem"}}
+    good = {"index": 1, "message": {"content": "a"}, "finish_reason": "stop"}
+
+    alone, beside = plain(CHAT, {"choices": [failed]}), plain(CHAT, {"choices": [failed, good]})
+
+    assert (alone.is_answer, alone.error) == (False, "lorem")
+    assert (beside.is_answer, beside.error) == (True, "")
+    assert plain(CHAT, {"choices": [{**good, "error": None}]}).is_answer
+
+
 def said(text: str) -> dict[str, object]:
     return {"choices": [{"index": 0, "delta": {"content": text}, "finish_reason": None}]}
 
@@ -178,6 +189,7 @@ def test_what_comes_after_a_last_word_too_early_is_the_answer() -> None:
 UNSEEN = [
     (CHAT, frame({"message": "lorem"}, "error")),
     (CHAT, frame({"object": "error", "message": "lorem"})),
+    (CHAT, frame({"choices": [{"index": 0, "delta": {}, "error": {"message": "lorem"}}]})),
     (RESPONSES, frame({"message": "lorem"}, "error")),
     (MESSAGES, frame({"type": "error", "error": {"message": "lorem"}})),
     (MESSAGES, frame({"error": {"message": "lorem"}})),

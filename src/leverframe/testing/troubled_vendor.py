@@ -10,14 +10,14 @@ a model carries the knobs, so that they pass through whatever stands between:
     -unone -uzero -uchoices -urepeat -uevery
                                   usage: never; explicit zeros; in a chunk with choices; several times; in every chunk
     -xhtml -xgarbage -xerror -xgzip -xendless -xsilent -xcut -xbare -xunclosed -xfails -xplain -xempty -xdetail
-    -xhollow -xnamed -xfailed
+    -xhollow -xnamed -xfailed -xchoice
                                   a page; no JSON; an error with status 200; compressed; without end; no word more;
                                   a stream that ends in good order in the middle of its answer; the same without
                                   the last line's end; a whole one whose connection is cut after its last word; one
                                   that says an error, and its last word after that; a plain answer, whatever was asked;
                                   an empty object, or a last word alone; the words of a server that has no such route;
                                   all of an answer but the answer; an error that is one by the name of its event alone;
-                                  a plain response whose status says that it failed
+                                  a plain response whose status says that it failed; a choice that says so of itself
 
 It keeps the limit that a call sets, as a vendor does that bills no more than its maximum.
 """
@@ -40,7 +40,7 @@ _MAX_KEPT: Final = 1000
 _LIMITS: Final = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 # Answers that are odd while they are streamed; the others are so from their first byte.
 _STREAMED: Final = frozenset(
-    {"endless", "silent", "cut", "bare", "unclosed", "fails", "plain", "empty", "hollow", "named", "failed"}
+    {"endless", "silent", "cut", "bare", "unclosed", "fails", "plain", "empty", "hollow", "named", "failed", "choice"}
 )
 _HEAD: Final = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
 
@@ -268,6 +268,7 @@ _BENT: Final[Mapping[str, Callable[[str, Iterator[Frame]], Iterator[Frame]]]] = 
     "empty": answers.last_frame,
     "hollow": answers.hollow_frames,
     "named": answers.named_frames,
+    "choice": answers.broken_choices,
 }
 
 

@@ -17,6 +17,8 @@ _WORD: Final = "lorem "
 _CREATED: Final = 1_700_000_000
 _IS_COMPLETED: Final = b'"status":"completed","model"'
 _HAS_FAILED: Final = b'"status":"failed","error":{"code":"server_error","message":"scripted"},"model"'
+_IS_FINISHED: Final = b'"finish_reason":"stop"'
+_HAS_BROKEN: Final = b'"finish_reason":"error","error":{"message":"scripted","code":502}'
 _DONE: Final = b"data: [DONE]\n\n"
 _ANSWERED: Final = ("choices", "output", "content", "data")
 _OF_ANSWERS: Final = (b'"choices":[{', b'"message_start"', b'"content_block_', b'"response.output_', b'"response.co')
@@ -239,6 +241,8 @@ def bent_body(body: bytes, answer: str) -> bytes:
     match answer:
         case "failed":
             return body.replace(_IS_COMPLETED, _HAS_FAILED)
+        case "choice":
+            return body.replace(_IS_FINISHED, _HAS_BROKEN)
         case "empty":
             return b"{}"
         case "hollow":
@@ -266,6 +270,12 @@ def named_frames(_path: str, _frames: Iterator[Frame]) -> Iterator[Frame]:
     """An error that is told by the name of its event alone, and a last word."""
     yield b'event: error\ndata: {"message": "scripted"}\n\n', 0
     yield _DONE, 0
+
+
+def broken_choices(_path: str, frames: Iterator[Frame]) -> Iterator[Frame]:
+    """The same stream, whose choice says at its end that it failed."""
+    for frame, tokens in frames:
+        yield frame.replace(_IS_FINISHED, _HAS_BROKEN), tokens
 
 
 def error_body(path: str, status: int) -> bytes:

@@ -64,9 +64,19 @@ def tells_failure(wire: WireFormat, value: Mapping[str, object], *, is_named: bo
 def words_of(value: Mapping[str, object]) -> str:
     """What a body or a frame that is no answer says of itself; empty where nobody can tell."""
     found = (error_text(text) for text in map(value.get, _WORDS) if isinstance(text, str | dict))
-    return next((text for text in found if text and text != NO_MESSAGE), "")
+    return next((text for text in found if text and text != NO_MESSAGE), "") or words_of_choices(value)
+
+
+def words_of_choices(value: Mapping[str, object]) -> str:
+    """What a choice says that went wrong with it, as those of OpenRouter do; empty where none does."""
+    return next((text for text in (error_text(one.get("error")) for one in _choices(value)) if text), "")
 
 
 def _has_choice(value: Mapping[str, object]) -> bool:
+    """Whether there is a choice that did not fail: what one says that did is a part of an answer at most."""
+    return any(not one.get("error") for one in _choices(value))
+
+
+def _choices(value: Mapping[str, object]) -> list[dict[str, object]]:
     choices = value.get("choices")
-    return isinstance(choices, list) and any(isinstance(one, dict) for one in choices)
+    return [one for one in choices if isinstance(one, dict)] if isinstance(choices, list) else []

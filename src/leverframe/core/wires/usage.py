@@ -9,7 +9,14 @@ from typing import Final
 
 import msgspec
 
-from leverframe.core.wires.answered import NO_ANSWER, begins_answer, is_answer, tells_failure, words_of
+from leverframe.core.wires.answered import (
+    NO_ANSWER,
+    begins_answer,
+    is_answer,
+    tells_failure,
+    words_of,
+    words_of_choices,
+)
 from leverframe.core.wires.answers import ChatReading, MessagesReading, Reading, ResponsesReading
 from leverframe.core.wires.frames import Frames, payload, value_of
 from leverframe.core.wires.halves import read_halves
@@ -183,6 +190,8 @@ class UsageReader:
         is_bare = value.get("type") is None and bool(value.get("error"))
         if is_named or is_bare or value.get("object") == "error":
             self._reading.error = self._reading.error or words_of(value) or NO_MESSAGE
+        if self.wire is WireFormat.CHAT:
+            self._reading.error = self._reading.error or words_of_choices(value)
         if self._reading.error and tells_failure(self.wire, value, is_named=is_named):
             self._is_failure_told = self.is_told = True
 
