@@ -187,7 +187,8 @@ class VendorRelay(ModelRelay):
             # Not the vendor's words, which repeat parts of the key.
             message = f"{said}; check `key` of provider {name!r} in leverframe.yaml."
             return ModelLost(message=message, kind="refused", is_billed=False)
-        if _is_json(body):
+        body = _error_object(body)
+        if body:
             shown = scrubbed_text(body.decode("utf-8", "replace"), self._secrets.known_values()).encode()
         else:
             # The page of somebody between us and the vendor is nothing that a client can parse.
@@ -232,11 +233,18 @@ async def _error_bytes(stream: HttpStream) -> bytes:
     return body if len(body) <= _MAX_ERROR_BYTES else b""
 
 
-def _is_json(body: bytes) -> bool:
+def _error_object(body: bytes) -> bytes:
+    """The object in the body of an error; empty where there is none.
+
+    Gemini, asked in the format of OpenAI, puts it into a list, which no client's library takes words from.
+    """
     try:
-        return isinstance(msgspec.json.decode(body), dict)
+        value: object = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return read_halves(body) is not None
+        return body if read_halves(body) is not None else b""
+    if isinstance(value, list) and len(value) == 1 and isinstance(value[0], dict):
+        return msgspec.json.encode(value[0])
+    return body if isinstance(value, dict) else b""
 
 
 def _seconds(text: str, now: datetime) -> float | None:
