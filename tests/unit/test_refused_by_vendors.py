@@ -34,3 +34,9 @@ def test_a_key_is_taken_out_of_an_error_in_a_list_too() -> None:
     told = refused(Served(status=400, body=json.dumps([{"error": {"message": f"not {KEY}"}}]).encode()))
 
     assert KEY.encode() not in told.body
+
+
+def test_the_vendors_word_whether_and_when_to_ask_again_reaches_the_libraries_that_heed_it() -> None:
+    told = {"x-should-retry": "false", "retry-after-ms": "700"}
+
+    assert refused(Served(status=429, body=b'{"error": {}}', headers=told)).headers.items() >= told.items()

@@ -30,7 +30,16 @@ _VISIBLE: Final = re.compile(r"[\t\x20-\x7e]*")
 # RFC 9110, section 5.5: each becomes a space, or what a bare return begins were a header of its own to some readers.
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _BACK: Final = frozenset(
-    {"content-type", "request-id", "x-request-id", "openai-version", "openai-processing-ms", "retry-after"}
+    {
+        "content-type",
+        "request-id",
+        "x-request-id",
+        "openai-version",
+        "openai-processing-ms",
+        "retry-after",
+        "retry-after-ms",
+        "x-should-retry",
+    }
 )
 
 
