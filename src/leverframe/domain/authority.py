@@ -105,6 +105,8 @@ class KillSwitch:
     name: str = ""
     tenant: TenantId | None = None
     reason_ref: str = ""  # digest of the disclosure that holds the person's words
+    # In whose log it was committed; None while it is not stored.  It is no part of what is stopped.
+    holder: TenantId | None = field(default=None, compare=False)
 
     def stops(
         self,

@@ -322,6 +322,7 @@ def _kill(row: _Row) -> KillSwitch:
         scope=KillScope(row[0]),
         name=row[1],
         tenant=TenantId(row[2]) if row[2] else None,
+        holder=TenantId(row[3]),
         by=PrincipalId(row[4]),
         at=from_us(row[5]),
         reason_ref=row[6],
