@@ -15,7 +15,7 @@ from tests.served import CONTRACT, ServedDesk, served_desk
 from tests.waiting import until
 
 CALLS, CAP_USD = 200, 0.10
-CASES = ("plain", "streamed", "aborted", "nomax", "crashed", "few")
+CASES = ("plain", "streamed", "aborted", "nomax", "slow", "crashed", "few")
 CAPS = "budgets:\n" + "".join(
     f"  - {{tenant: default, key: {case}, window: day, max_usd: {CAP_USD:.2f}}}\n" for case in CASES
 )
@@ -100,6 +100,19 @@ def test_without_a_maximum_nine_of_ten_affordable_calls_pass_clamped(capped: Cap
     assert capped.spent_usd <= CAP_USD
     asked = capped.desk.vendor.served.bodies
     assert all(0 < one.get("max_tokens", one.get("max_completion_tokens", 0)) < 4_096 for one in asked)
+
+
+def test_nine_of_ten_pass_also_where_the_vendor_takes_longer_than_anybody_waits_for_room(capped: CappedDesk) -> None:
+    capped.begin()
+    capped.desk.vendor.manner.latency_s = 0.5
+    unbounded = {name: value for name, value in BODY.items() if name != "max_tokens"}
+
+    ended = burst(capped.desk.port, capped.keys["slow"], unbounded, CALLS)
+
+    capped.desk.vendor.manner.latency_s = 0.0
+    # What the first ones set aside is not free again before the others are told, so nine have to fit at once.
+    assert [one.status for one in ended].count(200) >= 9
+    assert capped.spent_usd <= CAP_USD
 
 
 def test_of_a_few_calls_that_fit_one_after_the_other_none_is_refused(capped: CappedDesk) -> None:

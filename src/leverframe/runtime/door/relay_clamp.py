@@ -2,8 +2,8 @@
 
 Knows: that a call without a maximum must not set aside all that is left, or a burst of equal calls starves behind the
 first; so none takes more than a ninth of a limit of money or a third of one of tokens, and the last one what is left.
-A question that takes most of that ninth by itself has half as much for its answer beside it, or it would be answered in
-a few words while the money is there.
+A question that leaves less than a quarter of that ninth has half as much for its answer beside it, or it would be
+answered in a few words while the money is there.
 Below a useful length the call is asked at that length, and policy refuses it.  Never: decides.
 """
 
@@ -25,6 +25,7 @@ MOST_OUTPUT_TOKENS: Final = 4_096
 USEFUL_OUTPUT_TOKENS: Final = 16
 _SHARES_OF_MONEY: Final = 9
 _SHARES_OF_TOKENS: Final = 3
+_USEFUL_PART_OF_SHARE: Final = 4
 
 
 class Clamped(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,7 +64,9 @@ def clamp(relays: ModelRelay, call: RelayCall, model: ModelRef, contract: Contra
     if bound.cost <= min(left, share):
         return Clamped(bound=bound, injected=ceiling, is_fixed=False)
     floor = relays.bound(call, model, max_output_tokens=useful)
-    money = min(left, max(share, floor.cost + share // 2))
+    # Where the ninth has a useful answer in it, nine fit at once: of more each, the last two of a burst would not pass.
+    is_long = floor.cost > share - share // _USEFUL_PART_OF_SHARE
+    money = min(left, floor.cost + share // 2 if is_long else share)
     if floor.cost > money or bound.cost == floor.cost:
         return Clamped(bound=floor, injected=useful, is_fixed=False)
     # The price is linear in the output.  Both are rounded up, so a micro-dollar less is asked for than is there.
