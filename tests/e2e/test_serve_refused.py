@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.bursts import burst
 from tests.served import CONTRACT, ServedDesk, served_desk
 
 _LEAVES = "SELECT CAST(leaf AS TEXT) FROM leaves WHERE type = 'model.called' ORDER BY leaf_index"
@@ -115,3 +116,17 @@ def test_a_refusal_of_a_run_that_is_over_stands_in_the_next_one(desk: ServedDesk
     last = called(desk)[-1]
     assert (last["rule"], last["run_id"] != first) == ("unknown-model", True)
     desk.verified()
+
+
+def test_a_client_that_asks_in_vain_without_end_leaves_some_entries_and_the_count_of_the_others(tmp_path: Path) -> None:
+    with served_desk(tmp_path) as desk:
+        ended = [
+            one for _ in range(6) for one in burst(desk.port, desk.key, {"model": "gpt-5", "messages": HELLO}, 200)
+        ]
+
+        assert {one.status for one in ended} == {404}
+        entries = called(desk)
+        unrecorded = [one["detail"]["unrecorded"] for one in entries if "unrecorded" in one["detail"]]
+        assert (len(entries), unrecorded) == (1_002, [99, 99])
+        desk.verified()
+        assert "0 different" in desk.cli("evidence", "redecide", "--all").stdout

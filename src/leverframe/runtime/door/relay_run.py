@@ -29,6 +29,7 @@ from leverframe.domain.policy import Reserve, RunFacts
 from leverframe.domain.proposals import Proposal
 from leverframe.domain.relays import RelayCall
 from leverframe.runtime.context import RunContext
+from leverframe.runtime.door.refusal_tally import RefusalTally
 from leverframe.runtime.door.relay_books import KnownBooks
 
 # Values to withhold that a run learned from its calls; what is learned beyond is withheld when the run is exported.
@@ -72,6 +73,7 @@ class RelayRun:
     waiting: int = 0  # calls that wait for room
     refused_at: float = -1.0  # when one was last refused for want of room; monotonic
     standing: deque[asyncio.Future[None]] = field(default_factory=deque)  # calls that let those go first
+    refusals: RefusalTally = field(default_factory=RefusalTally)  # those before any rule was asked
     vendor_ids: set[str] = field(default_factory=set)  # of what vendors keep of it, as far as was looked for
     # All runs of a worker share one: a run that it let go of and takes up again gives no name a second time.
     numbers: Iterator[int] = field(default_factory=lambda: count(1))

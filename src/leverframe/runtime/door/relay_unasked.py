@@ -1,7 +1,8 @@
 """The record of relayed calls that no rule was asked about: a body that is not passed on, a model that is not there.
 
 Knows: that such a refusal is one of the door like any other, so it is a denied step with its entry, and that nothing
-was set aside or sent for it.  What the client wrote, a name of a model too, stands in the disclosure only.
+was set aside or sent for it; that of very many in a minute only some are recorded, with how many were not.  What the
+client wrote, a name of a model too, stands in the disclosure only.
 Never: decides; whoever read the call did.
 """
 
@@ -40,19 +41,23 @@ class Unasked(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def record(run: RelayRun, call: Unasked) -> bool:
-    """Write it down; False where the run is over by now, so that it stands in no run yet.
+    """Write it down, or count it; False where the run is over by now, so that it stands in no run yet.
 
     Raises:
         LeverframeError: the database cannot take it.
     """
-    result = await run.ctx.services.writer.commit(_proposal(run, call, run.ctx.services.mint.now()))
+    unrecorded = run.refusals.record(run.ctx.services.clock.monotonic())
+    if unrecorded is None:
+        return True
+    proposal = _proposal(run, call, run.ctx.services.mint.now(), unrecorded=unrecorded)
+    result = await run.ctx.services.writer.commit(proposal)
     if isinstance(result, GuardFailed):
         run.is_over = True
         return False
     return True
 
 
-def _proposal(run: RelayRun, call: Unasked, at: datetime) -> Proposal:
+def _proposal(run: RelayRun, call: Unasked, at: datetime, *, unrecorded: int) -> Proposal:
     ctx, asked = run.ctx, _asked(call)
     sealed = run.seal("call", _inputs(call, asked))
     step = Step(
@@ -74,6 +79,8 @@ def _proposal(run: RelayRun, call: Unasked, at: datetime) -> Proposal:
     detail: dict[str, DetailValue] = {"rule_source": clear_place(step.rule_source), "wire": call.wire.value}
     if isinstance(call.why, WireRefused):
         detail["wire_refused"] = call.why.code
+    if unrecorded:
+        detail["unrecorded"] = unrecorded
     entry = called(run, step, call.key, sealed, detail=detail, model=None)
     return Proposal(
         tenant=ctx.run.tenant,
