@@ -9,6 +9,7 @@ import pytest
 
 from tests.bursts import burst
 from tests.served import CONTRACT, ServedDesk, served_desk
+from tests.waiting import until
 
 _LEAVES = "SELECT CAST(leaf AS TEXT) FROM leaves WHERE type = 'model.called' ORDER BY leaf_index"
 CHAT = "/v1/chat/completions"
@@ -128,5 +129,20 @@ def test_a_client_that_asks_in_vain_without_end_leaves_some_entries_and_the_coun
         entries = called(desk)
         unrecorded = [one["detail"]["unrecorded"] for one in entries if "unrecorded" in one["detail"]]
         assert (len(entries), unrecorded) == (1_002, [99, 99])
+        desk.verified()
+        assert "0 different" in desk.cli("evidence", "redecide", "--all").stdout
+
+
+def test_so_does_one_that_asks_without_end_where_no_room_is_left(tmp_path: Path) -> None:
+    limit = "budgets:\n  - {tenant: default, window: total, max_model_calls: 1}\n"
+    with served_desk(tmp_path, CONTRACT, limit) as desk:
+        body = {"model": "fast", "messages": HELLO, "max_tokens": 10}
+        assert desk.chat(max_tokens=10).status == 200
+
+        ended = [one for _ in range(6) for one in burst(desk.port, desk.key, body, 200)]
+
+        assert {one.status for one in ended} == {429}
+        until(lambda: len(called(desk)) == 1_003, what="those behind the answers are written", within_s=20)
+        assert [one["detail"]["unrecorded"] for one in called(desk) if "unrecorded" in one["detail"]] == [99, 99]
         desk.verified()
         assert "0 different" in desk.cli("evidence", "redecide", "--all").stdout

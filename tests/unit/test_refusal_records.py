@@ -1,14 +1,17 @@
 """The records of a burst's refusals stand behind its answers, and behind nothing for longer than a moment."""
 
 import asyncio
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
 
 from leverframe.runtime.door import relay_refusals
+from leverframe.runtime.door.refusal_tally import RefusalTally
 from leverframe.runtime.door.relay_record import Decision
 from leverframe.runtime.door.relay_refusals import RefusalRecords
 from leverframe.runtime.door.relay_run import RelayAsk, RelayRun
+from leverframe.wiring.clock import SystemClock
 
 
 class Desk:
@@ -16,13 +19,15 @@ class Desk:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.records = RefusalRecords()
+        self.tally = RefusalTally()
         self.written: list[float] = []
         monkeypatch.setattr(relay_refusals, "_write", self._write)
 
     async def refuse(self) -> None:
+        services = SimpleNamespace(clock=SystemClock())
+        run = SimpleNamespace(ctx=SimpleNamespace(services=services), refusals=self.tally)
         # cast: when a record is written does not depend on what is in it.
-        run, ask, made = cast("RelayRun", None), cast("RelayAsk", None), cast("Decision", None)
-        await self.records.write(run, ask, made)
+        await self.records.write(cast("RelayRun", run), cast("RelayAsk", None), cast("Decision", None))
 
     async def _write(self, *_: object) -> None:
         self.written.append(asyncio.get_running_loop().time())

@@ -1,7 +1,8 @@
 """The record of refusals for want of room, written behind the answer: a burst is told at once that there is none.
 
 Knows: that nothing was done, so nothing has to be on disk before anyone is told; that the order of the records is that
-of the refusals; that no more wait than memory is meant for.  Never: loses one while process and run go on.
+of the refusals; that no more wait than memory is meant for; that of very many in a minute only some are recorded, with
+how many were not.  Never: loses one while process and run go on.
 """
 
 import asyncio
@@ -34,6 +35,7 @@ class _Waiting:
     run: RelayRun
     ask: RelayAsk
     made: Decision
+    unrecorded: int  # refusals of its run before it that nobody records
 
 
 class RefusalRecords:
@@ -45,12 +47,15 @@ class RefusalRecords:
         self._writing: asyncio.Task[None] | None = None
 
     async def write(self, run: RelayRun, ask: RelayAsk, made: Decision) -> None:
-        """Have it written; comes back at once unless too many are behind."""
+        """Have it written, or count it; comes back at once unless too many are behind."""
+        unrecorded = run.refusals.record(run.ctx.services.clock.monotonic())
+        if unrecorded is None:
+            return
         if len(self._behind) >= _MOST_BEHIND:
-            await _write(run, ask, made)
+            await _write(run, ask, made, unrecorded)
             return
         loop = asyncio.get_running_loop()
-        self._behind.append(_Waiting(loop.time(), run, ask, made))
+        self._behind.append(_Waiting(loop.time(), run, ask, made, unrecorded))
         if self._writing is None or self._writing.done():
             self._writing = loop.create_task(self._write_all(loop))
 
@@ -68,13 +73,17 @@ class RefusalRecords:
                 continue
             most = _AT_ONCE_WHEN_BUSY if is_busy else _AT_ONCE
             some = [self._behind.popleft() for _ in range(min(most, len(self._behind)))]
-            await asyncio.gather(*(_write(one.run, one.ask, one.made) for one in some))
+            await asyncio.gather(*(_write(one.run, one.ask, one.made, one.unrecorded) for one in some))
             if is_busy:
                 await asyncio.sleep(_PAUSE_S)
 
 
-async def _write(run: RelayRun, ask: RelayAsk, made: Decision) -> None:
+async def _write(run: RelayRun, ask: RelayAsk, made: Decision, unrecorded: int) -> None:
     _, proposal = decided(run, ask, made)
+    if unrecorded:
+        (entry,) = proposal.entries
+        told = replace(entry, detail={**entry.detail, "unrecorded": unrecorded})
+        proposal = replace(proposal, entries=(told,))
     # A database that cannot be written now is told to whoever has a call to make.
     with suppress(LeverframeError):
         result = await run.ctx.services.writer.commit(proposal)
