@@ -146,3 +146,17 @@ def test_so_does_one_that_asks_without_end_where_no_room_is_left(tmp_path: Path)
         assert [one["detail"]["unrecorded"] for one in called(desk) if "unrecorded" in one["detail"]] == [99, 99]
         desk.verified()
         assert "0 different" in desk.cli("evidence", "redecide", "--all").stdout
+
+
+def test_so_does_one_that_asks_without_end_while_a_kill_switch_is_thrown(tmp_path: Path) -> None:
+    with served_desk(tmp_path) as desk:
+        assert desk.cli("kill", "model", "vendor", "--because", "it makes things up").returncode == 0
+        body = {"model": "fast", "messages": HELLO, "max_tokens": 10}
+        until(lambda: desk.chat(max_tokens=10).status == 403, what="it is thrown")
+        before = len(called(desk))
+
+        ended = [one for _ in range(6) for one in burst(desk.port, desk.key, body, 200)]
+
+        assert {one.status for one in ended} == {403}
+        assert 1_000 - before < len(called(desk)) - before <= 1_002
+        desk.verified()

@@ -26,8 +26,9 @@ class Desk:
     async def refuse(self) -> None:
         services = SimpleNamespace(clock=SystemClock())
         run = SimpleNamespace(ctx=SimpleNamespace(services=services), refusals=self.tally)
+        made = SimpleNamespace(answer=None, unrecorded=0)
         # cast: when a record is written does not depend on what is in it.
-        await self.records.write(cast("RelayRun", run), cast("RelayAsk", None), cast("Decision", None))
+        await self.records.write(cast("RelayRun", run), cast("RelayAsk", None), cast("Decision", made))
 
     async def _write(self, *_: object) -> None:
         self.written.append(asyncio.get_running_loop().time())

@@ -55,6 +55,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     at: datetime
     killed: KillSwitch | None
     injected: int | None  # the maximum that is written into the call
+    # Of a refusal: how many of its run before it nobody records; None where nobody records this one.
+    unrecorded: int | None = 0
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,6 +104,8 @@ def decided(run: RelayRun, ask: RelayAsk, made: Decision) -> tuple[Attempt, Prop
     if reserves and isinstance(answer, Deny):
         changes.append(SettleReserves(reservation_id=rid, actual={}))
         detail["settled"] = ()
+    if made.unrecorded:
+        detail["unrecorded"] = made.unrecorded
     entry = called(run, step, ask.key, sealed, detail=detail, model=made.model)
     proposal = Proposal(
         tenant=ctx.run.tenant,

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from leverframe.domain.errors import LeverframeError
+from leverframe.domain.policy import Allow
 from leverframe.domain.proposals import GuardFailed
 from leverframe.domain.records import replace
 from leverframe.runtime.door.relay_record import Decision, decided
@@ -35,7 +36,6 @@ class _Waiting:
     run: RelayRun
     ask: RelayAsk
     made: Decision
-    unrecorded: int  # refusals of its run before it that nobody records
 
 
 class RefusalRecords:
@@ -48,14 +48,14 @@ class RefusalRecords:
 
     async def write(self, run: RelayRun, ask: RelayAsk, made: Decision) -> None:
         """Have it written, or count it; comes back at once unless too many are behind."""
-        unrecorded = run.refusals.record(run.ctx.services.clock.monotonic())
-        if unrecorded is None:
+        told = counted(run, made)
+        if told.unrecorded is None:
             return
         if len(self._behind) >= _MOST_BEHIND:
-            await _write(run, ask, made, unrecorded)
+            await _write(run, ask, told)
             return
         loop = asyncio.get_running_loop()
-        self._behind.append(_Waiting(loop.time(), run, ask, made, unrecorded))
+        self._behind.append(_Waiting(loop.time(), run, ask, told))
         if self._writing is None or self._writing.done():
             self._writing = loop.create_task(self._write_all(loop))
 
@@ -73,17 +73,21 @@ class RefusalRecords:
                 continue
             most = _AT_ONCE_WHEN_BUSY if is_busy else _AT_ONCE
             some = [self._behind.popleft() for _ in range(min(most, len(self._behind)))]
-            await asyncio.gather(*(_write(one.run, one.ask, one.made, one.unrecorded) for one in some))
+            await asyncio.gather(*(_write(one.run, one.ask, one.made) for one in some))
             if is_busy:
                 await asyncio.sleep(_PAUSE_S)
 
 
-async def _write(run: RelayRun, ask: RelayAsk, made: Decision, unrecorded: int) -> None:
+def counted(run: RelayRun, made: Decision) -> Decision:
+    """A refusal with what the tally of its run says of it; what is allowed is no part of one."""
+    if isinstance(made.answer, Allow):
+        return made
+    unrecorded = run.refusals.record(run.ctx.services.clock.monotonic())
+    return made if unrecorded == 0 else replace(made, unrecorded=unrecorded)
+
+
+async def _write(run: RelayRun, ask: RelayAsk, made: Decision) -> None:
     _, proposal = decided(run, ask, made)
-    if unrecorded:
-        (entry,) = proposal.entries
-        told = replace(entry, detail={**entry.detail, "unrecorded": unrecorded})
-        proposal = replace(proposal, entries=(told,))
     # A database that cannot be written now is told to whoever has a call to make.
     with suppress(LeverframeError):
         result = await run.ctx.services.writer.commit(proposal)

@@ -73,7 +73,7 @@ class RelayRun:
     waiting: int = 0  # calls that wait for room
     refused_at: float = -1.0  # when one was last refused for want of room; monotonic
     standing: deque[asyncio.Future[None]] = field(default_factory=deque)  # calls that let those go first
-    refusals: RefusalTally = field(default_factory=RefusalTally)  # for want of room, and before any rule was asked
+    refusals: RefusalTally = field(default_factory=RefusalTally)  # of all kinds
     vendor_ids: set[str] = field(default_factory=set)  # of what vendors keep of it, as far as was looked for
     # All runs of a worker share one: a run that it let go of and takes up again gives no name a second time.
     numbers: Iterator[int] = field(default_factory=lambda: count(1))

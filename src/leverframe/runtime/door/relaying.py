@@ -34,7 +34,7 @@ from leverframe.runtime.door.relay_clamp import Clamped, clamp
 from leverframe.runtime.door.relay_ids import check_ids
 from leverframe.runtime.door.relay_outcomes import Outcomes
 from leverframe.runtime.door.relay_record import Attempt, Decision, decided
-from leverframe.runtime.door.relay_refusals import RefusalRecords
+from leverframe.runtime.door.relay_refusals import RefusalRecords, counted
 from leverframe.runtime.door.relay_run import RelayAsk, RelayRun
 from leverframe.runtime.door.relay_stream import Relayed, settle_lost
 from leverframe.runtime.outcomes import Exhausted, Refused, Stopped
@@ -150,8 +150,7 @@ class Relayer:
     async def _decide(self, run: RelayRun, ask: RelayAsk, way: _Way) -> _Allowed | Denied:
         """Rooms 2 to 4, again as long as a guard fails."""
         # Where the last call found no room, old books would only be decided on twice.
-        look = _Look(began_at=run.ctx.services.clock.monotonic(), is_asked_anew=run.is_short)
-        lost = ""
+        look, lost = _Look(began_at=run.ctx.services.clock.monotonic(), is_asked_anew=run.is_short), ""
         while look.tries:
             made = await self._looked(run, ask, way, look)
             if made is None:
@@ -159,6 +158,9 @@ class Relayer:
             if isinstance(made.answer, Deny) and made.answer.exhausted:
                 run.refused_at = run.ctx.services.clock.monotonic()
                 await self._refusals.write(run, ask, made)
+                return refused(way.path, made.answer)
+            made = counted(run, made)
+            if isinstance(made.answer, Deny) and made.unrecorded is None:
                 return refused(way.path, made.answer)
             attempt, proposal = decided(run, ask, made)
             failed = await self._commit(run, attempt, proposal)
@@ -168,11 +170,9 @@ class Relayer:
                 run.used_at = run.ctx.services.clock.monotonic()
                 return _Allowed(attempt=attempt, deadline_s=_deadline_s(made.books))
             _correct(run, way.model, failed)
-            # What the writer said is of now.
-            lost, look.tries, look.is_asked_anew = failed.detail, look.tries - 1, True
+            lost, look.tries, look.is_asked_anew = failed.detail, look.tries - 1, True  # the writer's word is of now
         raise Contended(
-            f"The call of {str(way.model)!r} in {run.ctx.run.run_id} lost against others (last: {lost}); it was not"
-            " sent.",
+            f"The call of {str(way.model)!r} in {run.ctx.run.run_id} was not sent: others went first (last: {lost}).",
             next_move="Ask again.",
         )
 
