@@ -81,6 +81,10 @@ def test_a_beta_that_the_contract_lacks_is_named(watching: Contract) -> None:
         (body(messages=SAID, max_tokens=-1), "wrong_type"),
         (body(messages=[{"role": "user", "content": [{"type": "video_url"}]}]), "wrong_type"),
         (body(messages=SAID, **{"a b": 1}), "unknown_field"),
+        (body(messages=SAID, novel=1, **{"a b": 1}), "unknown_field"),
+        (body(messages=SAID, novel=1, max_tokens=-1), "unknown_field"),
+        (body(messages=SAID, web_search_options={}, tools=[{"type": "Never.Heard"}]), "vendor_tool"),
+        (body(messages=SAID, tools=[{"name": "of no type"}]), "vendor_tool"),
         (b'{"model":"m","messages":[{"role":"user","content":"a","content":"b"}]}', "duplicate_key"),
     ],
 )

@@ -17,7 +17,9 @@ from leverframe.domain.relays import Admitted, RelayCall, WireFormat
 
 _MOST_LACKS: Final = 30
 # What a contract can write down; no other name can be admitted by it.
-_WRITABLE: Final = re.compile(r"[a-z_]+=[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_WRITABLE: Final = re.compile(
+    r"pass_fields=[A-Za-z0-9][A-Za-z0-9_.-]{0,63}|vendor_tools=[a-z][a-z0-9_-]{0,63}|vendor_state=\w+|remote_urls=\w+"
+)
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,13 +72,18 @@ def _read(wire: WireFormat, body: bytes, headers: Mapping[str, str], admitted: A
 
 
 def _lacking(wire: WireFormat, body: bytes, headers: Mapping[str, str], admitted: Admitted) -> tuple[str, ...]:
-    """What the contract would have to admit for this call, one thing after the other."""
+    """What the contract would have to admit for this call, one thing after the other; nothing where no contract can.
+
+    A draft that admitted a part of it would be wider than before, and the call refused all the same.
+    """
     lacks: list[str] = []
     for _ in range(_MOST_LACKS):
         try:
             _read(wire, body, headers, admitted)
-            break
+            return tuple(lacks)
         except WireRefused as err:
+            if not _WRITABLE.fullmatch(err.lack):
+                return ()
             key, _, name = err.lack.partition("=")
             match key:
                 case "pass_fields":
@@ -85,9 +92,7 @@ def _lacking(wire: WireFormat, body: bytes, headers: Mapping[str, str], admitted
                     admitted = replace(admitted, vendor_tools=admitted.vendor_tools | {name})
                 case "vendor_state":
                     admitted = replace(admitted, state=admitted.state | {name})
-                case "remote_urls":
-                    admitted = replace(admitted, remote_urls=True)
                 case _:
-                    break
+                    admitted = replace(admitted, remote_urls=True)
             lacks.append(err.lack)
-    return tuple(one for one in lacks if _WRITABLE.fullmatch(one))
+    return ()
