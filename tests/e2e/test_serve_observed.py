@@ -113,3 +113,14 @@ def test_what_no_contract_admits_passes_while_it_is_watched_and_the_draft_says_t
     assert "1 of the calls asked (duplicate_key)" in draft
     assert "2 of the calls asked (wrong_type)" in draft
     assert "claude/claude-unheard-of, vendor/gpt-unheard-of" in draft
+
+
+@pytest.mark.parametrize("named", ["gpt-4 ", "my model", "gpt-4\n", "vendor/ gpt-4", "x" * 257])
+def test_what_is_no_name_of_a_model_is_refused_in_the_clients_form_and_recorded(desk: ServedDesk, named: str) -> None:
+    told = desk.ask(CHAT, {"model": named, "messages": SAID})
+
+    assert (told.status, told.json["error"]["code"]) == (404, "not-found")
+    assert "is no name of a model" in told.json["error"]["message"]
+    (leaf,) = desk.rows("SELECT CAST(leaf AS TEXT) FROM leaves WHERE type = 'model.called'")
+    assert '"rule":"unknown-model"' in str(leaf)
+    desk.verified()

@@ -1,5 +1,6 @@
 """Which models are asked for the one that a call names."""
 
+from leverframe.core.leaves import is_cleartext
 from leverframe.domain.contracts import Contract, Enforce, ModelRef, Project, Wire
 from leverframe.domain.errors import NotFound, WireRefused
 from leverframe.domain.relays import WireFormat
@@ -38,6 +39,11 @@ def _watched(project: Project, contract: Contract, asked: str, wire: WireFormat)
         (ModelRef(provider=provider, model=model),) if model else (),
         *((ModelRef(provider=name, model=asked),) for name in (*(one.provider for one in own), *project.providers)),
     )
+    # No contract can write such a name down, and no record can say in clear that it was asked for.
+    if not is_cleartext(asked):
+        raise NotFound(
+            f"{asked[:100]!r} is no name of a model.", next_move="Name one in at most 256 characters, without blanks."
+        )
     for way in ways:
         found = tuple(one for one in way if _speaks(project, one.provider, wire))
         if found:
