@@ -1,5 +1,6 @@
 """A workflow that is only watched: nothing of an agent's traffic is stopped, and the draft made of it passes it."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -124,3 +125,30 @@ def test_what_is_no_name_of_a_model_is_refused_in_the_clients_form_and_recorded(
     (leaf,) = desk.rows("SELECT CAST(leaf AS TEXT) FROM leaves WHERE type = 'model.called'")
     assert '"rule":"unknown-model"' in str(leaf)
     desk.verified()
+
+
+def test_what_the_door_would_refuse_is_told_of_a_call_that_its_contract_could_read(tmp_path: Path) -> None:
+    (tmp_path / "workflows").mkdir()
+    contract = """\
+workflow: desk
+models: {default: both, vendor_tools: [web_search], vendor_state: [previous_response_id]}
+enforce: observe
+budget: {per_step: {max_output_tokens: 3}}
+"""
+    refused: list[tuple[str, dict[str, object], str]] = [
+        (RESPONSES, {**GPT, "input": "Hi", "tools": [{"type": "web_search"}]}, "model-unpriced"),
+        (CHAT, {**GPT, "messages": SAID, "modalities": ["audio"], "audio": {"voice": "a"}}, "model-unpriced"),
+        (RESPONSES, {**GPT, "input": "Hi", "previous_response_id": "resp_of_nobody"}, "vendor_state"),
+        (CHAT, {**GPT, "messages": SAID, "n": 4}, "too_many_choices"),
+    ]
+    with served_desk(tmp_path, contract, TIERS) as desk:
+        assert [desk.ask(path, asked).status for path, asked, _ in refused] == [200] * len(refused)
+        leaves = desk.rows("SELECT leaf FROM leaves WHERE type = 'model.called' ORDER BY leaf_index")
+        details = [json.loads(leaf)["detail"] for (leaf,) in leaves]
+        assert [(one["would"], one["wire_refused"]) for one in details] == [("deny", code) for _, _, code in refused]
+        draft = desk.cli("policy", "draft", "--from-runs", "7d").stdout
+        assert "since a part of what was asked has no price or no bound: vendor/gpt-4" in draft
+        assert "1 of the calls asked (too_many_choices)" in draft
+        assert "1 of the calls asked (vendor_state)" in draft
+        assert "0 different" in desk.cli("evidence", "redecide", "--all").stdout
+        desk.verified()

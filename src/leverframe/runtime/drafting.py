@@ -17,6 +17,7 @@ from leverframe.core.canonical import decode, encode
 from leverframe.domain.audiences import GIVE_OUTPUT
 from leverframe.domain.budgets import BudgetUnit
 from leverframe.domain.contracts import Contract
+from leverframe.domain.errors import ModelUnpriced
 from leverframe.domain.evidence import EventType
 from leverframe.domain.json import Json, JsonObject
 from leverframe.domain.money import MICRO
@@ -49,6 +50,7 @@ class _Seen:
     models: set[str] = field(default_factory=set)
     outside: set[str] = field(default_factory=set)  # models that are not of the contract's tier
     unpriced: set[str] = field(default_factory=set)  # models that answered and have no price
+    unbounded: set[str] = field(default_factory=set)  # models of calls of which a part has no price or no bound
     lacks: dict[str, set[str]] = field(default_factory=dict)
     beyond: Counter[str] = field(default_factory=Counter)  # calls that no contract admits, by the word for why
 
@@ -107,7 +109,9 @@ def _note_call(seen: _Seen, entry: JsonObject) -> None:
         key, _, name = str(one).partition("=")
         seen.lacks.setdefault(key, set()).add(name)
     code = detail.get("wire_refused") if isinstance(detail, Mapping) else None
-    if isinstance(code, str) and code != _NO_MODEL and (code in _BEYOND or not lacks):
+    if code == ModelUnpriced.slug:
+        seen.unbounded.add(f"{entry.get('provider')}/{entry.get('model')}")
+    elif isinstance(code, str) and code != _NO_MODEL and (code in _BEYOND or not lacks):
         seen.beyond[code] += 1
 
 
@@ -161,6 +165,9 @@ def _models(contract: Contract, seen: _Seen) -> list[str]:
     if seen.unpriced:
         named = ", ".join(sorted(seen.unpriced))
         keys += [f"  # refused once enforced, unless `priced_as` of leverframe.yaml says what they cost: {named}"]
+    if seen.unbounded - seen.unpriced:
+        named = ", ".join(sorted(seen.unbounded - seen.unpriced))
+        keys += [f"  # refused once enforced, since a part of what was asked has no price or no bound: {named}"]
     if names["vendor_tools"]:
         keys += ["  # a call that says no `max_uses` or `max_tool_calls` for a vendor's tool is refused once enforced"]
     keys += [f"  prompt: {json.dumps(contract.prompt_path)}"] if contract.prompt_path else []

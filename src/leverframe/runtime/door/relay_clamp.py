@@ -76,6 +76,13 @@ def clamp(relays: ModelRelay, call: RelayCall, model: ModelRef, contract: Contra
     return Clamped(bound=bound, injected=most, is_fixed=False)
 
 
+def check_bounded(relays: ModelRelay, call: RelayCall, model: ModelRef, contract: Contract) -> None:
+    """Raise what `clamp` would, were the contract enforced, whatever is left of the budgets."""
+    if call.wire.has_answer:
+        _per_choice(contract.budget.per_step_output_tokens, call.choices)
+    relays.bound(call, model, max_output_tokens=MOST_OUTPUT_TOKENS if call.wire.has_answer else 0)
+
+
 def _per_choice(per_step: int | None, choices: int) -> int | None:
     """The step's limit for each choice, since all of them are one call's output.  Raises WireRefused."""
     if per_step is None or per_step >= choices:

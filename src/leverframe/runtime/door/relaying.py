@@ -30,8 +30,8 @@ from leverframe.ports.acting import ModelRelay
 from leverframe.ports.crash_points import crash_point
 from leverframe.runtime.door.cooling import Cooldowns
 from leverframe.runtime.door.relay_books import Books, read_books
+from leverframe.runtime.door.relay_checks import checked
 from leverframe.runtime.door.relay_clamp import Clamped, clamp
-from leverframe.runtime.door.relay_ids import check_ids
 from leverframe.runtime.door.relay_outcomes import Outcomes
 from leverframe.runtime.door.relay_record import Attempt, Decision, decided
 from leverframe.runtime.door.relay_refusals import RefusalRecords, counted
@@ -112,9 +112,9 @@ class Relayer:
             CallDenied: the run is over.
             Contended: others changed what the decision rests on again and again.
             ProviderUnavailable: a candidate has no known price.
+            WireRefused: an id in it is of no answer of this run, or it asks for more answers than a step may write.
         """
-        if ask.call.sealed_ids:
-            await check_ids(run, ask.call)
+        ask = await checked(self._relays, run, ask)
         path = run.next_path(ask.step)
         outcome: Unanswered | None = None
         earlier: Step | None = None
