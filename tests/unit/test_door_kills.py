@@ -270,6 +270,32 @@ def test_a_name_that_nothing_has_is_refused_since_nothing_would_stop(
     assert near in caught.value.next_move
 
 
+@pytest.mark.parametrize("name", ["vendor/gpt-44", "vendor/", "vendor//gpt-4", "vendor/gpt-4 ", "vendor/ gpt-4"])
+def test_a_model_that_no_tier_has_is_no_name_of_a_known_provider(tmp_path: Path, name: str) -> None:
+    write_desk(tmp_path, project=project("", "http://127.0.0.1:9"), **{"workflows/writer.yaml": WRITER})
+    with open_desk(tmp_path) as desk:
+        with pytest.raises(NotFound) as caught:
+            kill(desk, KillScope.MODEL, name)
+        stopped = [kill(desk, KillScope.MODEL, one).name for one in ("vendor", "vendor/gpt-4")]
+
+    assert "'vendor" in caught.value.next_move
+    assert stopped == ["vendor", "vendor/gpt-4"]
+
+
+def test_where_a_workflow_is_only_watched_any_model_of_a_provider_can_be_stopped(tmp_path: Path) -> None:
+    watched = WRITER + "enforce: observe\n"
+    write_desk(tmp_path, project=project("", "http://127.0.0.1:9"), **{"workflows/writer.yaml": watched})
+    with open_desk(tmp_path) as desk:
+        assert kill(desk, KillScope.MODEL, "vendor/org/any:1").name == "vendor/org/any:1"
+        with pytest.raises(NotFound):
+            kill(desk, KillScope.MODEL, "vendor/")
+
+
+def test_a_subject_with_a_blank_is_nobody_who_could_be_stopped(desk: Desk) -> None:
+    with pytest.raises(NotFound):
+        kill(desk, KillScope.KEY, "oidc_a b")
+
+
 def test_a_switch_that_is_not_on_cannot_be_cleared(desk: Desk) -> None:
     kill(desk, KillScope.TOOL, "peek")
 

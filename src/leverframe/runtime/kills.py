@@ -3,14 +3,16 @@
 Knows: what a name must be, and whose calls a switch stops.  Never: ends a call that is on its way; it ends by itself.
 """
 
+import re
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
+from leverframe.core.leaves import is_cleartext
 from leverframe.core.nearest import nearest
 from leverframe.domain.authority import Authority, KillScope, KillSwitch
-from leverframe.domain.contracts import Person
+from leverframe.domain.contracts import Enforce, Person, Project
 from leverframe.domain.errors import ApprovalRefused, Contended, NotFound
 from leverframe.domain.evidence import DetailValue, EventType
 from leverframe.domain.ids import TenantId
@@ -20,6 +22,7 @@ from leverframe.runtime.services import Services
 from leverframe.runtime.token_callers import PREFIX
 
 _TRIES = 8
+_MODEL = re.compile(r"[^\s/]+/[^\s/]\S*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,15 +174,22 @@ def _check_name(services: Services, ask: KillAsk) -> None:
             contracts = [each for environments in project.environments.values() for each in environments.values()]
             _check_known(ask.name, {name for one in contracts for name in one.tools}, "tool")
         case KillScope.MODEL:
-            models = {str(model) for tier in project.tiers.values() for model in tier}
-            if ask.name.partition("/")[0] not in project.providers:
+            if not _may_be_asked(project, ask.name):
+                models = {str(model) for tier in project.tiers.values() for model in tier}
                 _check_known(ask.name, models | set(project.providers), "model or provider")
-        case KillScope.KEY if ask.name.startswith(PREFIX):
+        case KillScope.KEY if ask.name.startswith(PREFIX) and is_cleartext(ask.name):
             # Whoever comes with an issuer's token is in no list: their calls name them (`key:oidc_...`).
             return
         case KillScope.KEY:
             keys = services.authority.current().keys.values()
             _check_known(ask.name, {name for one in keys for name in (one.key_id, one.name)}, "key")
+
+
+def _may_be_asked(project: Project, model: str) -> bool:
+    """Whether an agent may name this model of a provider though no tier has it, since its workflow is only watched."""
+    environments = project.environments.values()
+    is_watching = any(one.enforce is Enforce.OBSERVE for contracts in environments for one in contracts.values())
+    return is_watching and _MODEL.fullmatch(model) is not None and model.partition("/")[0] in project.providers
 
 
 def _check_known(name: str, known: Iterable[str], what: str) -> None:
