@@ -6,8 +6,6 @@ in the store; the books in memory are read anew before anyone is told that there
 Never: asks another candidate after the first byte has reached the client, or keeps anything of a call that is over.
 """
 
-import asyncio
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -35,23 +33,24 @@ from leverframe.runtime.door.relay_clamp import Clamped, clamp
 from leverframe.runtime.door.relay_outcomes import Outcomes
 from leverframe.runtime.door.relay_record import Attempt, Decision, decided
 from leverframe.runtime.door.relay_refusals import RefusalRecords, counted
+from leverframe.runtime.door.relay_room import (
+    LOOKS_EVERY_S,
+    MOST_WAITING,
+    Look,
+    is_on_their_way,
+    let_look,
+    looking_after,
+    may_not_fit,
+    stand_back,
+    wait,
+)
 from leverframe.runtime.door.relay_run import RelayAsk, RelayRun
 from leverframe.runtime.door.relay_stream import Relayed, settle_lost
 from leverframe.runtime.outcomes import Exhausted, Refused, Stopped
 from leverframe.runtime.refusals import refused
 from leverframe.runtime.together import Together
 
-_TRIES: Final = 4
 _DEADLINE_S: Final = 600.0
-# A call that finds its room taken by others that are on their way waits for one of them to end, and looks so often.
-_LOOKS_EVERY_S: Final = (0.008, 0.016)
-# In all it waits, and lets others go first, for no longer; after that, room that others are taking counts as taken.
-# Once somebody was refused there are more calls than room, and whoever waits is told so sooner.
-_PATIENCE_S: Final = 0.1
-_PATIENCE_IN_A_CROWD_S: Final = 0.016
-# So many of a run wait at once; of a larger burst the others are told at once that there is no room.
-_MOST_WAITING: Final = 24
-_MOST_WOKEN: Final = 4
 _NEXT_MAY_DO_BETTER: Final = frozenset({"connect", "429", "5xx", "timeout"})
 
 
@@ -74,21 +73,6 @@ class _Way(msgspec.Struct, frozen=True, kw_only=True):
     model: ModelRef
     earlier: Step | None  # the step as an earlier candidate left it
     counted: frozenset[tuple[str, BudgetUnit]]  # where the call was counted for those
-
-
-class _Look(msgspec.Struct, kw_only=True):
-    """How often one call has asked for room, and on what."""
-
-    began_at: float  # monotonic
-    is_asked_anew: bool  # it wants the books of now
-    clamped: Clamped | None = None
-    tries: int = _TRIES
-    waits: int = 0
-
-    def left_s(self, run: RelayRun) -> float:
-        """How much longer it may wait."""
-        patience_s = _PATIENCE_IN_A_CROWD_S if run.refused_at >= self.began_at else _PATIENCE_S
-        return self.began_at + patience_s - run.ctx.services.clock.monotonic()
 
 
 class _Allowed(msgspec.Struct, frozen=True, kw_only=True):
@@ -126,7 +110,7 @@ class Relayer:
                 allowed = await self._decide(run, ask, _Way(path=path, model=model, earlier=earlier, counted=counted))
             finally:
                 self._refusals.deciding -= 1
-                _let_look(run, _MOST_WOKEN if isinstance(allowed, _Allowed) else 1)
+                let_look(run, looking_after(run, is_allowed=isinstance(allowed, _Allowed)))
             if not isinstance(allowed, _Allowed):
                 return outcome or allowed
             sent = await self._send(run, ask, allowed)
@@ -150,7 +134,7 @@ class Relayer:
     async def _decide(self, run: RelayRun, ask: RelayAsk, way: _Way) -> _Allowed | Denied:
         """Rooms 2 to 4, again as long as a guard fails."""
         # Where the last call found no room, old books would only be decided on twice.
-        look, lost = _Look(began_at=run.ctx.services.clock.monotonic(), is_asked_anew=run.is_short), ""
+        look, lost = Look(began_at=run.ctx.services.clock.monotonic(), is_asked_anew=run.is_short), ""
         while look.tries:
             made = await self._looked(run, ask, way, look)
             if made is None:
@@ -176,7 +160,7 @@ class Relayer:
             next_move="Ask again.",
         )
 
-    async def _looked(self, run: RelayRun, ask: RelayAsk, way: _Way, look: _Look) -> Decision | None:
+    async def _looked(self, run: RelayRun, ask: RelayAsk, way: _Way, look: Look) -> Decision | None:
         """Policy's answer on the books as they are; None where it is to be asked again, once others have moved them."""
         clock = run.ctx.services.clock
         books = (await _books(run, way.model, is_asked_anew=look.is_asked_anew)).without(way.counted)
@@ -184,10 +168,10 @@ class Relayer:
             look.clamped = clamp(self._relays, ask.call, way.model, run.ctx.contract, books)
         cost = {**_cost(look.clamped), **books.at_work}
         is_of_now = look.is_asked_anew or books.is_of_now(run.books.moves, clock.monotonic())
-        if _may_not_fit(run, books, cost):
+        if may_not_fit(run, books, cost):
             if look.left_s(run) > 0:
                 look.is_asked_anew = True
-                await _stand_back(run)
+                await stand_back(run)
                 return None
             books = run.books.beside(books)
         run.ctx.services.authority.check_live(ask.key)  # under the generation that the commit is guarded by
@@ -201,9 +185,9 @@ class Relayer:
                 look.is_asked_anew = True
                 return None
             left_s = look.left_s(run)
-            if left_s > 0 and run.waiting < _MOST_WAITING and _is_on_their_way(books, cost):
-                _let_look(run, 1)
-                await _wait(run, min(_LOOKS_EVERY_S[look.waits > 0], left_s))
+            if left_s > 0 and run.waiting < MOST_WAITING and is_on_their_way(books, cost):
+                let_look(run, 1)
+                await wait(run, min(LOOKS_EVERY_S[look.waits > 0], left_s))
                 look.waits += 1
                 return None
         return Decision(
@@ -316,45 +300,6 @@ def _correct(run: RelayRun, model: ModelRef, failed: GuardFailed) -> None:
         run.books.by_model[str(model)] = told
 
 
-def _may_not_fit(run: RelayRun, books: Books, cost: Mapping[BudgetUnit, int]) -> bool:
-    """Whether those that take their room just now may leave none for this call; an observed one needs none."""
-    taking = run.books.taking
-    if not taking or run.is_observed:
-        return False
-    return books.has_room(cost) and not books.has_room_beside(taking, cost)
-
-
-async def _stand_back(run: RelayRun) -> None:
-    """Let those before this call take their room first: the store would refuse what does not fit beside them.
-
-    Of a burst on a small budget each call would else seal and propose what only a few of them can have.
-    """
-    turn = asyncio.get_running_loop().create_future()
-    run.standing.append(turn)
-    await turn
-
-
-def _let_look(run: RelayRun, most: int) -> None:
-    """Have some of those that stood back look at what is left, the first ones first.
-
-    Each call that is decided lets at least one other look, whatever came of it: so all do in the end, and few in vain.
-    """
-    while run.standing and most:
-        turn = run.standing.popleft()
-        if not turn.done():
-            turn.set_result(None)
-            most -= 1
-
-
-async def _wait(run: RelayRun, seconds: float) -> None:
-    """Wait for room that others have set aside."""
-    run.waiting += 1
-    try:
-        await asyncio.sleep(seconds)
-    finally:
-        run.waiting -= 1
-
-
 def _cost(clamped: Clamped) -> dict[BudgetUnit, int]:
     """The worst case in every unit; a call counts once in a budget, however many candidates are asked for it."""
     bound = clamped.bound
@@ -388,11 +333,6 @@ def _answer(run: RelayRun, question: ModelQuestion) -> Allow | Deny:
             raise AssertionError(msg)
         case _:
             return decision
-
-
-def _is_on_their_way(books: Books, cost: Mapping[BudgetUnit, int]) -> bool:
-    """Whether the room that is missing is only set aside, and may be free again in a moment."""
-    return all(one.settled + cost.get(one.unit, 0) <= one.limit for one in books.windows)
 
 
 def _deadline_s(books: Books) -> float:
